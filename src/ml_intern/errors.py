@@ -1,0 +1,158 @@
+"""Every exception of ours, as a tree. Third-party exceptions are mapped into it once, at the gateway that meets them.
+
+::
+
+    MlInternError                 .message says what failed, .hint what to do next
+    ├── ConfigError               a settings file, variable or flag is wrong            exit 2
+    ├── ProtocolError             stored or received bytes are not what the protocol says
+    ├── StoreError                the session store cannot be used
+    │   ├── StoreCorrupt          the file is there but is not (any more) a session store
+    │   ├── StoreLocked           another process held the write lock for too long
+    │   ├── SessionNotFound       no session, or more than one, answers to that name
+    │   └── SessionBusy           another live process owns the session
+    ├── ModelError                a model call failed; .status is the HTTP status, if any
+    │   ├── ModelAuthError        key missing or refused (401, 403)
+    │   ├── BillingError          no credits (402, or the provider's own code)
+    │   ├── ModelNotFound         the id is unknown to the provider (404)
+    │   ├── ContextOverflow       the request is longer than the window; .limit_tokens if told
+    │   ├── EffortRejected        the provider refuses this reasoning effort, or thinking at all
+    │   ├── SignatureRejected     replayed thinking was refused
+    │   ├── BadRequest            any other 4xx: sending it again cannot help
+    │   └── RetryableModelError   sending it again may help; .retry_after_s if told
+    │       ├── RateLimited       429
+    │       ├── ServerFailed      5xx, 529
+    │       ├── ConnectionFailed  no connection, reset, time-out
+    │       ├── StreamBroken      the stream ended before the reply did
+    │       └── NonsenseReply     bytes that are not the protocol, an empty choice
+    ├── ToolError                 a tool failed in a way that the model should read
+    ├── SandboxUnavailable        the OS sandbox is asked for and cannot be had
+    └── SessionClosed             an operation came after shutdown
+"""
+
+from __future__ import annotations
+
+
+class MlInternError(Exception):
+    """The root. ``hint`` is the next thing to do, as a sentence, or empty."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class ConfigError(MlInternError):
+    """A settings file, an environment variable or a flag is wrong."""
+
+
+class ProtocolError(MlInternError):
+    """Bytes that do not follow our protocol."""
+
+
+class StoreError(MlInternError):
+    """The session store cannot be used."""
+
+
+class StoreCorrupt(StoreError):
+    """The file exists but is not a healthy session store; nothing was written to it."""
+
+
+class StoreLocked(StoreError):
+    """Another process held the write lock longer than we wait."""
+
+
+class SessionNotFound(StoreError):
+    """No session, or more than one, answers to that id, prefix or index."""
+
+
+class SessionBusy(StoreError):
+    """Another live process owns the session."""
+
+
+class ModelError(MlInternError):
+    """A model call failed. ``status`` is the HTTP status, or None when there was no answer."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ModelAuthError(ModelError):
+    """The key is missing or was refused."""
+
+
+class BillingError(ModelError):
+    """The account has no credits."""
+
+
+class ModelNotFound(ModelError):
+    """The provider does not know the model id."""
+
+
+class ContextOverflow(ModelError):
+    """The request is longer than the model's window; ``limit_tokens`` if the provider told it."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None, limit_tokens: int | None = None) -> None:
+        super().__init__(message, hint=hint, status=status)
+        self.limit_tokens = limit_tokens
+
+
+class EffortRejected(ModelError):
+    """The provider refuses the reasoning effort; ``thinking_unsupported`` when it refuses thinking at all."""
+
+    def __init__(self, message: str, *, status: int | None = None, thinking_unsupported: bool = False) -> None:
+        super().__init__(message, status=status)
+        self.thinking_unsupported = thinking_unsupported
+
+
+class SignatureRejected(ModelError):
+    """Replayed thinking was refused; the request may be sent again without it."""
+
+
+class BadRequest(ModelError):
+    """A 4xx that sending again cannot cure."""
+
+
+class RetryableModelError(ModelError):
+    """Sending the request again may help, after ``retry_after_s`` seconds if the server said so."""
+
+    def __init__(
+        self, message: str, *, hint: str = "", status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, status=status)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(RetryableModelError):
+    """429."""
+
+
+class ServerFailed(RetryableModelError):
+    """5xx or 529."""
+
+
+class ConnectionFailed(RetryableModelError):
+    """No connection, a reset, or a time-out."""
+
+
+class StreamBroken(RetryableModelError):
+    """The stream ended before the reply did."""
+
+
+class NonsenseReply(RetryableModelError):
+    """The server answered with bytes that are not the protocol, or with no choice in it."""
+
+
+class ToolError(MlInternError):
+    """A failure that the model should read and can act on."""
+
+
+class SandboxUnavailable(MlInternError):
+    """The OS sandbox is wanted and the system has none."""
+
+
+class SessionClosed(MlInternError):
+    """An operation arrived after ``shutdown``."""

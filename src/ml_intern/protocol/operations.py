@@ -1,0 +1,128 @@
+"""What a frontend may ask of a session: one class per operation, one closed union.
+
+An operation is data. It is parsed at the edge (argv, HTTP, a key press), handed to ``Session.submit`` and answered only by
+events. The ``type`` tag is the wire name that users of the original know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from ml_intern.protocol.messages import Image
+
+
+class Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
+    """The base; never sent itself."""
+
+
+class UserInput(Operation, tag="user_input"):
+    """Start a turn, or steer the one that runs: the text reaches the model at its next step."""
+
+    text: str = ""
+    images: tuple[Image, ...] = ()
+
+
+class ApprovalAnswer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One decision. ``remember`` is ``""``, ``"session"`` or ``"project"``; ``arguments`` replaces what will run."""
+
+    tool_call_id: str
+    approved: bool
+    feedback: str | None = None
+    edited_script: str | None = None
+    namespace: str | None = None
+    arguments: dict[str, Any] | None = None
+    remember: str = ""
+
+
+class ExecApproval(Operation, tag="exec_approval"):
+    """Decide pending calls. A pending call that is not named stays pending."""
+
+    approvals: tuple[ApprovalAnswer, ...]
+
+
+class AnswerQuestion(Operation, tag="answer_question"):
+    """Answer what ``ask_user`` asked; ``answer`` None means the user declined."""
+
+    question_id: str
+    answer: str | None = None
+
+
+class Interrupt(Operation, tag="interrupt"):
+    """Stop the running turn, whatever it waits for. Without a turn it does nothing."""
+
+
+class Compact(Operation, tag="compact"):
+    """Summarise now, however full the window is."""
+
+
+class Undo(Operation, tag="undo"):
+    """Take back the last turn, or everything from the ``before_message``-th user message (counting from 0)."""
+
+    before_message: int | None = None
+
+
+class New(Operation, tag="new"):
+    """Leave this conversation and start a fresh one in the same place."""
+
+    clear_screen: bool = False
+
+
+class Resume(Operation, tag="resume"):
+    """Leave this conversation and continue another; ``path`` is an id, a unique prefix, a 1-based index or ``last``."""
+
+    path: str = ""
+
+
+class Fork(Operation, tag="fork"):
+    """Copy this session's log up to ``at_seq`` (all of it when None) into a new session, and continue there."""
+
+    at_seq: int | None = None
+
+
+class SwitchModel(Operation, tag="switch_model"):
+    """Use another model from the next step on."""
+
+    model: str
+
+
+class SetEffort(Operation, tag="set_effort"):
+    """Set the preferred reasoning effort; None switches it off."""
+
+    effort: str | None = None
+
+
+class SetAutoApproval(Operation, tag="set_auto_approval"):
+    """Approve without asking (recurring jobs excepted), within ``cost_cap_usd`` when given."""
+
+    enabled: bool
+    cost_cap_usd: float | None = None
+
+
+class SetTitle(Operation, tag="set_title"):
+    """Name the session."""
+
+    title: str
+
+
+class Shutdown(Operation, tag="shutdown"):
+    """Stop what runs, give back what is leased, close the log."""
+
+
+AnyOperation: TypeAlias = (
+    UserInput
+    | ExecApproval
+    | AnswerQuestion
+    | Interrupt
+    | Compact
+    | Undo
+    | New
+    | Resume
+    | Fork
+    | SwitchModel
+    | SetEffort
+    | SetAutoApproval
+    | SetTitle
+    | Shutdown
+)

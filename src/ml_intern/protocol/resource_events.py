@@ -1,0 +1,85 @@
+"""Events about what costs money or lives outside the session: budget, jobs, sandboxes, and the web app's own."""
+
+from __future__ import annotations
+
+from ml_intern.protocol.event_base import Event
+
+
+class BudgetReserved(Event):
+    """``amount_usd`` is set aside under ``reservation_id`` before what costs it starts."""
+
+    wire = "budget_reserved"
+    reservation_id: str
+    amount_usd: float
+    kind: str
+
+
+class BudgetSettled(Event):
+    """The reservation ends; ``actual_usd`` None keeps the estimate as spent."""
+
+    wire = "budget_settled"
+    reservation_id: str
+    actual_usd: float | None
+
+
+class HfJobSubmit(Event):
+    wire = "hf_job_submit"
+    job_id: str
+    job_url: str
+    flavor: str
+    timeout: str
+    job_type: str
+    image: str
+    namespace: str
+    push_to_hub: bool
+
+
+class HfJobComplete(Event):
+    wire = "hf_job_complete"
+    job_id: str
+    flavor: str
+    final_status: str
+    wall_time_s: float
+    billable_seconds_estimate: float
+    price_usd_per_hour: float | None
+    estimated_cost_usd: float | None
+    cost_estimate_source: str
+
+
+class SandboxCreate(Event):
+    wire = "sandbox_create"
+    sandbox_id: str
+    hardware: str
+    create_latency_s: float
+
+
+class SandboxDestroy(Event):
+    wire = "sandbox_destroy"
+    sandbox_id: str
+    hardware: str
+    lifetime_s: float
+    estimated_cost_usd: float | None
+
+
+class Feedback(Event):
+    wire = "feedback"
+    rating: str
+    turn_index: int
+    message_id: str
+    comment: str
+
+
+class ProCtaClick(Event):
+    wire = "pro_cta_click"
+    source: str
+    target: str
+
+
+class ProConversion(Event):
+    wire = "pro_conversion"
+    first_seen_at: str
+
+
+class CreditsToppedUp(Event):
+    wire = "credits_topped_up"
+    namespace: str

@@ -1,0 +1,182 @@
+"""What every tool is: typed arguments, a declared risk, and one bounded answer.
+
+A tool is handed what it needs by its constructor (``app.py`` composes); ``ToolContext`` carries only what differs from call
+to call.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from ml_intern.models.base import ToolSchema
+from ml_intern.protocol.display import Display
+from ml_intern.protocol.event_base import Event
+from ml_intern.protocol.events import FileSeen
+from ml_intern.protocol.messages import Image, JsonObject
+
+ANY_FILE = "*"
+"""The resource that overlaps every file: what a shell command may touch."""
+
+
+class ToolArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of a tool's arguments; the field descriptions are the schema text that the model sees."""
+
+
+Args = TypeVar("Args", bound=ToolArgs)
+
+
+class Effect(StrEnum):
+    """What a call may do to the world."""
+
+    READS = "reads"
+    WRITES_WORKSPACE = "writes workspace"
+    WRITES_OUTSIDE = "writes outside the workspace"
+    RUNS_CODE = "runs code"
+    WRITES_HUB = "writes hub"
+    SPENDS = "spends"
+    RECURRING = "recurring"
+    LEAVES_MACHINE = "leaves the machine"
+    ASKS_USER = "asks the user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """What one call may do, and what it touches.
+
+    ``reads`` / ``writes`` are resource names (absolute paths, or ``ANY_FILE``): two calls of one batch that touch the same
+    thing run one after the other. ``confined``: the OS sandbox holds whatever this call does. ``cost_usd`` is the estimate
+    to reserve; with ``SPENDS`` and None the price is unknown and no budget can contain it. ``reason`` is for the approval.
+    """
+
+    effects: frozenset[Effect]
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    confined: bool = False
+    cost_usd: float | None = None
+    reason: str = ""
+
+
+READ_ONLY = Risk(effects=frozenset({Effect.READS}))
+
+
+class ToolOutput(Struct, frozen=True, kw_only=True):
+    """``text`` is what the model reads (any length: the runner bounds it), ``display`` what the user sees."""
+
+    text: str
+    success: bool = True
+    display: tuple[Display, ...] = ()
+    images: tuple[Image, ...] = ()
+    files: tuple[FileSeen, ...] = ()
+    spill_path: str = ""
+    error_kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext:
+    """What one call may use besides its tool's own parts.
+
+    ``report`` shows live output and never blocks; ``emit`` stores an event (only ``plan_update``, resource events and the
+    like: never answers); ``ask`` puts a question to the user and returns the answer, or None when there is nobody or they declined.
+    """
+
+    call_id: str
+    session_id: str
+    report: Callable[[str], None]
+    emit: Callable[[Event], Awaitable[None]]
+    ask: Callable[[str, tuple[str, ...]], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionSubject:
+    """What permission rules match: every one of ``parts`` must be allowed, any one of them may be denied.
+
+    ``simple`` False: the call hides parts that cannot be seen (a shell substitution), so no allow rule can cover it.
+    """
+
+    parts: tuple[str, ...]
+    simple: bool = True
+
+
+class Tool(ABC, Generic[Args]):
+    """Everything about a tool lives with the tool."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    args: type[Args]
+    timeout_s: ClassVar[float | None] = 600.0
+    """The runner's own limit; None for a tool that keeps its own."""
+
+    def risk(self, args: Args) -> Risk:
+        """What this very call may do. Must not block."""
+        return READ_ONLY
+
+    @abstractmethod
+    async def run(self, args: Args, ctx: ToolContext) -> ToolOutput:
+        """The answer. Raise ``ToolError`` for a failure the model should read."""
+
+    def subject(self, args: Args) -> PermissionSubject:
+        """The text that ``permissions`` rules such as ``bash(pytest *)`` are matched against."""
+        return PermissionSubject(parts=("",))
+
+    def preview(self, args: Args) -> tuple[Display, ...]:
+        """What an approval shows beside the arguments: the script, the diff. Must not change anything."""
+        return ()
+
+    def parse(self, arguments: str) -> Args:
+        """The arguments from the model's JSON text. Empty text counts as ``{}``. Raises ``msgspec.MsgspecError``."""
+        return msgspec.json.decode(arguments.strip() or "{}", type=self.args, strict=False)
+
+    def parse_object(self, arguments: JsonObject) -> Args:
+        """The same from an object, for edited arguments."""
+        return msgspec.convert(arguments, self.args, strict=False)
+
+    @cached_property
+    def schema(self) -> ToolSchema:
+        """The tool as the model sees it."""
+        return ToolSchema(self.name, self.description, inline_schema(self.args))
+
+    async def aclose(self) -> None:
+        """Give back what the tool holds (processes, connections). Called once, when the session ends."""
+
+
+def inline_schema(args: type[Any]) -> JsonObject:
+    """A self-contained JSON Schema of the arguments: references inlined, titles dropped, unknown keys refused."""
+    (root,), components = msgspec.json.schema_components([args], ref_template="#/$defs/{name}")
+    inlined: JsonObject = _inlined(root, components)
+    return inlined
+
+
+def _inlined(node: Any, components: dict[str, Any]) -> Any:
+    if isinstance(node, dict):
+        if reference := node.get("$ref"):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            extra = {k: v for k, v in node.items() if k != "$ref"}  # pyright: ignore[reportUnknownVariableType]
+            target = components[re.sub(r"^#/\$defs/", "", str(reference))]  # pyright: ignore[reportUnknownArgumentType]
+            return _inlined({**target, **extra}, components)
+        return {k: _inlined(v, components) for k, v in node.items() if k != "title" or not isinstance(v, str)}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(node, list):
+        return [_inlined(item, components) for item in node]  # pyright: ignore[reportUnknownVariableType]
+    return node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """A tool from outside: the entry point group ``ml_intern.tools``, or ``open_session(tools=[…])``.
+
+    ``parameters`` is a JSON Schema object; ``handler`` gets the arguments and returns the text for the model.
+    """
+
+    name: str
+    description: str
+    parameters: JsonObject
+    handler: Callable[[JsonObject], Awaitable[str]]
+    read_only: bool = False
+    timeout_s: float = field(default=600.0)
