@@ -28,3 +28,12 @@ class SecretStr:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+class SecretMap(dict[str, str]):
+    """Headers or variables whose values may be secrets: a plain dict to use, but ``repr`` shows the names only."""
+
+    def __repr__(self) -> str:
+        return "SecretMap({" + ", ".join(f"{name!r}: '…'" for name in self) + "})"
+
+    __str__ = __repr__

@@ -2,40 +2,254 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
+
+from ml_intern.config.secret import SecretMap, SecretStr
+
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+AutoEvent = Literal["approval_required", "error", "turn_complete"]
+Usd = Annotated[float, Meta(ge=0)]
+
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DESTINATION_NAME = re.compile(r"[a-z0-9._-]+")
+
+
+class SettingError(ValueError):
+    """A value that its type alone cannot refuse; ``key`` is the field, relative to the section that raises it."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key
+        self.reason = reason
+
+
+def _check_url(key: str, url: str) -> None:
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("http", "https") or not separator or not rest.strip("/"):
+        raise SettingError(key, "must start with http:// or https:// and name a host")
+    if "@" in rest.partition("/")[0]:
+        # The value is not repeated: it holds a password.
+        raise SettingError(key, "must not hold a user name or password; put the key into an environment variable")
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The base of every group of settings."""
 
 
-class ProviderProfile(Section):
-    """A named provider: models are then ``<name>/<model>``."""
+class Prices(Section):
+    """What a model costs, in US dollars per million tokens."""
 
-    base_url: str
+    input_usd_per_mtok: Usd
+    """A million prompt tokens that were not in the provider's cache."""
+    output_usd_per_mtok: Usd
+    """A million tokens of the answer, reasoning included."""
+    cache_read_usd_per_mtok: Usd | None = None
+    """A million prompt tokens read from the provider's cache; null: priced as input."""
+    cache_write_usd_per_mtok: Usd | None = None
+    """A million prompt tokens written to the provider's cache; null: priced as input."""
+
+
+class ProviderProfile(Section):
+    """A named provider: with ``providers.<name>`` set, its models are ``<name>/<model>``."""
+
+    base_url: str = ""
+    """Where the provider answers, up to and including the version: ``http://localhost:8000/v1``. Only ``litellm`` can do without."""
     wire: Literal["openai", "anthropic", "litellm"] = "openai"
+    """What it speaks: OpenAI Chat Completions, Anthropic Messages, or whatever litellm makes of it (extra ``ml-intern[litellm]``)."""
     api_key_env: str = ""
-    headers: dict[str, str] = {}
+    """The *name* of the environment variable that holds the key; empty: the provider needs none."""
+    headers: SecretMap = field(default_factory=SecretMap)
+    """Headers sent with every request. Values may be ``${VARIABLE}``; they are never shown."""
     context_window: Annotated[int, Meta(ge=1)] | None = None
-    prices: dict[str, float] | None = None
+    """Tokens the model can read; null: from the catalogue, or learnt from the provider's first refusal."""
+    prices: Prices | None = None
+    """What the models of this provider cost; null: from the catalogue, else unknown (which is not free)."""
+    sees_images: bool | None = None
+    """Whether its models can look at pictures; null: from the catalogue."""
+
+    def __post_init__(self) -> None:
+        if self.wire != "litellm" and not self.base_url:
+            raise SettingError("base_url", "is missing: say where the provider answers, such as http://localhost:8000/v1")
+        if self.base_url:
+            _check_url("base_url", self.base_url)
+        if self.api_key_env and not _VARIABLE_NAME.fullmatch(self.api_key_env):
+            # The value is not repeated: people paste the key itself here.
+            raise SettingError("api_key_env", "must be the name of an environment variable, not the key itself")
 
 
 class Permissions(Section):
     """Rules such as ``bash(pytest *)``, ``write``, ``hf_jobs(run cpu-*)``, ``mcp:github:*``. Deny wins over ask, ask over allow."""
 
     allow: tuple[str, ...] = ()
+    """Calls that run without asking."""
     ask: tuple[str, ...] = ()
+    """Calls that always ask."""
     deny: tuple[str, ...] = ()
+    """Calls that are refused."""
 
 
 class SandboxSettings(Section):
+    """The operating system's sandbox around local commands (bubblewrap on Linux, sandbox-exec on macOS)."""
+
     enabled: bool = True
+    """Run local commands in the sandbox. Where the system has none, commands that do more than read ask first."""
     network: bool = True
+    """Let sandboxed commands reach the network."""
     pass_env: tuple[str, ...] = ()
+    """Variables that commands may see although their names look like secrets."""
     writable: tuple[str, ...] = ()
+    """Folders, beside the workspace and the temporary one, that commands may write to. ``~`` is your home."""
+
+
+class SlackDestination(Section):
+    """A Slack channel to notify."""
+
+    provider: Literal["slack"]
+    """The only one there is so far."""
+    token: SecretStr
+    """The bot token; write ``${SLACK_BOT_TOKEN}`` and keep the token itself out of the file."""
+    channel: Annotated[str, Meta(min_length=1)]
+    """Channel id or name."""
+    allow_agent_tool: bool = False
+    """The agent's ``notify`` tool may write here."""
+    allow_auto_events: bool = False
+    """The events of ``messaging.auto_event_types`` are sent here."""
+    username: str | None = None
+    """The name to post under; null: the bot's own."""
+    icon_emoji: str | None = None
+    """The picture to post under, such as ``:robot_face:``."""
+
+    def __post_init__(self) -> None:
+        if not self.token:
+            raise SettingError("token", "is empty")
+
+
+class Messaging(Section):
+    """Who is told when a run ends, fails, or waits for you."""
+
+    enabled: bool = False
+    """Send notifications at all."""
+    auto_event_types: tuple[AutoEvent, ...] = ("approval_required", "error", "turn_complete")
+    """Events that are sent without the agent's doing."""
+    destinations: dict[str, SlackDestination] = {}
+    """Where to, by name (lower-case letters, digits, ``.``, ``_``, ``-``)."""
+
+    def __post_init__(self) -> None:
+        for name in self.destinations:
+            if not _DESTINATION_NAME.fullmatch(name):
+                raise SettingError(f"destinations.{name}", "must be named with lower-case letters, digits, '.', '_' or '-'")
+        if self.enabled and not self.destinations:
+            raise SettingError("enabled", "is true, but there is no destination in messaging.destinations")
+
+
+class McpServer(Section):
+    """A server of the Model Context Protocol: a program to start (``command``) or an address (``url``)."""
+
+    command: str | None = None
+    """The program to start; it speaks over its standard input and output."""
+    args: tuple[str, ...] = ()
+    """Its arguments."""
+    env: SecretMap = field(default_factory=SecretMap)
+    """Its variables, beside the harmless ones it inherits. Values may be ``${VARIABLE}``; they are never shown."""
+    cwd: str | None = None
+    """The folder to start it in."""
+    url: str | None = None
+    """Where a remote server answers."""
+    transport: Literal["stdio", "http", "streamable-http", "sse"] | None = None
+    """How to speak with it; null: ``stdio`` with a command, ``http`` with a URL."""
+    headers: SecretMap = field(default_factory=SecretMap)
+    """Headers sent to it, exactly these: no token is added. Values may be ``${VARIABLE}``; they are never shown."""
+    timeout_s: Annotated[float, Meta(gt=0)] | None = None
+    """How long one call may take; null: the usual limit of a tool."""
+    enabled: bool = True
+    """Use it."""
+
+    def __post_init__(self) -> None:
+        if (self.command is None) == (self.url is None):
+            raise SettingError("command", "or url: give exactly one of the two")
+        if self.transport is not None and (self.transport == "stdio") != (self.command is not None):
+            raise SettingError("transport", "must be stdio with a command, and http, streamable-http or sse with a url")
+        if self.url is not None:
+            _check_url("url", self.url)
+
+    def __repr__(self) -> str:
+        # Arguments and query strings may hold keys.
+        return f"McpServer({self.command or (self.url or '').partition('?')[0]!r})"
 
 
 class Settings(Section):
-    model_name: str | None = None
+    """Everything that can be configured."""
+
+    model_name: Annotated[str, Meta(min_length=1)] | None = None
+    """The model: ``<org>/<model>[:<tag>]`` on the Hugging Face router, ``anthropic/…``, ``openai/…``, ``ollama/…``, ``vllm/…``,
+    ``lm_studio/…``, ``llamacpp/…``, or ``<profile>/<model>`` of ``providers``. Null: chosen by the keys that are there."""
+    reasoning_effort: Effort | None = "high"
+    """How hard the model is asked to think; what a model does not offer is lowered to what it does. Null: not asked at all."""
+    stream: bool = True
+    """Show the answer while it is written."""
+    request_timeout_s: Annotated[float, Meta(gt=0)] = 600.0
+    """Seconds that one model request may be silent."""
+    router_url: str = "https://router.huggingface.co/v1"
+    """The Hugging Face router."""
+    providers: dict[str, ProviderProfile] = {}
+    """Your own providers, by name."""
+    max_iterations: int = 300
+    """Steps (model calls) of one turn; -1: no limit."""
+    max_cost_usd: Usd | None = None
+    """Dollars that one session may spend on models, jobs and sandboxes together; null: no cap."""
+    usage_warning_usd: Annotated[float, Meta(gt=0)] = 5.0
+    """Dollars after which a session asks whether to go on; the threshold doubles each time."""
+    read_only: bool = False
+    """Only look: calls that change or start anything are refused."""
+    yolo_mode: bool = False
+    """Approve without asking, recurring jobs excepted."""
+    confirm_cpu_jobs: bool = True
+    """Ask before a job on CPU hardware too."""
+    permissions: Permissions = Permissions()
+    """Which calls run, ask, or are refused."""
+    sandbox: SandboxSettings = SandboxSettings()
+    """The sandbox around local commands."""
+    tool_runtime: Literal["local", "sandbox"] = "local"
+    """Where the tools work: on this machine, or in a Hugging Face sandbox."""
+    mcp_servers: dict[str, McpServer] = field(name="mcpServers", default_factory=dict[str, McpServer])
+    """MCP servers whose tools the agent may use, by name."""
+    messaging: Messaging = Messaging()
+    """Notifications."""
+    save_sessions: bool = True
+    """Keep sessions on this machine, so that they can be resumed."""
+    share_traces: bool = False
+    """Upload traces of sessions, scrubbed of secrets, to the Hub. Off until you have said yes."""
+    session_dataset_repo: str = "smolagents/ml-intern-sessions"
+    """The shared dataset that traces go to when sharing is on."""
+    personal_trace_repo_template: str = "{hf_user}/ml-intern-sessions"
+    """Your own dataset for traces; ``{hf_user}`` is your Hub name."""
+    auto_save_interval: Annotated[int, Meta(ge=0)] = 1
+    """Turns between two uploads of a shared trace; 0: only at the end."""
+    heartbeat_interval_s: Annotated[int, Meta(ge=0)] = 60
+    """Seconds between uploads while one turn runs; 0: never."""
+    auto_file_upload: bool = False
+    """Upload files to your Hub repositories without asking."""
+
+    UNUSED: ClassVar[dict[str, str]] = {
+        "mcpServers": "MCP servers",
+        "messaging": "notifications",
+        "confirm_cpu_jobs": "Hub jobs",
+        "auto_file_upload": "Hub uploads",
+        "share_traces": "trace sharing",
+        "session_dataset_repo": "trace sharing",
+        "personal_trace_repo_template": "trace sharing",
+        "auto_save_interval": "trace sharing",
+        "heartbeat_interval_s": "trace sharing",
+    }
+    """Keys that are checked but that nothing in this version reads yet, and the feature that will: said, never silent."""
+
+    def __post_init__(self) -> None:
+        if self.max_iterations < -1 or self.max_iterations == 0:
+            raise SettingError("max_iterations", "must be at least 1, or -1 for no limit")
+        _check_url("router_url", self.router_url)
+        for name in self.providers:
+            if not name or "/" in name or any(c.isspace() for c in name):
+                raise SettingError(f"providers.{name}", "must be named without '/' and white space: models are <name>/<model>")
