@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 
 class SecretStr:
     """A secret that does not show itself: ``repr`` and ``str`` are masked, ``reveal()`` is explicit."""
@@ -37,3 +41,12 @@ class SecretMap(dict[str, str]):
         return "SecretMap({" + ", ".join(f"{name!r}: '…'" for name in self) + "})"
 
     __str__ = __repr__
+
+
+def decode_secret(wanted: type[Any], value: object) -> object:
+    """msgspec's ``dec_hook`` for these two types."""
+    if wanted is SecretStr and isinstance(value, str):
+        return SecretStr(value)
+    if wanted is SecretMap:
+        return SecretMap(msgspec.convert(value, dict[str, str]))
+    raise msgspec.ValidationError("Expected `str`")

@@ -39,7 +39,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The base of every group of settings."""
 
 
-class Prices(Section):
+class Prices(Section, frozen=True):
     """What a model costs, in US dollars per million tokens."""
 
     input_usd_per_mtok: Usd
@@ -52,7 +52,7 @@ class Prices(Section):
     """A million prompt tokens written to the provider's cache; null: priced as input."""
 
 
-class ProviderProfile(Section):
+class ProviderProfile(Section, frozen=True):
     """A named provider: with ``providers.<name>`` set, its models are ``<name>/<model>``."""
 
     base_url: str = ""
@@ -80,7 +80,7 @@ class ProviderProfile(Section):
             raise SettingError("api_key_env", "must be the name of an environment variable, not the key itself")
 
 
-class Permissions(Section):
+class Permissions(Section, frozen=True):
     """Rules such as ``bash(pytest *)``, ``write``, ``hf_jobs(run cpu-*)``, ``mcp:github:*``. Deny wins over ask, ask over allow."""
 
     allow: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class Permissions(Section):
     """Calls that are refused."""
 
 
-class SandboxSettings(Section):
+class SandboxSettings(Section, frozen=True):
     """The operating system's sandbox around local commands (bubblewrap on Linux, sandbox-exec on macOS)."""
 
     enabled: bool = True
@@ -104,7 +104,7 @@ class SandboxSettings(Section):
     """Folders, beside the workspace and the temporary one, that commands may write to. ``~`` is your home."""
 
 
-class SlackDestination(Section):
+class SlackDestination(Section, frozen=True):
     """A Slack channel to notify."""
 
     provider: Literal["slack"]
@@ -127,7 +127,7 @@ class SlackDestination(Section):
             raise SettingError("token", "is empty")
 
 
-class Messaging(Section):
+class Messaging(Section, frozen=True):
     """Who is told when a run ends, fails, or waits for you."""
 
     enabled: bool = False
@@ -145,7 +145,7 @@ class Messaging(Section):
             raise SettingError("enabled", "is true, but there is no destination in messaging.destinations")
 
 
-class McpServer(Section):
+class McpServer(Section, frozen=True):
     """A server of the Model Context Protocol: a program to start (``command``) or an address (``url``)."""
 
     command: str | None = None
@@ -180,7 +180,7 @@ class McpServer(Section):
         return f"McpServer({self.command or (self.url or '').partition('?')[0]!r})"
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """Everything that can be configured."""
 
     model_name: Annotated[str, Meta(min_length=1)] | None = None
