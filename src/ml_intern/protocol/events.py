@@ -26,11 +26,10 @@ from ml_intern.protocol.resource_events import (
     SandboxDestroy,
 )
 
-
 # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class SessionStarted(Event):
+class SessionStarted(Event, frozen=True):
     """The first event of every log. A fork copies its parent's events behind one of these."""
 
     wire = "session_started"
@@ -42,13 +41,13 @@ class SessionStarted(Event):
     forked_at_seq: int = 0
 
 
-class Ready(Event):
+class Ready(Event, frozen=True):
     wire = "ready"
     message: str
     tool_count: int
 
 
-class SessionUpdate(Event):
+class SessionUpdate(Event, frozen=True):
     """Auto-approval or the title changed. ``auto_approval``: enabled, cost_cap_usd, estimated_spend_usd, remaining_usd."""
 
     wire = "session_update"
@@ -57,13 +56,13 @@ class SessionUpdate(Event):
     title: str = ""
 
 
-class ModelSwitched(Event):
+class ModelSwitched(Event, frozen=True):
     wire = "model_switched"
     model: str
     previous: str
 
 
-class EffortChanged(Event):
+class EffortChanged(Event, frozen=True):
     """``effort`` is the user's preference; ``effective`` what the provider took after a refusal (None: no effort sent)."""
 
     wire = "effort_changed"
@@ -72,7 +71,7 @@ class EffortChanged(Event):
     note: str = ""
 
 
-class NewComplete(Event):
+class NewComplete(Event, frozen=True):
     wire = "new_complete"
     session_id: str
     previous_session_id: str
@@ -82,7 +81,7 @@ class NewComplete(Event):
     clear_screen: bool
 
 
-class ResumeComplete(Event):
+class ResumeComplete(Event, frozen=True):
     wire = "resume_complete"
     path: str
     restored_count: int
@@ -94,7 +93,7 @@ class ResumeComplete(Event):
     session_id: str = ""
 
 
-class ResumedFrom(Event):
+class ResumedFrom(Event, frozen=True):
     """Written into the log at each resume; tells a reader that a new process took over."""
 
     wire = "resumed_from"
@@ -104,7 +103,7 @@ class ResumedFrom(Event):
     forked: bool
 
 
-class SessionTerminated(Event):
+class SessionTerminated(Event, frozen=True):
     """The context cannot be brought under the window. The run is over; the session may still be undone or switched."""
 
     wire = "session_terminated"
@@ -115,14 +114,14 @@ class SessionTerminated(Event):
     user_message: str
 
 
-class SessionShutdown(Event):
+class SessionShutdown(Event, frozen=True):
     wire = "shutdown"
 
 
 # ── the turn ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class UserMessageAdded(Event):
+class UserMessageAdded(Event, frozen=True):
     """The user's words entered the history; ``steering`` when they arrived while a turn ran."""
 
     wire = "user_message"
@@ -131,29 +130,29 @@ class UserMessageAdded(Event):
     steering: bool = False
 
 
-class Processing(Event):
+class Processing(Event, frozen=True):
     wire = "processing"
     message: str
 
 
-class AssistantChunk(Event):
+class AssistantChunk(Event, frozen=True):
     wire = "assistant_chunk"
     transient = True
     content: str
 
 
-class ThinkingChunk(Event):
+class ThinkingChunk(Event, frozen=True):
     wire = "thinking_chunk"
     transient = True
     content: str
 
 
-class AssistantStreamEnd(Event):
+class AssistantStreamEnd(Event, frozen=True):
     wire = "assistant_stream_end"
     transient = True
 
 
-class AssistantMessageAdded(Event):
+class AssistantMessageAdded(Event, frozen=True):
     """The whole reply. When ``streamed``, its text was already shown as chunks."""
 
     wire = "assistant_message"
@@ -165,7 +164,7 @@ class AssistantMessageAdded(Event):
     finish_reason: str = ""
 
 
-class GuardTriggered(Event):
+class GuardTriggered(Event, frozen=True):
     """A policy spoke to the model: ``message`` entered the history as an internal user message."""
 
     wire = "guard_triggered"
@@ -173,7 +172,7 @@ class GuardTriggered(Event):
     message: str
 
 
-class Retrying(Event):
+class Retrying(Event, frozen=True):
     """A model call failed and is sent again after ``delay_s``; ``discard_text``: forget the chunks since the last message."""
 
     wire = "retrying"
@@ -183,7 +182,7 @@ class Retrying(Event):
     discard_text: bool = False
 
 
-class LlmCall(Event):
+class LlmCall(Event, frozen=True):
     """One model call; ``cost_usd`` None means the price is unknown, which is not zero."""
 
     wire = "llm_call"
@@ -200,7 +199,7 @@ class LlmCall(Event):
     first_token_ms: int | None = None
 
 
-class Compacted(Event):
+class Compacted(Event, frozen=True):
     """Older history was replaced by ``summary``. Kept word for word: the first user message and all from ``keep_from_seq``.
 
     ``shortened`` names (by seq) kept entries whose text was too long and is cut to its head and tail from now on.
@@ -214,14 +213,14 @@ class Compacted(Event):
     shortened: tuple[int, ...] = ()
 
 
-class UndoComplete(Event):
+class UndoComplete(Event, frozen=True):
     """History entries from ``cut_seq`` on no longer count; 0 means there was nothing to undo."""
 
     wire = "undo_complete"
     cut_seq: int = 0
 
 
-class TurnComplete(Event):
+class TurnComplete(Event, frozen=True):
     """``reason``: done, iteration_limit, spend_cap, context_exhausted, model_refused or declined."""
 
     wire = "turn_complete"
@@ -232,17 +231,18 @@ class TurnComplete(Event):
     steps: int = 0
 
 
-class Interrupted(Event):
+class Interrupted(Event, frozen=True):
     wire = "interrupted"
 
 
-class ErrorRaised(Event):
-    """``kind`` is the exception's class, ``hint`` what to do next."""
+class ErrorRaised(Event, frozen=True):
+    """``kind`` is the exception's class, ``hint`` what to do next. A turn that runs ends here, unless ``ends_turn`` is false."""
 
     wire = "error"
     error: str
     kind: str = ""
     hint: str = ""
+    ends_turn: bool = True
 
 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -256,7 +256,7 @@ class FileSeen(Struct, frozen=True, forbid_unknown_fields=True):
     size_bytes: int
 
 
-class ToolCalled(Event):
+class ToolCalled(Event, frozen=True):
     """A call is about to be judged and run. Stored before the tool starts."""
 
     wire = "tool_call"
@@ -265,7 +265,7 @@ class ToolCalled(Event):
     tool_call_id: str
 
 
-class ToolLog(Event):
+class ToolLog(Event, frozen=True):
     """Progress. Output that streams from a running command is shown, not stored: ``tool_output`` will carry it."""
 
     wire = "tool_log"
@@ -276,17 +276,18 @@ class ToolLog(Event):
     label: str = ""
 
 
-class ToolStateChange(Event):
-    """``state``: approved, rejected, running, cancelled, abandoned; jobs add their own."""
+class ToolStateChange(Event, frozen=True):
+    """``state``: approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them."""
 
     wire = "tool_state_change"
     tool_call_id: str
     tool: str
     state: str
     note: str = ""
+    arguments: dict[str, Any] | None = None
 
 
-class ToolFinished(Event):
+class ToolFinished(Event, frozen=True):
     """The one answer to a call. ``output`` is what the model reads; ``error_kind``: see ``tool_runner``."""
 
     wire = "tool_output"
@@ -312,13 +313,15 @@ class PendingTool(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     risk: tuple[str, ...] = ()
     display: tuple[Display, ...] = ()
     recurring: bool = False
+    remember_rule: str = ""
+    """What "always" would allow from now on."""
     auto_approval_blocked: bool = False
     block_reason: str | None = None
     estimated_cost_usd: float | None = None
     remaining_cap_usd: float | None = None
 
 
-class ApprovalRequired(Event):
+class ApprovalRequired(Event, frozen=True):
     """Calls of one batch wait for ``exec_approval``. ``usage_threshold`` / ``yolo_budget`` mark our own questions of money."""
 
     wire = "approval_required"
@@ -332,7 +335,7 @@ class ApprovalRequired(Event):
     yolo_budget: bool = False
 
 
-class PermissionGranted(Event):
+class PermissionGranted(Event, frozen=True):
     """The user said "always": ``rule`` holds for ``scope`` ``session`` or ``project``."""
 
     wire = "permission_granted"
@@ -340,7 +343,7 @@ class PermissionGranted(Event):
     scope: str
 
 
-class QuestionAsked(Event):
+class QuestionAsked(Event, frozen=True):
     wire = "question_asked"
     question_id: str
     question: str
@@ -348,13 +351,13 @@ class QuestionAsked(Event):
     tool_call_id: str = ""
 
 
-class QuestionAnswered(Event):
+class QuestionAnswered(Event, frozen=True):
     wire = "question_answered"
     question_id: str
     answer: str | None
 
 
-class PlanUpdate(Event):
+class PlanUpdate(Event, frozen=True):
     wire = "plan_update"
     plan: tuple[PlanItem, ...]
 

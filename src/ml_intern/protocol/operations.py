@@ -17,7 +17,7 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type
     """The base; never sent itself."""
 
 
-class UserInput(Operation, tag="user_input"):
+class UserInput(Operation, tag="user_input", frozen=True):
     """Start a turn, or steer the one that runs: the text reaches the model at its next step."""
 
     text: str = ""
@@ -36,77 +36,77 @@ class ApprovalAnswer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     remember: str = ""
 
 
-class ExecApproval(Operation, tag="exec_approval"):
+class ExecApproval(Operation, tag="exec_approval", frozen=True):
     """Decide pending calls. A pending call that is not named stays pending."""
 
     approvals: tuple[ApprovalAnswer, ...]
 
 
-class AnswerQuestion(Operation, tag="answer_question"):
+class AnswerQuestion(Operation, tag="answer_question", frozen=True):
     """Answer what ``ask_user`` asked; ``answer`` None means the user declined."""
 
     question_id: str
     answer: str | None = None
 
 
-class Interrupt(Operation, tag="interrupt"):
+class Interrupt(Operation, tag="interrupt", frozen=True):
     """Stop the running turn, whatever it waits for. Without a turn it does nothing."""
 
 
-class Compact(Operation, tag="compact"):
+class Compact(Operation, tag="compact", frozen=True):
     """Summarise now, however full the window is."""
 
 
-class Undo(Operation, tag="undo"):
+class Undo(Operation, tag="undo", frozen=True):
     """Take back the last turn, or everything from the ``before_message``-th user message (counting from 0)."""
 
     before_message: int | None = None
 
 
-class New(Operation, tag="new"):
+class New(Operation, tag="new", frozen=True):
     """Leave this conversation and start a fresh one in the same place."""
 
     clear_screen: bool = False
 
 
-class Resume(Operation, tag="resume"):
+class Resume(Operation, tag="resume", frozen=True):
     """Leave this conversation and continue another; ``path`` is an id, a unique prefix, a 1-based index or ``last``."""
 
     path: str = ""
 
 
-class Fork(Operation, tag="fork"):
+class Fork(Operation, tag="fork", frozen=True):
     """Copy this session's log up to ``at_seq`` (all of it when None) into a new session, and continue there."""
 
     at_seq: int | None = None
 
 
-class SwitchModel(Operation, tag="switch_model"):
+class SwitchModel(Operation, tag="switch_model", frozen=True):
     """Use another model from the next step on."""
 
     model: str
 
 
-class SetEffort(Operation, tag="set_effort"):
+class SetEffort(Operation, tag="set_effort", frozen=True):
     """Set the preferred reasoning effort; None switches it off."""
 
     effort: str | None = None
 
 
-class SetAutoApproval(Operation, tag="set_auto_approval"):
+class SetAutoApproval(Operation, tag="set_auto_approval", frozen=True):
     """Approve without asking (recurring jobs excepted), within ``cost_cap_usd`` when given."""
 
     enabled: bool
     cost_cap_usd: float | None = None
 
 
-class SetTitle(Operation, tag="set_title"):
+class SetTitle(Operation, tag="set_title", frozen=True):
     """Name the session."""
 
     title: str
 
 
-class Shutdown(Operation, tag="shutdown"):
+class Shutdown(Operation, tag="shutdown", frozen=True):
     """Stop what runs, give back what is leased, close the log."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ml_intern.protocol.event_base import Event
 
 
-class BudgetReserved(Event):
+class BudgetReserved(Event, frozen=True):
     """``amount_usd`` is set aside under ``reservation_id`` before what costs it starts."""
 
     wire = "budget_reserved"
@@ -14,7 +14,7 @@ class BudgetReserved(Event):
     kind: str
 
 
-class BudgetSettled(Event):
+class BudgetSettled(Event, frozen=True):
     """The reservation ends; ``actual_usd`` None keeps the estimate as spent."""
 
     wire = "budget_settled"
@@ -22,7 +22,7 @@ class BudgetSettled(Event):
     actual_usd: float | None
 
 
-class HfJobSubmit(Event):
+class HfJobSubmit(Event, frozen=True):
     wire = "hf_job_submit"
     job_id: str
     job_url: str
@@ -34,7 +34,7 @@ class HfJobSubmit(Event):
     push_to_hub: bool
 
 
-class HfJobComplete(Event):
+class HfJobComplete(Event, frozen=True):
     wire = "hf_job_complete"
     job_id: str
     flavor: str
@@ -46,14 +46,14 @@ class HfJobComplete(Event):
     cost_estimate_source: str
 
 
-class SandboxCreate(Event):
+class SandboxCreate(Event, frozen=True):
     wire = "sandbox_create"
     sandbox_id: str
     hardware: str
     create_latency_s: float
 
 
-class SandboxDestroy(Event):
+class SandboxDestroy(Event, frozen=True):
     wire = "sandbox_destroy"
     sandbox_id: str
     hardware: str
@@ -61,7 +61,7 @@ class SandboxDestroy(Event):
     estimated_cost_usd: float | None
 
 
-class Feedback(Event):
+class Feedback(Event, frozen=True):
     wire = "feedback"
     rating: str
     turn_index: int
@@ -69,17 +69,17 @@ class Feedback(Event):
     comment: str
 
 
-class ProCtaClick(Event):
+class ProCtaClick(Event, frozen=True):
     wire = "pro_cta_click"
     source: str
     target: str
 
 
-class ProConversion(Event):
+class ProConversion(Event, frozen=True):
     wire = "pro_conversion"
     first_seen_at: str
 
 
-class CreditsToppedUp(Event):
+class CreditsToppedUp(Event, frozen=True):
     wire = "credits_topped_up"
     namespace: str

@@ -1,0 +1,58 @@
+"""Questions that only a person can answer, and the awaits that wait for them.
+
+Open the question first, announce it second: an answer that comes at once must not be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Generic, TypeAlias, TypeVar
+
+from ml_intern.protocol.operations import ApprovalAnswer
+
+A = TypeVar("A")
+
+
+class Abandoned:
+    """The user went on without deciding."""
+
+
+Decision: TypeAlias = ApprovalAnswer | Abandoned
+"""How a call that needed approval was decided."""
+
+
+class Gate(Generic[A]):
+    """Open questions by key. Each is answered at most once."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, asyncio.Future[A]] = {}
+
+    @contextmanager
+    def ask(self, key: str) -> Generator[asyncio.Future[A]]:
+        """An open question; awaiting it waits for the answer. Closed when the block ends."""
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._open[key] = future
+        try:
+            yield future
+        finally:
+            self._open.pop(key, None)
+            future.cancel()
+
+    def answer(self, key: str, value: A) -> bool:
+        """Answer a question. False when it is not open (any more)."""
+        future = self._open.get(key)
+        if future is None or future.done():
+            return False
+        future.set_result(value)
+        return True
+
+    def is_open(self, key: str) -> bool:
+        """Whether somebody waits for this answer."""
+        future = self._open.get(key)
+        return future is not None and not future.done()
+
+    def waiting(self) -> tuple[str, ...]:
+        """The questions that wait, in the order they were asked."""
+        return tuple(key for key in self._open if self.is_open(key))

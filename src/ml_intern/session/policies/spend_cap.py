@@ -1,0 +1,31 @@
+"""The one budget: no model call that may pass the cap is made."""
+
+from __future__ import annotations
+
+from ml_intern.session.policies.base import PROCEED, Ask, Policy, StepView, Stop, Verdict
+
+
+class SpendCap(Policy):
+    """Fails closed: with a cap, a model whose price is unknown is not called."""
+
+    name = "spend_cap"
+
+    def before_step(self, view: StepView) -> Verdict:
+        if view.cap_usd is None:
+            return PROCEED
+        if view.next_call_usd is None:
+            return Stop(
+                "spend_cap", "The price of this model is unknown, so no cap can hold. Give providers.<name>.prices, or lift the cap."
+            )
+        if view.spent_usd + view.next_call_usd <= view.cap_usd:
+            return PROCEED
+        detail = f"Spent ${view.spent_usd:.4f} of ${view.cap_usd:.2f}; the next call may cost ${view.next_call_usd:.4f}."
+        if not view.can_ask:
+            return Stop("spend_cap", detail)
+        arguments = {
+            "cap_usd": view.cap_usd,
+            "current_spend_usd": view.spent_usd,
+            "remaining_cap_usd": max(0.0, view.cap_usd - view.spent_usd),
+            "estimated_next_usd": view.next_call_usd,
+        }
+        return Ask("yolo_budget", arguments, detail + " Raise the cap to go on.")

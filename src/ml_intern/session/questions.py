@@ -1,0 +1,36 @@
+"""``ask_user``: a question to whoever sits in front of a frontend."""
+
+from __future__ import annotations
+
+import uuid
+
+from ml_intern.protocol.events import QuestionAnswered, QuestionAsked
+from ml_intern.session.approvals import Gate
+from ml_intern.session.log import EventLog
+
+
+class Questions:
+    """Questions of one session that wait for ``answer_question``."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._gate: Gate[str | None] = Gate()
+
+    async def ask(self, question: str, options: tuple[str, ...], *, call_id: str) -> str | None:
+        """The user's words, or None when they declined or nobody is there."""
+        question_id = uuid.uuid4().hex[:12]
+        with self._gate.ask(question_id) as answer:
+            await self._log.append(QuestionAsked(question_id=question_id, question=question, options=options, tool_call_id=call_id))
+            return await answer
+
+    async def answer(self, question_id: str, answer: str | None) -> bool:
+        """Store and deliver an answer. False when nobody waits for it."""
+        if not self._gate.is_open(question_id):
+            return False
+        await self._log.append(QuestionAnswered(question_id=question_id, answer=answer))
+        return self._gate.answer(question_id, answer)
+
+    async def decline_all(self) -> None:
+        """The user spoke of something else: nobody will answer these."""
+        for question_id in self._gate.waiting():
+            await self.answer(question_id, None)

@@ -1,0 +1,32 @@
+"""What a crash left open is answered at resume: never repeated, never left without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ml_intern.protocol.event_base import Event
+from ml_intern.protocol.events import Interrupted, ToolFinished, ToolStateChange
+from ml_intern.session.history import UNKNOWN_OUTCOME
+from ml_intern.session.log import EventLog
+
+SECRET_LOST = "The arguments held a secret, which is not stored. The call was not run: make it again if it is still needed."
+
+
+async def recover(log: EventLog, has_redaction: Callable[[str], bool]) -> bool:
+    """Answer what is open. True when approvals still wait and the turn must go on for them."""
+    state, closing = log.state, list[Event]()
+    waiting = False
+    for key, pending in state.pending.items():
+        if key not in {call.id for call in state.history.open_calls}:
+            closing.append(ToolStateChange(tool_call_id=key, tool=pending.tool, state="abandoned"))  # a question of money: asked anew
+    for call in state.history.open_calls:
+        if call.id in state.pending and not has_redaction(call.arguments):
+            waiting = True
+        else:
+            text = SECRET_LOST if call.id in state.pending else UNKNOWN_OUTCOME
+            closing.append(ToolFinished(tool=call.name, tool_call_id=call.id, output=text, success=False, error_kind="interrupted"))
+    if state.turn_running and not waiting:
+        closing.append(Interrupted())
+    if closing:
+        await log.append(*closing)
+    return waiting

@@ -1,0 +1,339 @@
+"""Answers the calls of one reply: parse → risk → permission / approval / budget → run → bound → log.
+
+Every call gets exactly one ``tool_output``, whatever happens to it. ``error_kind`` of a failure is one of: malformed,
+unknown_tool, invalid_arguments, denied, rejected, abandoned, over_budget, timeout, interrupted, tool_error, crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import Future
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ml_intern.errors import ToolError
+from ml_intern.protocol.events import ApprovalRequired, PendingTool, ToolCalled, ToolFinished, ToolLog, ToolStateChange
+from ml_intern.protocol.messages import JsonObject, ToolCall
+from ml_intern.protocol.operations import ApprovalAnswer
+from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
+from ml_intern.session.approvals import Abandoned, Decision, Gate
+from ml_intern.session.budget import Budget
+from ml_intern.session.clock import Clock
+from ml_intern.session.history import UNKNOWN_OUTCOME
+from ml_intern.session.log import EventLog
+from ml_intern.session.permissions import Judgement, Mode, Outcome, Permissions, rule_for
+from ml_intern.session.questions import Questions
+from ml_intern.tools.base import ANY_FILE, Effect, Risk, Tool, ToolArgs, ToolContext, ToolOutput
+from ml_intern.tools.limiter import limit
+
+logger = logging.getLogger(__name__)
+
+REPORTS_KEPT = 20
+"""Live output that an interrupted call is answered with: the last so many pieces."""
+NOT_RUN = "Interrupted before it started: this call was not run."
+
+
+@dataclass(slots=True, kw_only=True)
+class _Plan:
+    """A call on its way: either ``failure`` says why it will not run, or the rest is filled in."""
+
+    call: ToolCall
+    arguments: JsonObject
+    failure: ToolOutput | None = None
+    tool: Tool[Any] | None = None
+    args: ToolArgs | None = None
+    risk: Risk = field(default_factory=lambda: Risk(effects=frozenset()))
+    pending: PendingTool | None = None
+    decision: Future[Decision] | None = None
+    note: str = ""
+    started: bool = False
+    reported: deque[str] = field(default_factory=lambda: deque(maxlen=REPORTS_KEPT))
+
+
+class ToolRunner:
+    """Runs the calls of one session."""
+
+    def __init__(
+        self,
+        *,
+        tools: Mapping[str, Tool[Any]],
+        permissions: Permissions,
+        gate: Gate[Decision],
+        questions: Questions,
+        log: EventLog,
+        spill_dir: Path,
+        clock: Clock,
+    ) -> None:
+        self._tools = tools
+        self._permissions = permissions
+        self._gate = gate
+        self._questions = questions
+        self._log = log
+        self._spill_dir = spill_dir
+        self._clock = clock
+        self._budget = Budget(log.state.spending)
+        self.mode = Mode.ASK
+
+    async def answer(self, calls: Sequence[ToolCall]) -> None:
+        """Run a batch. Cancelled, it still answers every call before it raises."""
+        if not calls:
+            return
+        self._budget.start_batch()
+        plans = [self._plan(call) for call in calls]
+        known = [_called(plan) for plan in plans if plan.call.id not in self._log.state.pending]
+        try:
+            if known:
+                await self._log.append(*known)
+            with ExitStack() as questions:
+                await self._ask(plans, questions)
+                await self._run_all(plans)
+        except asyncio.CancelledError:
+            await self._answer_rest(plans)
+            raise
+
+    # ── judging ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _plan(self, call: ToolCall) -> _Plan:
+        plan = _Plan(call=call, arguments=_as_object(call.arguments))
+        tool = self._tools.get(call.name)
+        if tool is None:
+            names = ", ".join(sorted(self._tools))
+            plan.failure = _failure("unknown_tool", f"There is no tool '{call.name}'. The tools are: {names}.")
+            return plan
+        plan.tool = tool
+        try:
+            plan.args = tool.parse(call.arguments)
+        except msgspec.ValidationError as error:
+            plan.failure = _failure("invalid_arguments", f"ERROR: Wrong arguments for '{call.name}': {error}. The call was not run.")
+        except msgspec.DecodeError as error:
+            text = f"ERROR: Tool call to '{call.name}' had malformed JSON arguments: {error}. The call was not run."
+            plan.failure = _failure("malformed", text)
+        else:
+            self._judge_guarded(plan)
+        return plan
+
+    def _judge_guarded(self, plan: _Plan) -> None:
+        try:
+            self._judge(plan)
+        except Exception as error:  # the boundary again: a tool that cannot say its risk does not run
+            logger.exception("tool %s cannot be judged", plan.call.name)
+            plan.failure = _failure("crash", f"{plan.call.name} could not be judged ({type(error).__name__}: {error}). It was not run.")
+
+    def _judge(self, plan: _Plan) -> None:
+        assert plan.tool is not None and plan.args is not None
+        tool, call = plan.tool, plan.call
+        plan.risk = tool.risk(plan.args)
+        judgement = self._permissions.judge(call.name, tool.subject(plan.args), plan.risk, self.mode)
+        if judgement.outcome is Outcome.DENY:
+            plan.failure = _failure("denied", f"Not permitted: {judgement.reason} The call was not run.")
+            return
+        cost = self._budget.judge(call.id, plan.risk, self.mode)
+        if judgement.outcome is Outcome.ASK or cost.blocked:
+            plan.pending = self._pending(plan, judgement, cost.blocked, cost.remaining_usd)
+        elif call.id in self._log.state.pending:
+            plan.pending = self._log.state.pending[call.id]  # asked before a restart: the answer still counts
+
+    def _pending(self, plan: _Plan, judgement: Judgement, over_budget: str, remaining: float | None) -> PendingTool:
+        assert plan.tool is not None and plan.args is not None
+        blocked = over_budget or judgement.blocked
+        return PendingTool(
+            tool=plan.call.name,
+            arguments=plan.arguments,
+            tool_call_id=plan.call.id,
+            reason=over_budget or judgement.reason,
+            risk=tuple(sorted(effect.value for effect in plan.risk.effects)),
+            display=plan.tool.preview(plan.args),
+            recurring=Effect.RECURRING in plan.risk.effects,
+            remember_rule=rule_for(plan.call.name, plan.tool.subject(plan.args)),
+            auto_approval_blocked=bool(blocked) and self.mode is not Mode.ASK,
+            block_reason=blocked or None,
+            estimated_cost_usd=plan.risk.cost_usd,
+            remaining_cap_usd=remaining,
+        )
+
+    async def _ask(self, plans: Sequence[_Plan], questions: ExitStack) -> None:
+        """Open every question, then announce them together."""
+        waiting = [plan for plan in plans if plan.pending is not None]
+        for plan in waiting:
+            plan.decision = questions.enter_context(self._gate.ask(plan.call.id))
+        new = [plan.pending for plan in waiting if plan.pending is not None]
+        if not new:
+            return
+        blocked = next((tool for tool in new if tool.auto_approval_blocked), None)
+        event = ApprovalRequired(tools=tuple(new), count=len(new))
+        if blocked is not None:
+            event = msgspec.structs.replace(
+                event,
+                auto_approval_blocked=True,
+                block_reason=blocked.block_reason,
+                estimated_cost_usd=blocked.estimated_cost_usd,
+                remaining_cap_usd=blocked.remaining_cap_usd,
+            )
+        await self._log.append(event)
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run_all(self, plans: Sequence[_Plan]) -> None:
+        """Side by side, but one after the other where two touch the same thing."""
+        if len(plans) == 1:
+            await self._answer_one(plans[0], ())
+            return
+        tasks: list[asyncio.Task[None]] = []
+        async with asyncio.TaskGroup() as group:
+            for index, plan in enumerate(plans):
+                before = [tasks[i] for i in range(index) if overlaps(plans[i].risk, plan.risk)]
+                tasks.append(group.create_task(self._answer_one(plan, before)))
+
+    async def _answer_one(self, plan: _Plan, before: Sequence[asyncio.Task[None]]) -> None:
+        started = self._clock.monotonic()
+        try:
+            if before:
+                await asyncio.wait(before)
+            output = plan.failure or await self._decide_and_run(plan)
+        except asyncio.CancelledError:
+            await self._finish(plan, _interrupted(plan), started)
+            raise
+        await self._finish(plan, output, started)
+
+    async def _decide_and_run(self, plan: _Plan) -> ToolOutput:
+        if plan.decision is not None:
+            answer = await plan.decision
+            refusal = self._take_decision(plan, answer)
+            if refusal is not None:
+                return refusal
+            await self._log.append(ToolStateChange(tool_call_id=plan.call.id, tool=plan.call.name, state="running"))
+        return await self._run_reserved(plan)
+
+    def _take_decision(self, plan: _Plan, answer: Decision) -> ToolOutput | None:
+        """Apply the user's edits; returns the refusal, if it is one."""
+        if isinstance(answer, Abandoned):
+            return _failure("abandoned", "The user went on without deciding: this call was abandoned and not run.")
+        if not answer.approved:
+            feedback = f" User feedback: {answer.feedback}" if answer.feedback else ""
+            return _failure("rejected", f"Rejected by the user; the call was not run.{feedback}")
+        edited = edited_arguments(plan.arguments, answer)
+        if edited == plan.arguments:
+            return None
+        assert plan.tool is not None
+        try:
+            plan.args = plan.tool.parse_object(edited)
+        except msgspec.ValidationError as error:
+            return _failure("invalid_arguments", f"ERROR: The user's edit does not fit the tool: {error}. The call was not run.")
+        plan.risk = plan.tool.risk(plan.args)
+        judgement = self._permissions.judge(plan.call.name, plan.tool.subject(plan.args), plan.risk, Mode.YOLO)
+        if judgement.outcome is Outcome.DENY:
+            return _failure("denied", f"Not permitted: {judgement.reason} The edited call was not run.")
+        plan.note = f"[The user changed the arguments; this ran: {msgspec.json.encode(edited).decode()}]\n"
+        return None
+
+    async def _run_reserved(self, plan: _Plan) -> ToolOutput:
+        """Set the cost aside first; give it back if the call fails."""
+        if Effect.SPENDS not in plan.risk.effects or plan.risk.cost_usd is None:
+            return await self._run(plan)
+        reservation = plan.call.id
+        await self._log.append(BudgetReserved(reservation_id=reservation, amount_usd=plan.risk.cost_usd, kind=plan.call.name))
+        output = await self._run(plan)
+        if not output.success:
+            await self._log.append(BudgetSettled(reservation_id=reservation, actual_usd=0.0))
+        return output
+
+    async def _run(self, plan: _Plan) -> ToolOutput:
+        assert plan.tool is not None and plan.args is not None
+        plan.started = True
+        try:
+            async with asyncio.timeout(plan.tool.timeout_s):
+                return await plan.tool.run(plan.args, self._context(plan))
+        except ToolError as error:
+            return _failure("tool_error", str(error))
+        except TimeoutError:
+            return _failure("timeout", f"{plan.call.name} was stopped after {plan.tool.timeout_s:g} s.")
+        except Exception as error:  # the boundary: a crash of one tool hurts its own call alone
+            logger.exception("tool %s crashed", plan.call.name)
+            return _failure("crash", f"{plan.call.name} crashed ({type(error).__name__}: {error}). This is a defect of the tool.")
+
+    def _context(self, plan: _Plan) -> ToolContext:
+        call = plan.call
+
+        def report(text: str) -> None:
+            plan.reported.append(text)
+            self._log.show(ToolLog(tool=call.name, log=text, tool_call_id=call.id))
+
+        async def ask(question: str, options: tuple[str, ...]) -> str | None:
+            return await self._questions.ask(question, options, call_id=call.id)
+
+        return ToolContext(call_id=call.id, session_id=self._log.session_id, report=report, emit=self._log.append, ask=ask)
+
+    async def _finish(self, plan: _Plan, output: ToolOutput, started: float) -> None:
+        limited = limit(plan.note + output.text, self._spill_dir)
+        await self._log.append(
+            ToolFinished(
+                tool=plan.call.name,
+                tool_call_id=plan.call.id,
+                output=limited.text,
+                success=output.success,
+                duration_s=round(self._clock.monotonic() - started, 3),
+                error_kind=output.error_kind,
+                display=output.display,
+                images=output.images,
+                files=output.files,
+                spill_path=output.spill_path or str(limited.spill_path or ""),
+            )
+        )
+
+    async def _answer_rest(self, plans: Sequence[_Plan]) -> None:
+        """After a cancellation between calls: those that nobody answered yet."""
+        unanswered = {call.id for call in self._log.state.history.open_calls}
+        for plan in plans:
+            if plan.call.id in unanswered:
+                await self._finish(plan, _interrupted(plan), self._clock.monotonic())
+
+
+def overlaps(first: Risk, second: Risk) -> bool:
+    """Whether two calls touch the same thing, one of them at least writing it."""
+    return _meets(first.writes, second.reads | second.writes) or _meets(second.writes, first.reads)
+
+
+def _meets(writes: frozenset[str], touched: frozenset[str]) -> bool:
+    if ANY_FILE in writes:
+        return bool(touched)
+    return bool(writes) and (ANY_FILE in touched or bool(writes & touched))
+
+
+def edited_arguments(arguments: JsonObject, answer: ApprovalAnswer) -> JsonObject:
+    """The arguments as the approval changed them."""
+    edited = dict(arguments if answer.arguments is None else answer.arguments)
+    if answer.edited_script is not None and "script" in edited:
+        edited["script"] = answer.edited_script
+    if answer.namespace is not None and "operation" in edited:
+        edited["namespace"] = answer.namespace
+    return edited
+
+
+def _called(plan: _Plan) -> ToolCalled:
+    return ToolCalled(tool=plan.call.name, arguments=plan.arguments, tool_call_id=plan.call.id)
+
+
+def _failure(kind: str, text: str) -> ToolOutput:
+    return ToolOutput(text=text, success=False, error_kind=kind)
+
+
+def _interrupted(plan: _Plan) -> ToolOutput:
+    if plan.failure is not None or not plan.started:
+        return plan.failure or _failure("interrupted", NOT_RUN)
+    partial = "".join(plan.reported)
+    return _failure("interrupted", f"{UNKNOWN_OUTCOME}\nIts output so far:\n{partial}" if partial else UNKNOWN_OUTCOME)
+
+
+def _as_object(arguments: str) -> JsonObject:
+    """The arguments for people to look at: an empty object when they are none."""
+    try:
+        return msgspec.json.decode(arguments.strip() or "{}", type=JsonObject)
+    except msgspec.DecodeError:
+        return {}

@@ -1,0 +1,206 @@
+"""One turn: ask the policies, ask the model, answer its calls, until it has nothing left to call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ml_intern.errors import ContextOverflow, MlInternError
+from ml_intern.models.base import ModelRequest, Reply, ToolSchema, Usage
+from ml_intern.protocol.events import Compacted, ErrorRaised, GuardTriggered, Interrupted, SessionTerminated, TurnComplete, UserMessageAdded
+from ml_intern.protocol.messages import AssistantMessage, Message
+from ml_intern.protocol.operations import UserInput
+from ml_intern.session.compaction import Compactor, fixed_tokens
+from ml_intern.session.log import EventLog
+from ml_intern.session.model_call import ModelCaller
+from ml_intern.session.model_port import ModelPort, compact_at_tokens
+from ml_intern.session.money_questions import MoneyQuestions
+from ml_intern.session.policies.base import PROCEED, Ask, Compact, Nudge, Policy, Proceed, StepView, Stop, Verdict
+from ml_intern.session.step_view import step_view
+from ml_intern.session.tool_runner import ToolRunner
+
+logger = logging.getLogger(__name__)
+LIKELY_REPLY_TOKENS = 2_000
+"""What a reply is taken to be when a cap asks whether the next call fits."""
+MAX_OVERFLOWS = 3
+"""Compactions that one turn may be forced into by a provider's refusal."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Inbox:
+    """What arrived while the turn ran, for its next step."""
+
+    messages: list[UserInput] = field(default_factory=list[UserInput])
+    compact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnParts:
+    """What a turn works with. ``stream`` and ``system`` are fixed for the session: they are part of the cached prefix."""
+
+    log: EventLog
+    runner: ToolRunner
+    caller: ModelCaller
+    compactor: Compactor
+    money: MoneyQuestions
+    policies: Sequence[Policy]
+    system: str
+    tools: tuple[ToolSchema, ...]
+    stream: bool = True
+
+
+class Turn:
+    """Runs once. Ends the log with exactly one of turn_complete, interrupted or error."""
+
+    def __init__(self, parts: TurnParts, model: ModelPort, inbox: Inbox) -> None:
+        self._p = parts
+        self._log = parts.log
+        self._state = parts.log.state
+        self._inbox = inbox
+        self.model = model
+        self._overflows = 0
+
+    async def run(self) -> None:
+        """The turn, with its end written whatever happens. ``CancelledError`` (an interrupt) is raised again."""
+        try:
+            stop = await self._loop()
+        except MlInternError as error:
+            await self._log.append(ErrorRaised(error=error.message, kind=type(error).__name__, hint=error.hint))
+        except Exception as error:  # the boundary: a defect ends the turn, not the session
+            logger.exception("the turn failed")
+            await self._log.append(ErrorRaised(error=f"{type(error).__name__}: {error}", kind="Defect", hint="See the log file."))
+        except BaseException:
+            await self._log.append(Interrupted())
+            raise
+        else:
+            await self._end(stop)
+
+    async def compact(self) -> None:
+        """In place of a turn: make room now, and say how it went."""
+        before = self._context_tokens()
+        try:
+            if not await self._p.compactor.compact(self.model, self._request()) and self._context_tokens() == before:
+                await self._log.append(Compacted(old_tokens=before, new_tokens=before))
+        except MlInternError as error:
+            await self._log.append(ErrorRaised(error=error.message, kind=type(error).__name__, hint=error.hint))
+        except BaseException:
+            await self._log.append(Interrupted())
+            raise
+
+    async def _loop(self) -> Stop:
+        await self._p.runner.answer(self._state.history.open_calls)  # those that a resume left waiting for approval
+        while True:
+            await self._deliver_steering()
+            if stop := await self._consult():
+                return stop
+            outcome = await self._ask_model()
+            if outcome is None:
+                continue
+            reply, verdict = outcome
+            if isinstance(verdict, Stop):
+                return verdict
+            if isinstance(verdict, Nudge):
+                await self._log.append(GuardTriggered(guard=verdict.guard, message=verdict.message))
+            elif reply.message.tool_calls:
+                await self._p.runner.answer(reply.message.tool_calls)
+            elif not self._inbox.messages:
+                return Stop("done")
+
+    async def _deliver_steering(self) -> None:
+        messages, self._inbox.messages = self._inbox.messages, []
+        for message in messages:
+            await self._log.append(UserMessageAdded(content=message.text, images=message.images, steering=True))
+
+    async def _consult(self) -> Stop | None:
+        """Every policy in its order, before a step."""
+        if self._inbox.compact:
+            self._inbox.compact = False
+            await self._p.compactor.compact(self.model, self._request())
+        for policy in self._p.policies:
+            match policy.before_step(await self._view()):
+                case Proceed():
+                    pass
+                case Nudge() as nudge:
+                    await self._log.append(GuardTriggered(guard=nudge.guard, message=nudge.message))
+                case Compact():
+                    if not await self._p.compactor.compact(self.model, self._request()):
+                        return await self._exhausted("It is still over the threshold after compaction.")
+                case Ask() as ask:
+                    if not await self._p.money.ask(ask):
+                        return Stop("declined", ask.reason)
+                case Stop() as stop:
+                    return stop
+        return None
+
+    async def _ask_model(self) -> tuple[Reply, Verdict] | None:
+        """The reply and what the policies say of it; None when the context had to be compacted instead."""
+        try:
+            return await self._p.caller.ask(self.model, self._request(), self._verdict_on)
+        except ContextOverflow as error:
+            self._overflows += 1
+            self.model.learn_window(error.limit_tokens or int(self._context_tokens() * 0.9))
+            fits = self._overflows <= MAX_OVERFLOWS and await self._p.compactor.compact(self.model, self._request())
+            if not fits:
+                raise ContextOverflow(error.message, hint="Undo, or switch to a model with a larger window.") from error
+            return None
+
+    def _verdict_on(self, reply: Reply) -> Verdict:
+        view = step_view(self._state, self.model, self._context_tokens(), None, self._p.runner.mode)
+        for policy in self._p.policies:
+            verdict = policy.after_reply(view, reply)
+            if not isinstance(verdict, Proceed):
+                return verdict
+        return PROCEED
+
+    async def _view(self) -> StepView:
+        spending, context = self._state.spending, self._context_tokens()
+        cost = None
+        if spending.cap_usd is not None:
+            cost = await self.model.cost_usd(Usage(prompt_tokens=context, completion_tokens=LIKELY_REPLY_TOKENS), None)
+        return step_view(self._state, self.model, context, cost, self._p.runner.mode)
+
+    def _context_tokens(self) -> int:
+        fixed = 0 if self._state.tokens_were_reported else fixed_tokens(self._request())
+        return self._state.context_tokens + fixed
+
+    def _request(self) -> ModelRequest:
+        effort = self._state.effective_effort.get(self._state.model, self._state.effort)
+        return ModelRequest(
+            system=self._p.system,
+            tools=self._p.tools,
+            messages=self._state.history.messages,
+            session_id=self._log.session_id,
+            effort=effort,
+            stream=self._p.stream,
+        )
+
+    async def _exhausted(self, why: str) -> Stop:
+        await self._log.append(
+            SessionTerminated(
+                reason="compaction_failed",
+                context_usage=self._context_tokens(),
+                context_threshold=compact_at_tokens(self.model),
+                error=why,
+                user_message="The context is full and cannot be made smaller. Undo, start a new session, or use a larger model.",
+            )
+        )
+        return Stop("context_exhausted", why)
+
+    async def _end(self, stop: Stop) -> None:
+        final = last_text(self._state.history.messages)
+        await self._log.append(
+            TurnComplete(
+                history_size=len(self._state.history.messages),
+                final_response=final if stop.reason == "done" else None,
+                reason=stop.reason,
+                detail=stop.detail,
+                steps=self._state.steps,
+            )
+        )
+
+
+def last_text(messages: Sequence[Message]) -> str | None:
+    """What the model said last, if it said it last."""
+    last = messages[-1] if messages else None
+    return last.text if isinstance(last, AssistantMessage) and last.text else None
