@@ -1,0 +1,144 @@
+"""Events in words: the same lines for people on a terminal and for a log file."""
+
+from __future__ import annotations
+
+import os
+from typing import assert_never
+
+from ml_intern.frontends.headless.show import answer_lines, call_line, plan_lines
+from ml_intern.frontends.headless.tally import duration, tokens, usd
+from ml_intern.frontends.headless.text import Line, line, lines
+from ml_intern.protocol import events as e
+from ml_intern.protocol import resource_events as r
+
+SILENT = (
+    e.Ready | e.SessionUpdate | e.NewComplete | e.ResumeComplete | e.SessionShutdown | e.UserMessageAdded | e.Processing
+    | e.AssistantChunk | e.ThinkingChunk | e.AssistantStreamEnd | e.AssistantMessageAdded | e.LlmCall | e.UndoComplete
+    | e.TurnComplete | e.Interrupted | e.PermissionGranted | r.BudgetReserved | r.BudgetSettled | r.Feedback
+    | r.ProCtaClick | r.ProConversion
+)  # fmt: skip
+"""Nothing to say in a line: they are text, which each output streams its way, or bookkeeping, or what the last line sums up."""
+
+TOOL = e.ToolCalled | e.ToolLog | e.ToolStateChange | e.ToolFinished
+NOTICE = e.GuardTriggered | e.Retrying | e.Compacted | e.SessionTerminated | e.ErrorRaised
+QUESTION = e.ApprovalRequired | e.QuestionAsked | e.QuestionAnswered
+SESSION = e.SessionStarted | e.ResumedFrom | e.ModelSwitched | e.EffortChanged
+RESOURCE = r.HfJobSubmit | r.HfJobComplete | r.SandboxCreate | r.SandboxDestroy | r.CreditsToppedUp
+
+_GUARD_WORDS = 160
+
+
+def describe(event: e.AnyEvent, *, verbose: bool) -> list[Line]:
+    """The lines that tell of an event; none for those that need no telling."""
+    match event:
+        case e.PlanUpdate():
+            return plan_lines(event.plan)
+        case e.ToolCalled() | e.ToolLog() | e.ToolStateChange() | e.ToolFinished():
+            return _tool(event, verbose)
+        case e.GuardTriggered() | e.Retrying() | e.Compacted() | e.SessionTerminated() | e.ErrorRaised():
+            return _notice(event, verbose)
+        case e.ApprovalRequired() | e.QuestionAsked() | e.QuestionAnswered():
+            return _question(event)
+        case e.SessionStarted() | e.ResumedFrom() | e.ModelSwitched() | e.EffortChanged():
+            return _session(event)
+        case r.HfJobSubmit() | r.HfJobComplete() | r.SandboxCreate() | r.SandboxDestroy() | r.CreditsToppedUp():
+            return _resource(event)
+        case _:
+            silent: SILENT = event  # pyright proves that nothing is forgotten
+            del silent
+            return []
+
+
+def _tool(event: TOOL, verbose: bool) -> list[Line]:
+    match event:
+        case e.ToolCalled():
+            return [call_line("▸", event.tool, event.arguments)]
+        case e.ToolFinished():
+            return answer_lines(event, verbose=verbose)
+        case e.ToolLog():
+            said = event.label or event.tool
+            return [line(("dim", f"  {said}: {row}")) for row in event.log.rstrip("\n").split("\n")]
+        case e.ToolStateChange():
+            note = f": {event.note}" if event.note else ""
+            return [line(("dim", f"  {event.tool} {event.state}{note}"))] if event.state != "running" else []
+        case _:
+            assert_never(event)
+
+
+def _notice(event: NOTICE, verbose: bool) -> list[Line]:
+    match event:
+        case e.GuardTriggered():
+            message = event.message if verbose else _shortened(event.message)
+            return lines(f"· {event.guard}: {message}", "dim")
+        case e.Retrying():
+            return [line(("warn", f"! {event.reason} · trying again in {duration(event.delay_s)} (attempt {event.attempt})"))]
+        case e.Compacted():
+            return [line(("dim", f"· older history summarised: {tokens(event.old_tokens)} → {tokens(event.new_tokens)} tokens"))]
+        case e.SessionTerminated():
+            return lines(f"✗ {event.user_message or event.error}", "bad")
+        case e.ErrorRaised():
+            hint = lines(event.hint, "dim", "  ") if event.hint else []
+            return [*lines(f"✗ {event.error}", "bad"), *hint]
+        case _:
+            assert_never(event)
+
+
+def _shortened(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _GUARD_WORDS else words[:_GUARD_WORDS].rstrip() + "…"
+
+
+def _question(event: QUESTION) -> list[Line]:
+    match event:
+        case e.ApprovalRequired():
+            return [row for tool in event.tools for row in _asked(tool)]
+        case e.QuestionAsked():
+            return [line(("warn", f"? {event.question}")), line(("dim", "  nobody can answer in a headless run: the model decides"))]
+        case e.QuestionAnswered():
+            return []
+        case _:
+            assert_never(event)
+
+
+def _asked(tool: e.PendingTool) -> list[Line]:
+    reason = tool.block_reason or tool.reason
+    rows = [call_line("!", tool.tool, tool.arguments, style="warn")]
+    cost = "" if tool.estimated_cost_usd is None else f" (about {usd(tool.estimated_cost_usd)})"
+    return [*rows, line(("dim", f"  needs approval{cost}{': ' + reason if reason else ''}"))]
+
+
+def _session(event: SESSION) -> list[Line]:
+    match event:
+        case e.SessionStarted():
+            return [line(("accent", "ml-intern"), ("dim", f" · {event.model} · {_home_as_tilde(event.cwd)}"))]
+        case e.ResumedFrom():
+            return [line(("accent", "ml-intern"), ("dim", f" · resumed session {event.original_session_id[:8]}"))]
+        case e.ModelSwitched():
+            return [line(("dim", f"· model: {event.previous} → {event.model}"))]
+        case e.EffortChanged():
+            return [line(("dim", f"· reasoning effort: {event.effective or 'none'}{' · ' + event.note if event.note else ''}"))]
+        case _:
+            assert_never(event)
+
+
+def _home_as_tilde(path: str) -> str:
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if path == home or path.startswith(home + os.sep) else path
+
+
+def _resource(event: RESOURCE) -> list[Line]:
+    match event:
+        case r.HfJobSubmit():
+            return [line(("tool", "▸ job "), f"{event.job_id} on {event.flavor}, at most {event.timeout} · {event.job_url}")]
+        case r.HfJobComplete():
+            cost = "unknown price" if event.estimated_cost_usd is None else usd(event.estimated_cost_usd)
+            return [line(f"  job {event.job_id}: {event.final_status} after {duration(event.wall_time_s)} · {cost}")]
+        case r.SandboxCreate():
+            return [line(("dim", f"· sandbox {event.sandbox_id} on {event.hardware} is ready"))]
+        case r.SandboxDestroy():
+            cost = "unknown price" if event.estimated_cost_usd is None else usd(event.estimated_cost_usd)
+            return [line(("dim", f"· sandbox {event.sandbox_id} given back after {duration(event.lifetime_s)} · {cost}"))]
+        case r.CreditsToppedUp():
+            return [line(("dim", f"· credits of {event.namespace} topped up"))]
+        case _:
+            assert_never(event)

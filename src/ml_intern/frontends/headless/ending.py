@@ -1,0 +1,72 @@
+"""How a run ended: the exit code, and the words for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from ml_intern.frontends.headless.options import ExitCode
+from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.events import ErrorRaised, Interrupted, TurnComplete
+
+TurnEnd: TypeAlias = TurnComplete | Interrupted | ErrorRaised
+
+_REASONS: dict[str, tuple[ExitCode, str]] = {
+    "done": (ExitCode.DONE, "done"),
+    "iteration_limit": (ExitCode.LIMIT, "stopped: the limit of steps is reached (--max-iterations)"),
+    "spend_cap": (ExitCode.LIMIT, "stopped: the spending limit is reached (--max-cost)"),
+    "context_exhausted": (ExitCode.FAILED, "failed: the conversation no longer fits the model's window"),
+    "model_refused": (ExitCode.FAILED, "failed: the model refused"),
+    "declined": (ExitCode.REFUSED, "stopped: an approval was needed and nobody could answer"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Why a turn was told to stop: a signal, the time limit, or that nobody reads the output."""
+
+    code: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """``answer`` is the final text, if there is one. ``trouble`` is what no event has said."""
+
+    code: int
+    words: str
+    answer: str = ""
+    session_id: str = ""
+    trouble: str = ""
+
+
+class View(Protocol):
+    """An output of a run. ``notice`` and ``stopping`` never block; ``finish`` is called once, at the end, if there is an end."""
+
+    async def show(self, envelope: Envelope) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+    def stopping(self, text: str) -> None: ...
+
+    async def finish(self, ending: Ending) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def judge(end: TurnEnd, *, stop: Stop | None, refused: bool) -> tuple[int, str]:
+    """Exit code and words for the end of a turn. Work that was finished counts as finished, even if a stop came meanwhile."""
+    match end:
+        case TurnComplete():
+            code, words = _REASONS.get(end.reason, (ExitCode.FAILED, f"failed: {end.reason}"))
+            if end.detail and code != ExitCode.DONE:
+                words = f"{words}: {end.detail}"
+            if code == ExitCode.DONE and refused:
+                return ExitCode.REFUSED, "done, but without what needed an approval: nobody could answer"
+            return code, words
+        case Interrupted():
+            if stop is not None:
+                return stop.code, stop.words
+            return (ExitCode.REFUSED, _REASONS["declined"][1]) if refused else (ExitCode.INTERRUPTED, "interrupted")
+        case ErrorRaised():
+            return ExitCode.FAILED, "failed"

@@ -1,0 +1,100 @@
+"""``--output-schema``: the final answer is JSON that fits a schema, or the run has failed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ml_intern.errors import ConfigError
+from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.messages import JsonObject
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+
+_PROBLEMS_SHOWN = 5
+_FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The answer as one line of JSON."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """The answer does not fit; ``problem`` says where, for the model to read."""
+
+    problem: str
+
+
+class JsonAnswer:
+    """A schema, and the words that ask for it. Raises ``ConfigError`` when it is no JSON Schema."""
+
+    def __init__(self, schema: JsonObject) -> None:
+        self._schema = schema
+        self._validator = _validator(schema)
+
+    @property
+    def instruction(self) -> str:
+        """What is added to the prompt."""
+        return (
+            "\n\nWhen the task is done, your final message must be one JSON value and nothing else: no words around it, "
+            f"no code fence. It must fit this JSON Schema:\n{msgspec.json.encode(self._schema).decode()}"
+        )
+
+    @staticmethod
+    def repair(unfit: Unfit) -> str:
+        """What is said to a model whose answer did not fit."""
+        return (
+            f"Your final message does not fit the JSON Schema that was asked for:\n{unfit.problem}\n"
+            "Answer again with the corrected JSON value and nothing else. Do not repeat work that is done."
+        )
+
+    def read(self, answer: str) -> Fitting | Unfit:
+        """The JSON value of an answer, with or without a code fence around it."""
+        text = answer.strip()
+        if not text:
+            return Unfit("- the message is empty")
+        fenced: list[tuple[str, str]] = _FENCED.findall(text)
+        try:
+            value = msgspec.json.decode(fenced[0][1] if len(fenced) == 1 else text)
+        except msgspec.DecodeError as error:
+            return Unfit(f"- it is not JSON: {error}")
+        problems = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        if problems:
+            return Unfit(_listed(problems))
+        encoded = msgspec.json.encode(value).decode()
+        # Characters that a terminal would obey go out as ASCII escapes: the same JSON.
+        return Fitting(encoded if plain(encoded) == encoded else json.dumps(value, separators=(",", ":")))
+
+
+def _listed(problems: list[ValidationError]) -> str:
+    shown = [f"- at {problem.json_path}: {problem.message[:300]}" for problem in problems[:_PROBLEMS_SHOWN]]
+    more = [f"- and {len(problems) - _PROBLEMS_SHOWN} more"] if len(problems) > _PROBLEMS_SHOWN else []
+    return "\n".join([*shown, *more])
+
+
+def _validator(schema: JsonObject) -> Validator:
+    try:
+        from jsonschema.exceptions import SchemaError
+        from jsonschema.validators import validator_for
+        from referencing.jsonschema import EMPTY_REGISTRY
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "--output-schema needs the package 'jsonschema', which is not installed.", hint="pip install jsonschema"
+        ) from error
+    validator_class = validator_for(schema)
+    try:
+        validator_class.check_schema(schema)
+    except SchemaError as error:
+        raise ConfigError(f"The output schema is no JSON Schema: at {error.json_path}: {error.message}") from error
+    # The drafts themselves resolve, and references inside the schema; without this, others would be fetched from the network.
+    return validator_class(schema, registry=EMPTY_REGISTRY)

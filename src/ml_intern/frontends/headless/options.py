@@ -1,0 +1,75 @@
+"""What a headless run is asked to do, what it needs of a session, and what it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.messages import JsonObject
+from ml_intern.protocol.operations import AnyOperation
+
+if TYPE_CHECKING:
+    from ml_intern.config.load import LoadedSettings
+
+
+class ExitCode(IntEnum):
+    """What the process ends with. A run that a signal ended returns 128 + its number: 130 Ctrl-C, 143 TERM, 129 HUP.
+
+    ``PIPE_CLOSED`` is what the shell shows for a program that SIGPIPE ended: whoever read our output went away.
+    """
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    LIMIT = 3
+    REFUSED = 4
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadlessOptions:
+    """``resume`` is an id, a unique prefix, an index or ``last``. ``output_schema`` is a JSON Schema that the answer must fit."""
+
+    prompt: str
+    json: bool = False
+    timeout_s: float | None = None
+    output_schema: JsonObject | None = None
+    resume: str | None = None
+    read_only: bool = False
+    verbose: bool = False
+
+
+class Progress(Protocol):
+    """What this frontend reads of a session's state."""
+
+    @property
+    def last_seq(self) -> int: ...
+
+
+class Host(Protocol):
+    """What this frontend uses of a session (``session/host.py``)."""
+
+    @property
+    def session_id(self) -> str: ...
+
+    @property
+    def state(self) -> Progress: ...
+
+    @property
+    def busy(self) -> bool: ...
+
+    async def submit(self, operation: AnyOperation) -> None: ...
+
+    def events(self, *, after_seq: int | None = None) -> AsyncIterator[Envelope]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class OpenHost(Protocol):
+    """``app.open_session``, handed in because a frontend does not compose the program."""
+
+    async def __call__(self, *, loaded: LoadedSettings, resume: str | None, auto_approve: bool, read_only: bool) -> Host: ...

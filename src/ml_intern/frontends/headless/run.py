@@ -1,0 +1,285 @@
+"""One headless run: submit the prompt, show what happens, answer for the absent user, end with an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ml_intern.errors import ConfigError, MlInternError
+from ml_intern.frontends.headless.ending import Ending, Stop, TurnEnd, View, judge
+from ml_intern.frontends.headless.options import ExitCode, HeadlessOptions, Host, OpenHost
+from ml_intern.frontends.headless.output import Console, OutputThread
+from ml_intern.frontends.headless.signals import handled
+from ml_intern.frontends.headless.unattended import answer_approval
+from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.events import (
+    AnyEvent,
+    ApprovalRequired,
+    ErrorRaised,
+    Interrupted,
+    Processing,
+    QuestionAsked,
+    TurnComplete,
+    UserMessageAdded,
+)
+from ml_intern.protocol.operations import AnswerQuestion, Interrupt, UserInput
+
+if TYPE_CHECKING:
+    from ml_intern.config.load import LoadedSettings
+    from ml_intern.frontends.headless.json_answer import JsonAnswer
+
+MAX_REPAIRS = 2
+"""Turns that may be spent on an answer that does not fit the output schema."""
+STOP_GRACE_S = 10.0
+"""How long a turn may take to stop when nobody is there to press Ctrl-C again."""
+WATCH_S = 1.0
+ENDED_EARLY = "The session stopped without ending its turn. What it did is in its log."
+CLOSE_GRACE_S = 5.0
+"""How long a session may take to close when the user wants out at once."""
+
+
+async def run_headless(open_host: OpenHost, loaded: LoadedSettings, options: HeadlessOptions, console: Console | None = None) -> int:
+    """Run one task to its end. Returns the exit code (``ExitCode``); what went wrong is on standard error."""
+    console = console or Console.of_process()
+    try:
+        expected = _expected(options)
+        host = await open_host(loaded=loaded, resume=options.resume, auto_approve=True, read_only=options.read_only)
+    except MlInternError as error:
+        os.write(console.stderr, plain(f"ml-intern: {error}\n").encode())
+        return ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.FAILED
+    run = _Run(host, options, expected, console)
+    view = _view(run.out, console, loaded, options)
+    with handled(run.on_signal):
+        try:
+            return await run.to_the_end(view)
+        finally:
+            await run.close(view)
+
+
+def _expected(options: HeadlessOptions) -> JsonAnswer | None:
+    if options.output_schema is None:
+        return None
+    from ml_intern.frontends.headless.json_answer import JsonAnswer
+
+    return JsonAnswer(options.output_schema)
+
+
+def _view(out: OutputThread, console: Console, loaded: LoadedSettings, options: HeadlessOptions) -> View:
+    if options.json:
+        from ml_intern.frontends.headless.json_lines import JsonLines
+
+        return JsonLines(out)
+    if console.stdout_is_terminal and options.output_schema is None and loaded.environ.get("TERM") != "dumb":
+        from ml_intern.frontends.headless.region import LiveRegion
+        from ml_intern.frontends.headless.terminal_output import TerminalOutput
+
+        color = loaded.environ.get("NO_COLOR") is None
+        return TerminalOutput(out, LiveRegion(out, console, color=color), color=color, verbose=options.verbose)
+    from ml_intern.frontends.headless.plain_output import PlainOutput
+
+    return PlainOutput(out, verbose=options.verbose)
+
+
+class _Run:
+    """The conversation of one run, and what may cut it short."""
+
+    def __init__(self, host: Host, options: HeadlessOptions, expected: JsonAnswer | None, console: Console) -> None:
+        self.out = OutputThread(console, self._output_gone)
+        self._console = console
+        self._host = host
+        self._options = options
+        self._expected = expected
+        self._stop: Stop | None = None
+        self._refused = False
+        self._turn_open = False
+        self._repairs = 0
+        self._view: View | None = None
+        self._handling = False
+        self._handled = 0
+        self._in_haste = False
+        self._work: asyncio.Task[Any] | None = None
+        self._side_tasks: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+
+    async def to_the_end(self, view: View) -> int:
+        """The exit code. Signals and the time limit are obeyed from here on."""
+        self._view = view
+        self._work = conversation = asyncio.create_task(self._converse(view))
+        if self._options.timeout_s is not None:
+            words = f"stopped: the time limit of {self._options.timeout_s:g} s is over (--timeout)"
+            self._later(self._options.timeout_s, lambda: self._request_stop(Stop(code=ExitCode.LIMIT, words=words)))
+        watch = asyncio.create_task(self._watch(conversation))
+        if self._options.resume is not None:
+            view.notice(f"resumed session {self._host.session_id}")
+        try:
+            await asyncio.wait({conversation})
+            ending = self._ending(conversation)
+            if self._in_haste:
+                view.notice(f"{ending.words} · session {ending.session_id}")
+            else:
+                await view.finish(ending)
+            return ending.code
+        finally:
+            for timer in self._timers:
+                timer.cancel()
+            await _cancelled(conversation, watch, *self._side_tasks)
+
+    async def close(self, view: View) -> None:
+        """Give everything back; when in haste, or when one more signal comes, only what can be given back quickly."""
+        self._work = closing = asyncio.create_task(self._close(view))
+        try:
+            await asyncio.wait({closing}, timeout=CLOSE_GRACE_S if self._in_haste else None)
+            if closing.done() and not closing.cancelled():
+                closing.result()
+        finally:
+            await _cancelled(closing)
+            self.out.close()
+
+    async def _close(self, view: View) -> None:
+        try:
+            await self._host.aclose()
+        finally:
+            await view.aclose()
+
+    def _ending(self, conversation: asyncio.Task[Ending]) -> Ending:
+        return self._broken(ENDED_EARLY) if conversation.cancelled() else conversation.result()
+
+    # ── the conversation ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _converse(self, view: View) -> Ending:
+        events = self._host.events(after_seq=self._host.state.last_seq if self._options.resume else 0)
+        instruction = self._expected.instruction if self._expected is not None else ""
+        try:
+            await self._host.submit(UserInput(text=self._options.prompt + instruction))
+            async for envelope in events:
+                self._handling = True
+                await view.show(envelope)
+                await self.out.room()
+                await self._answer(envelope.event)
+                if (end := self._end_of_turn(envelope.event)) and (ending := await self._after_turn(end)):
+                    return ending
+                self._handled += 1
+                self._handling = False
+        except MlInternError as error:
+            return self._broken(str(error))
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+        return self._broken(ENDED_EARLY)
+
+    async def _watch(self, conversation: asyncio.Task[Ending]) -> None:
+        """A turn that died without a word must not leave us waiting for its end."""
+        seen = -1
+        while True:
+            await asyncio.sleep(WATCH_S)
+            quiet = not self._host.busy and not self._handling and self._handled == seen
+            if quiet:
+                conversation.cancel()
+            seen = self._handled if not self._host.busy else -1
+
+    def _broken(self, trouble: str) -> Ending:
+        if self._stop is not None:
+            return Ending(code=self._stop.code, words=self._stop.words, session_id=self._host.session_id)
+        return Ending(code=ExitCode.FAILED, words="failed", trouble=trouble, session_id=self._host.session_id)
+
+    def _end_of_turn(self, event: AnyEvent) -> TurnEnd | None:
+        """The end of our turn; what a resume had to close from before is not."""
+        match event:
+            case UserMessageAdded() | Processing():
+                self._turn_open = True
+            case ErrorRaised() if event.ends_turn:
+                return event
+            case TurnComplete() | Interrupted() if self._turn_open:
+                self._turn_open = False
+                return event
+            case _:
+                pass
+        return None
+
+    async def _answer(self, event: AnyEvent) -> None:
+        match event:
+            case ApprovalRequired():
+                self._refused = self._refused or not event.usage_threshold
+                await self._host.submit(answer_approval(event))
+            case QuestionAsked():
+                await self._host.submit(AnswerQuestion(question_id=event.question_id, answer=None))
+            case _:
+                pass
+
+    async def _after_turn(self, end: TurnEnd) -> Ending | None:
+        """None when the model is asked once more, because its answer does not fit the schema."""
+        code, words = judge(end, stop=self._stop, refused=self._refused)
+        answer = (end.final_response or "") if isinstance(end, TurnComplete) else ""
+        trouble = ""
+        if self._expected is not None:
+            from ml_intern.frontends.headless.json_answer import Unfit
+
+            reading = self._expected.read(answer)
+            answer = "" if isinstance(reading, Unfit) else reading.text
+            if isinstance(reading, Unfit) and code in (ExitCode.DONE, ExitCode.REFUSED):
+                if await self._asked_again(self._expected.repair(reading)):
+                    return None
+                code, words = ExitCode.FAILED, "failed: the answer does not fit the output schema"
+                trouble = f"The answer does not fit the output schema:\n{reading.problem}"
+        if self._stop is not None and self._stop.code == ExitCode.PIPE_CLOSED:
+            code, words = self._stop.code, self._stop.words
+        return Ending(code=code, words=words, answer=answer, trouble=trouble, session_id=self._host.session_id)
+
+    async def _asked_again(self, text: str) -> bool:
+        if self._stop is not None or self._repairs >= MAX_REPAIRS:
+            return False
+        self._repairs += 1
+        await self._host.submit(UserInput(text=text))
+        return True
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _output_gone(self, fd: int) -> None:
+        if fd == self._console.stdout:  # without it there is no point in going on; without standard error there is
+            self._request_stop(Stop(code=ExitCode.PIPE_CLOSED, words="stopped: nobody reads the output any more"))
+
+    def on_signal(self, number: signal.Signals) -> None:
+        """The first interrupts the turn, the second ends the run."""
+        if self._stop is not None:
+            self._quit()
+            return
+        words = "interrupted" if number == signal.SIGINT else f"interrupted by {number.name}"
+        self._request_stop(Stop(code=128 + number, words=words), patient=number == signal.SIGINT)
+
+    def _request_stop(self, stop: Stop, *, patient: bool = False) -> None:
+        """Interrupt the turn. ``patient``: somebody is there to press Ctrl-C again, so it may take its time."""
+        if self._stop is not None:
+            return
+        self._stop = stop
+        if self._view is not None:
+            self._view.stopping(f"{stop.words} · stopping{' (Ctrl-C again quits at once)' if patient else ' …'}")
+        self._spawn(self._interrupt())
+        if not patient:
+            self._later(STOP_GRACE_S, self._quit)
+
+    def _quit(self) -> None:
+        self._in_haste = True
+        if self._work is not None:
+            self._work.cancel()
+
+    async def _interrupt(self) -> None:
+        with suppress(MlInternError):  # then it has stopped already
+            await self._host.submit(Interrupt())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)
+
+    def _later(self, delay_s: float, act: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(delay_s, act))
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

@@ -1,0 +1,23 @@
+"""Text from models, tools and logs, made safe to write to a terminal."""
+
+from __future__ import annotations
+
+import re
+
+_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+_CONTROL = re.compile(
+    "(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?"  # OSC, DCS, SOS, PM, APC: title, clipboard, links
+    "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor, modes
+    "|\x1b[ -/]*[0-~]?"  # every other escape
+    "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # single controls
+    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # bidirectional overrides: text that reads otherwise than it is
+    "|[\U000e0000-\U000e007f]"  # tag characters: text that nobody sees
+)
+
+
+def plain(text: str) -> str:
+    """The text without anything a terminal would obey; line breaks and tabs stay, a lone carriage return breaks the line."""
+    if not _SUSPECT.search(text):
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
+    return _CONTROL.sub("", text)
