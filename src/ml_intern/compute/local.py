@@ -1,0 +1,279 @@
+"""This machine as a workspace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from ml_intern.compute import local_files
+from ml_intern.compute.base import Command, CommandResult, FileStat, OutputSink, Place, RunningCommand
+from ml_intern.compute.hidden_paths import HiddenPaths
+from ml_intern.compute.os_sandbox import PROTECTED_NAMES, OsSandbox, Unavailable, find_program
+from ml_intern.compute.output import OutputCapture
+from ml_intern.compute.process import Process, spawn
+from ml_intern.errors import SandboxUnavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_ARGUMENT_BYTES = 120 * 1024
+"""Linux takes 128 KiB in one argument (MAX_ARG_STRLEN)."""
+FILE_THREADS = 4
+TRIAL_TIMEOUT_S = 10.0
+
+
+class LocalWorkspace:
+    """Commands and files of this machine.
+
+    ``sandbox`` None is the user's word (``--no-sandbox``), ``Unavailable`` the system's; either way commands run bare and
+    ``confined`` is False. ``spill_dir`` is the session's: outputs too long for memory lie there, and the sandbox's ``/tmp``.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        sandbox: OsSandbox | Unavailable | None,
+        child_env: Mapping[str, str],
+        spill_dir: Path,
+        *,
+        hidden: HiddenPaths | None = None,
+        writable: Sequence[Path] = (),
+    ) -> None:
+        self._root = Path(os.path.realpath(root))
+        self._sandbox = sandbox if isinstance(sandbox, OsSandbox) else None
+        self.sandbox_unavailable = sandbox if isinstance(sandbox, Unavailable) else None
+        self._tried = self._sandbox is None
+        self._trial = asyncio.Lock()
+        self._env = dict(child_env)
+        self._home = self._env.get("HOME", "/")
+        self._spill_dir = Path(os.path.realpath(spill_dir))
+        self._hidden = hidden or HiddenPaths(())
+        self._writable = tuple(Path(os.path.realpath(path)) for path in writable)
+        self._shell = find_program("bash", self._env) or "/bin/sh"
+        self._processes: list[Process] = []
+        self._kept: list[Process] = []
+        self._pool: Executor | None = None
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    @property
+    def confined(self) -> bool:
+        return self._tried and self._sandbox is not None
+
+    @property
+    def python(self) -> str:
+        environments = [Path(home) for home in (self._env.get("VIRTUAL_ENV"),) if home] + [self._root / ".venv"]
+        for environment in environments:
+            if os.access(python := environment / "bin" / "python", os.X_OK):
+                return str(python)
+        return find_program("python3", self._env) or "python3"
+
+    # ── the sandbox ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def ready(self) -> None:
+        async with self._trial:
+            if self._tried or self._sandbox is None:
+                return
+            refusal = await self._try(self._sandbox)
+            if refusal is not None:
+                self.sandbox_unavailable = refusal
+                self._sandbox = None
+            self._tried = True
+
+    async def _try(self, sandbox: OsSandbox) -> Unavailable | None:
+        try:
+            sandbox.policy.prepare()
+            process = self._spawn(sandbox.wrap([self._shell, "-c", ":"], cwd=self._root), env=None, nested=sandbox.nested)
+        except OSError as error:
+            return sandbox.explain(str(error))
+        process.limit(TRIAL_TIMEOUT_S)
+        result = await process.wait()
+        return sandbox.explain(result.head) if result.exit_code else None
+
+    # ── paths ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def resolve(self, path: str) -> Path:
+        if "\0" in path:
+            raise ValueError("A path cannot contain a NUL character.")
+        if path == "~" or path.startswith("~/"):
+            path = self._home + path[1:]
+        absolute = os.path.realpath(self._outer(os.path.normpath(os.path.join(self._root, path))))
+        # A link that a command made in its private /tmp means /tmp as the command sees it.
+        return Path(os.path.realpath(self._outer(absolute)))
+
+    def _outer(self, path: str) -> str:
+        """Where a path as commands see it lies on the machine."""
+        private = self._sandbox.private_tmp if self._sandbox else None
+        if private is None or self._sandbox is None or any(_lies_in(path, str(kept)) for kept in self._seen_in_tmp(self._sandbox)):
+            return path
+        for place in ("/tmp", "/var/tmp"):
+            if _lies_in(path, place):
+                return f"{private}{path[len(place) :]}"
+        return path
+
+    def _inner(self, path: Path) -> Path:
+        """Where commands see a path of the machine."""
+        private = self._sandbox.private_tmp if self._sandbox else None
+        return Path("/tmp") / path.relative_to(private) if private and path.is_relative_to(private) else path
+
+    def _seen_in_tmp(self, sandbox: OsSandbox) -> tuple[Path, ...]:
+        return (self._root, self._spill_dir, *self._writable, *sandbox.policy.readable)
+
+    def place(self, path: Path) -> Place:
+        if self._hidden.covers(path) and not (path.is_relative_to(self._root) and self._hidden.covers(self._root)):
+            return Place.OUTSIDE if path.is_relative_to(self._spill_dir) else Place.HIDDEN
+        if path.is_relative_to(self._root):
+            protected = any(path.is_relative_to(self._root / name) for name in PROTECTED_NAMES)
+            return Place.OUTSIDE if protected else Place.WORKSPACE
+        return Place.WORKSPACE if any(path.is_relative_to(folder) for folder in self._temporary()) else Place.OUTSIDE
+
+    def _temporary(self) -> tuple[Path, ...]:
+        private = self._sandbox.private_tmp if self._sandbox else None
+        tmp = private or Path(os.path.realpath(self._env.get("TMPDIR", "/tmp")))
+        return (tmp, *self._writable)
+
+    # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def exec(
+        self,
+        command: Command,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        on_output: OutputSink | None = None,
+    ) -> CommandResult:
+        process = await self._start(command, cwd=cwd, env=env, on_output=on_output)
+        if timeout_s is not None:
+            process.limit(timeout_s)
+        try:
+            return await process.wait()
+        except asyncio.CancelledError:
+            await self._end(process)
+            raise
+
+    async def _end(self, process: Process) -> None:
+        process.terminate()
+        try:
+            await process.wait()
+        except asyncio.CancelledError:  # Cancelled a second time: no more patience.
+            process.kill()
+            raise
+
+    async def start(
+        self,
+        command: Command,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_output: OutputSink | None = None,
+        keep_running: bool = False,
+    ) -> RunningCommand:
+        return await self._start(command, cwd=cwd, env=env, on_output=on_output, keep_running=keep_running)
+
+    async def _start(
+        self,
+        command: Command,
+        *,
+        cwd: Path | None,
+        env: Mapping[str, str] | None,
+        on_output: OutputSink | None,
+        keep_running: bool = False,
+    ) -> Process:
+        if not self._tried:
+            await self.ready()
+        self._processes = [process for process in self._processes if process.result is None or process.holds_on]
+        argv = [self._shell, "-c", self._script(command)] if isinstance(command, str) else list(command)
+        sandbox = self._sandbox
+        if sandbox is not None:
+            argv = sandbox.wrap(argv, cwd=self._inner(cwd or self._root), keep_running=keep_running)
+        log_path = self._new_file("background", "log") if keep_running else None
+        nested = sandbox is not None and sandbox.nested
+        process = self._spawn(argv, cwd=None if nested else cwd, env=env, on_output=on_output, nested=nested, log_path=log_path)
+        (self._kept if keep_running else self._processes).append(process)
+        return process
+
+    def _spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None,
+        nested: bool,
+        cwd: Path | None = None,
+        on_output: OutputSink | None = None,
+        log_path: Path | None = None,
+    ) -> Process:
+        extra = self._sandbox.environment() if self._sandbox else {}
+        if nested:
+            extra["TMPDIR"] = "/tmp"
+        try:
+            return spawn(
+                argv,
+                cwd=cwd or self._root,
+                env={**self._env, **extra, **(env or {})},
+                capture=OutputCapture(self._spill_dir),
+                on_output=on_output,
+                nested=nested,
+                log_path=log_path,
+            )
+        except FileNotFoundError as error:
+            if self._sandbox is not None and error.filename == argv[0]:
+                raise SandboxUnavailable(f"{self._sandbox.name} has gone ({argv[0]}).", hint="Install it again.") from error
+            raise
+
+    def _script(self, command: str) -> str:
+        """The line itself, or one that reads it from a file when it is too long for an argument."""
+        if len(command) * 4 <= MAX_ARGUMENT_BYTES or len(command.encode("utf-8", "surrogateescape")) <= MAX_ARGUMENT_BYTES:
+            return command
+        path = self._new_file("command", "sh")
+        path.write_bytes(command.encode("utf-8", "surrogateescape"))
+        return f"source '{path}'" if "'" not in str(path) else f'source "{path}"'
+
+    def _new_file(self, kind: str, suffix: str) -> Path:
+        self._spill_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._spill_dir / f"{kind}_{os.urandom(6).hex()}.{suffix}"
+
+    def holding_on(self) -> tuple[RunningCommand, ...]:
+        return tuple(process for process in self._processes if process.holds_on)
+
+    # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def stat(self, path: Path) -> FileStat | None:
+        return await self._in_thread(local_files.file_stat, path)
+
+    async def read_bytes(self, path: Path, max_bytes: int | None = None) -> bytes:
+        return await self._in_thread(local_files.read_bytes, path, max_bytes)
+
+    async def write_bytes(self, path: Path, data: bytes) -> FileStat:
+        return await self._in_thread(local_files.write_atomic, path, data)
+
+    async def list_names(self, path: Path) -> list[str]:
+        return await self._in_thread(local_files.list_names, path)
+
+    async def _in_thread(self, function: Callable[P, R], *args: P.args, **_none: P.kwargs) -> R:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="workspace-files")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **_none))
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*(process.stop() for process in self._processes))
+        self._processes.clear()
+        running = [process for process in self._kept if process.result is None]
+        for process in running:
+            process.abandon()
+        if self._sandbox is not None and self._sandbox.private_tmp is not None and not running:
+            await self._in_thread(local_files.remove_tree, self._sandbox.private_tmp)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")

@@ -1,0 +1,151 @@
+"""The operating system's own walls around a command: which there are, whether they can be had, and what they let through.
+
+Readable: the machine, less credentials, other programs' sockets and their temporary files. Writable: the workspace, a
+private ``/tmp``, caches of its own, the Hub's download cache, and what the settings add. Caches of package installers are
+*not* shared with the user's: uv links files of its cache into every environment, so that a command which may write there
+could change programs outside the sandbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ml_intern.compute.hidden_paths import HiddenPaths
+
+PROTECTED_NAMES = (".git/hooks", ".git/config", ".ml-intern")
+"""In the workspace, but run or believed by programs outside the sandbox: commands cannot change them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxPolicy:
+    """What a command may touch. All paths are absolute and resolved.
+
+    ``scratch`` is a folder of the session's: its ``tmp`` is the commands' ``/tmp``. ``readable`` lists what must stay
+    visible although it lies under ``/tmp`` or ``/run``. ``caches`` is where commands keep caches of their own, ``hf_home`` the
+    Hub's cache, which they share.
+    """
+
+    root: Path
+    scratch: Path
+    hidden: HiddenPaths
+    caches: Path
+    hf_home: Path
+    writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = ()
+    network: bool = True
+
+    def prepare(self) -> None:
+        """Make the folders that commands will write to."""
+        os.makedirs(self.scratch / "tmp", mode=0o700, exist_ok=True)
+        (self.scratch / "empty").touch(mode=0o600)
+        for folder in self._shared():
+            with contextlib.suppress(OSError):  # A read-only home: those caches are then simply not there.
+                os.makedirs(folder, exist_ok=True)
+
+    def _shared(self) -> list[Path]:
+        return [self.caches, *(self.hf_home / name for name in ("hub", "datasets", "xet", "assets"))]
+
+    def writable_folders(self) -> list[str]:
+        """What exists of that which commands may write to; the workspace comes last."""
+        return [path for path in map(str, (*self._shared(), *self.writable, self.root)) if os.path.exists(path)]
+
+    def protected(self) -> list[str]:
+        """What exists of ``PROTECTED_NAMES``."""
+        return [path for name in PROTECTED_NAMES if os.path.lexists(path := f"{self.root}/{name}")]
+
+    def environment(self) -> dict[str, str]:
+        """Variables that send programs to the folders they may write to."""
+        caches = str(self.caches)
+        return {
+            "XDG_CACHE_HOME": caches,
+            "UV_CACHE_DIR": f"{caches}/uv",
+            "UV_LINK_MODE": "copy",
+            "PIP_CACHE_DIR": f"{caches}/pip",
+            "TORCH_HOME": f"{caches}/torch",
+            "TRITON_CACHE_DIR": f"{caches}/triton",
+            "NUMBA_CACHE_DIR": f"{caches}/numba",
+            "MPLCONFIGDIR": f"{caches}/matplotlib",
+            "HF_HOME": str(self.hf_home),
+            "HF_MODULES_CACHE": f"{caches}/huggingface_modules",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """There is no sandbox: why, and what the user can do about it."""
+
+    reason: str
+    fix: str
+
+
+class OsSandbox(ABC):
+    """A way to wrap an argument list so that the operating system confines what it starts."""
+
+    name: ClassVar[str]
+    nested: ClassVar[bool]
+    """Whether the command becomes a child of the wrapper (and a group of its own)."""
+
+    def __init__(self, policy: SandboxPolicy) -> None:
+        self.policy = policy
+
+    @abstractmethod
+    def wrap(self, argv: Sequence[str], *, cwd: Path, keep_running: bool = False) -> list[str]:
+        """The argument list to start instead. ``keep_running``: it must survive our end."""
+
+    @abstractmethod
+    def explain(self, output: str) -> Unavailable:
+        """Why a trial run failed, from what it printed."""
+
+    @property
+    def private_tmp(self) -> Path | None:
+        """The folder that commands see as ``/tmp``, if that is not the machine's."""
+        return None
+
+    def environment(self) -> dict[str, str]:
+        """Variables that commands need inside."""
+        return self.policy.environment()
+
+
+def detect(
+    policy: SandboxPolicy, environ: Mapping[str, str], *, platform: str = sys.platform, read: Callable[[str], str] | None = None
+) -> OsSandbox | Unavailable:
+    """The sandbox of this system, by looking only; ``Workspace.ready`` then tries it.
+
+    ``read`` reads a small file of the system ("" when there is none).
+    """
+    if platform == "darwin":
+        from ml_intern.compute.sandbox_exec import SandboxExec
+
+        return SandboxExec(policy)
+    if platform != "linux":
+        return Unavailable(f"ml-intern knows no OS sandbox for {platform}.", "Use Linux or macOS, or work in a container.")
+    from ml_intern.compute.bubblewrap import Bubblewrap, kernel_refusal
+
+    if (executable := find_program("bwrap", environ)) is None:
+        fix = "Install it: apt install bubblewrap, dnf install bubblewrap or pacman -S bubblewrap."
+        return Unavailable("bubblewrap is not installed.", fix)
+    return kernel_refusal(read or _read) or Bubblewrap(policy, executable)
+
+
+def find_program(name: str, environ: Mapping[str, str]) -> str | None:
+    """The program's path, by ``PATH``."""
+    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder or ".", name)
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
