@@ -1,0 +1,193 @@
+"""A model whose replies are written down: it runs the demo and most tests, and is always named as what it is.
+
+The script is a YAML file::
+
+    window: 200000              # optional: the context window it claims
+    summary: "What happened …"  # optional: the answer to requests without tools (compaction, titles)
+    steps:                      # the n-th reply of the session, in order; each key is optional
+      - thinking: "Let me see."
+        text: "I look at the data first."
+        calls:
+          - bash: {command: "python look.py"}      # tool name: arguments
+          - {name: read, raw: '{"path": '}         # or the arguments' JSON text, which may be malformed
+        delay_s: 0.5            # before the first token
+        piece_delay_s: 0.01     # between two pieces of text
+        usage: {prompt_tokens: 1200, completion_tokens: 40, cache_read_tokens: 0}
+        finish_reason: length   # else stop, or tool_calls when there are calls
+      - captures: {accuracy: 'accuracy: ([0-9.]+)'}   # searched in all tool outputs so far, newest first
+        text: "The baseline reaches <accuracy>."      # <name> becomes what was captured, also in arguments
+
+Which step comes next follows from the history alone (how many replies of this model it holds), so that a resumed session
+goes on where it stopped, and an interrupted reply is given again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ml_intern.errors import ConfigError
+from ml_intern.models.base import Delta, ModelRequest, Reply, TextDelta, ThinkingDelta, ToolCallDelta, Usage
+from ml_intern.protocol.messages import AssistantMessage, JsonObject, Message, Thinking, ToolCall, ToolMessage
+
+PREFIX = "scripted/"
+_PIECES = re.compile(r"\s*\S+\s?")
+_PLACE = re.compile(r"<(\w+)>")
+_CHARS_PER_TOKEN = 4
+
+
+class ScriptedUsage(Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens to report; left out, they are estimated from the characters."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_creation_tokens: int = 0
+
+
+class Step(Struct, frozen=True, forbid_unknown_fields=True):
+    """One reply."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: tuple[JsonObject, ...] = ()
+    captures: dict[str, str] = {}
+    delay_s: float = 0.0
+    piece_delay_s: float = 0.0
+    usage: ScriptedUsage | None = None
+    finish_reason: str = ""
+
+
+class Script(Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole script."""
+
+    steps: tuple[Step, ...]
+    window: int | None = None
+    summary: str = ""
+
+
+def load_script(path: Path) -> Script:
+    """Read a script. Raises ``ConfigError`` that names the file and what is wrong with it."""
+    import yaml
+
+    try:
+        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Script)
+    except OSError as error:
+        raise ConfigError(f"The script {path} cannot be read: {error.strerror}.", hint="Give scripted/ a path to a YAML file.") from error
+    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The script {path} is not valid: {error}") from error
+
+
+class ScriptedModel:
+    """Plays a script."""
+
+    def __init__(self, model_id: str, script: Script, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._model_id = model_id if model_id.startswith(PREFIX) else PREFIX + model_id
+        self._script = script
+        self._sleep = sleep
+
+    @property
+    def model_id(self) -> str:
+        """Always ``scripted/…``."""
+        return self._model_id
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Reply, None]:
+        """See ``ChatModel``."""
+        said = sum(isinstance(message, AssistantMessage) and message.model == self._model_id for message in request.messages)
+        step = self._step(request, said)
+        message = self._message(step, said, request.messages)
+        if step.delay_s:
+            await self._sleep(step.delay_s)
+        if request.stream:
+            for delta in _deltas(message):
+                yield delta
+                if step.piece_delay_s:
+                    await self._sleep(step.piece_delay_s)
+        finish = step.finish_reason or ("tool_calls" if message.tool_calls else "stop")
+        yield Reply(message, finish, _usage(step, request, message))
+
+    def forget_thinking(self, messages: Sequence[Message]) -> bool:
+        """There is nobody to send it back to."""
+        return False
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def _step(self, request: ModelRequest, said: int) -> Step:
+        if not request.tools and self._script.summary:
+            return Step(text=self._script.summary)
+        if said < len(self._script.steps):
+            return self._script.steps[said]
+        return Step(text="(The script ends here.)")
+
+    def _message(self, step: Step, said: int, messages: Sequence[Message]) -> AssistantMessage:
+        captured = self._captured(said, messages)
+        return AssistantMessage(
+            text=_fill(step.text, captured),
+            thinking=(Thinking(text=_fill(step.thinking, captured)),) if step.thinking else (),
+            tool_calls=tuple(_call(call, f"call_{said + 1}_{n}", captured) for n, call in enumerate(step.calls, 1)),
+            model=self._model_id,
+        )
+
+    def _captured(self, said: int, messages: Sequence[Message]) -> dict[str, str]:
+        """What the captures of this and all earlier steps find; the newest output wins."""
+        outputs = [message.text for message in reversed(messages) if isinstance(message, ToolMessage)]
+        captured: dict[str, str] = {}
+        for step in self._script.steps[: said + 1]:
+            for name, pattern in step.captures.items():
+                match = next((found for output in outputs if (found := re.search(pattern, output))), None)
+                if match:
+                    captured[name] = match[match.lastindex or 0]
+        return captured
+
+
+def _deltas(message: AssistantMessage) -> list[Delta]:
+    deltas: list[Delta] = [ThinkingDelta(piece) for block in message.thinking for piece in _PIECES.findall(block.text)]
+    deltas += [TextDelta(piece) for piece in _pieces(message.text)]
+    for index, call in enumerate(message.tool_calls):
+        half = len(call.arguments) // 2
+        deltas += [ToolCallDelta(index, call.name, call.arguments[:half]), ToolCallDelta(index, "", call.arguments[half:])]
+    return deltas
+
+
+def _pieces(text: str) -> list[str]:
+    """The words, with what is between them; together they are the text."""
+    pieces = _PIECES.findall(text)
+    rest = text[sum(map(len, pieces)) :]
+    return [*pieces, rest] if rest else pieces
+
+
+def _call(call: JsonObject, call_id: str, captured: dict[str, str]) -> ToolCall:
+    if "name" in call and ("raw" in call or "arguments" in call):
+        arguments = call["raw"] if "raw" in call else msgspec.json.encode(_filled(call["arguments"], captured)).decode()
+        return ToolCall(call_id, str(call["name"]), str(arguments))
+    name, arguments = next(iter(call.items()))
+    return ToolCall(call_id, name, msgspec.json.encode(_filled(arguments or {}, captured)).decode())
+
+
+def _filled(node: Any, captured: dict[str, str]) -> Any:
+    if isinstance(node, str):
+        return _fill(node, captured)
+    if isinstance(node, list):
+        return [_filled(item, captured) for item in node]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(node, dict):
+        return {key: _filled(value, captured) for key, value in node.items()}  # pyright: ignore[reportUnknownVariableType]
+    return node
+
+
+def _fill(text: str, captured: dict[str, str]) -> str:
+    return _PLACE.sub(lambda place: captured.get(place[1], place[0]), text)
+
+
+def _usage(step: Step, request: ModelRequest, message: AssistantMessage) -> Usage:
+    if step.usage is not None:
+        return Usage(*msgspec.structs.astuple(step.usage))
+    said = len(message.text) + sum(len(call.arguments) for call in message.tool_calls)
+    read = len(request.system) + sum(len(m.text) for m in request.messages)
+    return Usage(prompt_tokens=read // _CHARS_PER_TOKEN, completion_tokens=max(1, said // _CHARS_PER_TOKEN))
