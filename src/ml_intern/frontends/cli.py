@@ -1,0 +1,308 @@
+"""The command line: flags → settings → a run. Only click is imported here; the rest when it is known to be needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_intern.frontends.durations import parse_duration
+from ml_intern.frontends.prompt_group import LazyCommand, PromptGroup
+
+if TYPE_CHECKING:
+    from ml_intern.config.load import LoadedSettings
+    from ml_intern.errors import MlInternError
+    from ml_intern.frontends.headless.options import OpenHost
+
+FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+
+COMMANDS = {
+    "sessions": LazyCommand("ml_intern.frontends.commands.sessions:sessions_group", "List, show, search, export or delete past sessions."),
+    "config": LazyCommand("ml_intern.frontends.commands.config:config_group", "Show each setting and where it comes from."),
+    "doctor": LazyCommand("ml_intern.frontends.commands.doctor:doctor_command", "Check the set-up and say what to fix."),
+    "demo": LazyCommand("ml_intern.frontends.demo:demo_command", "Watch a scripted model do a small ML task. Needs no key."),
+    "completion": LazyCommand("ml_intern.frontends.commands.completion:completion_command", "Print a shell's completion script."),
+}
+
+EXIT_CODES = """\b
+Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 stopped at
+a limit (steps, cost, time) · 4 something needed an approval that nobody could
+give · 130 interrupted."""
+
+HELP = """An autonomous ML engineer for the terminal.
+
+\b
+  ml-intern "Fine-tune a small model on data.csv and report its accuracy"
+  git diff | ml-intern "Review this"
+  ml-intern --continue "Now try a larger batch"
+"""
+
+NO_TERMINAL_APP = """\
+There is no terminal app in this version yet: give a task, such as  ml-intern "Describe data.csv"
+ml-intern demo  shows a run without a key;  ml-intern --help  lists the rest."""
+
+NO_SANDBOX_RUNTIME = (
+    "Hugging Face sandboxes (--sandbox-tools, or tool_runtime in the settings) come with a later version. "
+    "Without it the tools work on this machine, in the operating system's sandbox."
+)
+
+EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "off")
+
+
+def _complete_session(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
+    from ml_intern.frontends.commands.sessions import complete_session
+
+    return complete_session(_ctx, _param, incomplete)
+
+
+OPTIONS: list[click.Parameter] = [
+    click.Option(["-p", "--print", "print_mode"], is_flag=True, help="Take the argument as the prompt, even if it is a command's name."),
+    click.Option(["-m", "--model"], metavar="ID", help="The model: <org>/<model>[:<tag>], anthropic/…, openai/…, ollama/…, <profile>/…"),
+    click.Option(["--effort"], type=click.Choice(EFFORTS), help="How hard the model is asked to think."),
+    click.Option(["--max-iterations"], type=int, metavar="N", help="Steps of one turn (300); -1: no limit."),
+    click.Option(["--max-cost"], type=click.FloatRange(min=0), metavar="USD", help="Dollars that the session may spend."),
+    click.Option(["--timeout"], callback=parse_duration, metavar="TIME", help="Stop after this time, such as 90s, 5m or 1h30m."),
+    click.Option(["-c", "--continue", "continue_last"], is_flag=True, help="Go on with the last session."),
+    click.Option(
+        ["--resume"], metavar="ID", shell_complete=_complete_session, help="Go on with this session (id, its beginning, or index)."
+    ),
+    click.Option(["--json"], is_flag=True, help="Print every event as a line of JSON, and nothing else."),
+    click.Option(
+        ["--output-schema"],
+        type=click.Path(exists=True, dir_okay=False, allow_dash=False),
+        metavar="FILE",
+        help="A JSON Schema; the answer will be JSON that fits it.",
+    ),
+    click.Option(["--no-stream"], is_flag=True, help="Ask for whole replies."),
+    click.Option(["--cwd"], type=click.Path(exists=True, file_okay=False), metavar="DIR", help="Work in this folder."),
+    click.Option(["--read-only"], is_flag=True, help="Only look: refuse whatever changes or starts anything."),
+    click.Option(["--no-sandbox"], is_flag=True, help="Run local commands without the operating system's sandbox."),
+    click.Option(["--sandbox-tools"], is_flag=True, help="Work in a Hugging Face sandbox instead of on this machine."),
+    click.Option(["-v", "--verbose"], is_flag=True, help="Show warnings and tracebacks."),
+]
+
+
+class Invocation:
+    """What sub-commands share: the flags of this call, and the settings they lead to (``ctx.find_object(Invocation)``)."""
+
+    def __init__(self, open_session: OpenHost) -> None:
+        self.open_session = open_session
+        self.options: dict[str, Any] = {}
+
+    def load(self) -> LoadedSettings:
+        """Read the settings and pass on their warnings. Raises ``ConfigError``."""
+        from pathlib import Path
+
+        from ml_intern.config.load import load_settings, process_environ
+
+        folder = self.options.get("cwd") or _working_folder()
+        loaded = load_settings(frontend="cli", cwd=Path(folder), environ=process_environ(), flags=_flags(self.options))
+        for warning in loaded.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        return loaded
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise click.UsageError("The current folder does not exist any more: change to another, or use --cwd.") from None
+
+
+def _flags(options: dict[str, Any]) -> dict[str, object]:
+    """The settings that the flags change, by dotted key."""
+    given: dict[str, object] = {
+        "model_name": options.get("model"),
+        "max_iterations": options.get("max_iterations"),
+        "max_cost_usd": options.get("max_cost"),
+        "stream": False if options.get("no_stream") else None,
+        "tool_runtime": "sandbox" if options.get("sandbox_tools") else None,
+        "sandbox.enabled": False if options.get("no_sandbox") else None,
+        "read_only": True if options.get("read_only") else None,
+    }
+    flags = {key: value for key, value in given.items() if value is not None}
+    if effort := options.get("effort"):
+        flags["reasoning_effort"] = None if effort == "off" else effort
+    return flags
+
+
+def _run(ctx: click.Context, prompt: str | None) -> int:
+    """A headless run. Flags and settings are looked at before standard input is, and all of it before anything costs money."""
+    invocation = _invocation(ctx)
+    given = ctx.params
+    if given["resume"] is not None and given["continue_last"]:
+        raise click.UsageError("--resume and --continue exclude each other.", ctx)
+    from ml_intern.errors import ConfigError
+
+    schema = _output_schema(given["output_schema"]) if given["output_schema"] else None
+    loaded = invocation.load()
+    if loaded.settings.tool_runtime == "sandbox":
+        raise ConfigError(NO_SANDBOX_RUNTIME)
+    text = _task(prompt)
+    if text is None:
+        click.echo(NO_TERMINAL_APP, err=True)
+        return USAGE
+    import asyncio
+
+    from ml_intern.frontends.headless import HeadlessOptions, run_headless
+    from ml_intern.frontends.logs import set_up_logging
+
+    set_up_logging(loaded.environ, verbose=given["verbose"])
+    options = HeadlessOptions(
+        prompt=text,
+        json=given["json"],
+        timeout_s=given["timeout"],
+        output_schema=schema,
+        resume="last" if given["continue_last"] else given["resume"],
+        read_only=loaded.settings.read_only,
+        verbose=given["verbose"],
+    )
+    return asyncio.run(run_headless(invocation.open_session, loaded, options))
+
+
+def _task(prompt: str | None) -> str | None:
+    from ml_intern.frontends.task_text import NoTask, task_text
+
+    try:
+        return task_text(prompt)
+    except NoTask:
+        return None
+
+
+def _output_schema(path: str) -> dict[str, Any]:
+    from pathlib import Path
+
+    from ml_intern.config.json_values import read_object
+
+    return dict(read_object(Path(path)))
+
+
+def _invocation(ctx: click.Context) -> Invocation:
+    found = ctx.find_object(Invocation)
+    assert found is not None
+    return found
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from ml_intern.config.version import __version__
+
+        click.echo(f"ml-intern {__version__}")
+        ctx.exit()
+
+
+class Cli(PromptGroup):
+    """The root command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the flags where sub-commands find them."""
+        rest = super().parse_args(ctx, args)
+        if (invocation := ctx.find_object(Invocation)) is not None:
+            invocation.options = ctx.params
+        return rest
+
+
+def command_line() -> Cli:
+    """The root command, built anew."""
+    version = click.Option(
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+    )
+    return Cli(
+        name="ml-intern",
+        lazy=COMMANDS,
+        run=_run,
+        params=[*OPTIONS, version],
+        help=HELP,
+        epilog=EXIT_CODES,
+        subcommand_metavar='["PROMPT" | COMMAND …]',
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+
+
+def main(arguments: list[str], open_session: OpenHost) -> int:
+    """Run the command line and return the exit code. The last boundary: nothing leaves it but a sentence."""
+    verbose = "-v" in arguments or "--verbose" in arguments
+    try:
+        code = _call(arguments, open_session)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.Abort as aborted:
+        return _aborted(aborted)
+    except click.ClickException as error:
+        return _usage_error(error)
+    except BrokenPipeError:
+        return _pipe_closed()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last boundary
+        return _unexpected(error, verbose=verbose)
+    return code
+
+
+def _call(arguments: list[str], open_session: OpenHost) -> int:
+    result = command_line().main(arguments, prog_name="ml-intern", standalone_mode=False, obj=Invocation(open_session))
+    return result if isinstance(result, int) else 0
+
+
+def _aborted(aborted: click.Abort) -> int:
+    """click says this for Ctrl-C and for an end of input where it asked a question."""
+    if isinstance(aborted.__cause__, EOFError):
+        _say("A question had nobody to answer it: standard input is at its end.")
+        return FAILED
+    return INTERRUPTED
+
+
+def _usage_error(error: click.ClickException) -> int:
+    _say(error.format_message())
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "ml-intern"
+        click.echo(f"Try '{command} --help'.", err=True)
+    return error.exit_code
+
+
+def _pipe_closed() -> int:
+    """Whoever read our output went away (``| head``): no complaint now, and none when the interpreter flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return PIPE_CLOSED
+
+
+def _unexpected(error: Exception, *, verbose: bool) -> int:
+    from ml_intern.errors import MlInternError
+
+    if isinstance(error, MlInternError):
+        return _expected(error, verbose=verbose)
+    from ml_intern.config.environ import Environ
+    from ml_intern.config.load import process_environ
+    from ml_intern.frontends.logs import keep_traceback
+
+    path = keep_traceback(error, Environ(process_environ()))
+    _say(f"{type(error).__name__}: {error}")
+    if path is None or verbose:
+        _print_traceback(error)
+    click.echo(f"This is a bug in ml-intern. Please report it{f' with the traceback in {path}' if path else ''}.", err=True)
+    return FAILED
+
+
+def _expected(error: MlInternError, *, verbose: bool) -> int:
+    from ml_intern.errors import ConfigError, SessionNotFound
+
+    _say(str(error))
+    if verbose:
+        _print_traceback(error)
+    return USAGE if isinstance(error, ConfigError | SessionNotFound) else FAILED
+
+
+def _print_traceback(error: Exception) -> None:
+    import traceback
+
+    traceback.print_exception(error)
+
+
+def _say(message: str) -> None:
+    from ml_intern.frontends.sanitize import plain
+
+    click.secho("Error: ", fg="red", nl=False, err=True)
+    click.echo(plain(message), err=True)

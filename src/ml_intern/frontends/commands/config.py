@@ -1,0 +1,128 @@
+"""``ml-intern config``: each setting, its value, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from ml_intern.config.environ import Environ
+from ml_intern.config.json_values import dotted
+from ml_intern.config.load import LoadedSettings, process_environ, user_file
+from ml_intern.config.paths import home_dir
+from ml_intern.config.settings import Settings
+from ml_intern.config.tree import MASK, flatten
+from ml_intern.frontends.cli import Invocation
+from ml_intern.frontends.sanitize import plain
+
+if TYPE_CHECKING:
+    from ml_intern.session.scrub import Scrubber
+
+
+class Row(NamedTuple):
+    """A line of the table; ``value`` is JSON-like, masked where it is or holds a secret."""
+
+    key: str
+    value: Any
+    source: str
+    variables: tuple[str, ...]
+
+
+@click.group("config", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option("--changed", is_flag=True, help="Leave out what is at its default.")
+@click.pass_context
+def config_group(ctx: click.Context, as_json: bool, changed: bool) -> None:
+    """Show each setting, its value, and where it comes from. Secrets are masked."""
+    if ctx.invoked_subcommand is not None:
+        return
+    loaded = _invocation(ctx).load()
+    rows = [row for row in rows_of(loaded) if not changed or row.source != "default"]
+    if as_json:
+        click.echo(_as_json(rows))
+    else:
+        _print_table(rows, home=str(home_dir(loaded.environ)))
+
+
+@config_group.command("path")
+def path_command() -> None:
+    """Print the path of your settings file, whether or not it exists."""
+    click.echo(user_file(Environ(process_environ())))
+
+
+@config_group.command("check")
+@click.pass_context
+def check_command(ctx: click.Context) -> None:
+    """Check every file; exit with 2 and name each mistake if there is one."""
+    loaded = _invocation(ctx).load()
+    for path in loaded.files:
+        click.echo(f"ok  {path}")
+    for note in unused(loaded):
+        click.echo(f"note: {note}")
+
+
+def rows_of(loaded: LoadedSettings) -> list[Row]:
+    """Every setting, in the order of the documentation."""
+    from ml_intern.session.scrub import Scrubber
+
+    scrubber = Scrubber(loaded.secrets)
+    rows: list[Row] = []
+    for leaf in flatten(loaded.settings):
+        key = dotted(leaf.path)
+        origin = loaded.origins[key]
+        value = leaf.value if leaf.secret else _scrubbed(leaf.value, scrubber)
+        rows.append(Row(key, value, origin.source, origin.variables))
+    return rows
+
+
+def unused(loaded: LoadedSettings) -> list[str]:
+    """What somebody has set that this version does not read yet."""
+    notes: list[str] = []
+    defaults = Settings()
+    for key, feature in Settings.UNUSED.items():
+        field = "mcp_servers" if key == "mcpServers" else key
+        if getattr(loaded.settings, field) != getattr(defaults, field):
+            notes.append(f"'{key}' is set, but this version has no {feature} yet: it changes nothing.")
+    return notes
+
+
+def _scrubbed(value: Any, scrubber: Scrubber) -> Any:
+    """Secrets that stand where none belong: an argument of an MCP server, the query of a URL."""
+    if isinstance(value, str):
+        return plain(scrubber.scrub(value))
+    if isinstance(value, list):
+        items: list[Any] = value
+        return [_scrubbed(item, scrubber) for item in items]
+    return value
+
+
+def _as_json(rows: list[Row]) -> str:
+    entries = {
+        row.key: {"value": row.value, "source": row.source, **({"variables": list(row.variables)} if row.variables else {})} for row in rows
+    }
+    return json.dumps(entries, indent=2, ensure_ascii=False)
+
+
+def _print_table(rows: list[Row], *, home: str) -> None:
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    cells = [(row.key, json.dumps(row.value, ensure_ascii=False), _where(row, home)) for row in rows]
+    key_width = max((len(key) for key, _, _ in cells), default=0)
+    value_width = min(max((len(value) for _, value, _ in cells), default=0), 44)
+    for key, value, source in cells:
+        if width and len(value) > value_width:
+            value = value[: value_width - 1] + MASK
+        click.echo(f"{key:<{key_width}}  {value:<{value_width}}  {source}".rstrip())
+
+
+def _where(row: Row, home: str) -> str:
+    source = " + ".join("~" + part.removeprefix(home) if part.startswith(home + "/") else part for part in row.source.split(" + "))
+    return f"{source} ({', '.join('$' + name for name in row.variables)})" if row.variables else source
+
+
+def _invocation(ctx: click.Context) -> Invocation:
+    found = ctx.find_object(Invocation)
+    assert found is not None
+    return found

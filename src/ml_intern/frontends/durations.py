@@ -1,0 +1,26 @@
+"""Durations as people type them: ``90``, ``90s``, ``5m``, ``1h30m``."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_PARTS = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?", re.IGNORECASE)
+
+
+def seconds(text: str) -> float | None:
+    """How many seconds that is; None when it is no duration. A bare number counts seconds."""
+    found = _PARTS.fullmatch(text.strip())
+    if found is None or not text.strip():
+        return None
+    hours, minutes, rest = (float(found[unit] or 0) for unit in "hms")
+    return hours * 3600 + minutes * 60 + rest
+
+
+def parse_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """click's callback for an option that takes a positive duration. Raises ``click.BadParameter`` for anything else."""
+    found = None if value is None else seconds(value)
+    if value is not None and not found:
+        raise click.BadParameter(f"'{value}' is no duration: write 90s, 5m or 1h30m.")
+    return found
