@@ -91,7 +91,7 @@ def _shortened(text: str) -> str:
 def _question(event: QUESTION) -> list[Line]:
     match event:
         case e.ApprovalRequired():
-            return [row for tool in event.tools for row in _asked(tool)]
+            return [row for tool in event.tools for row in _asked(tool, going_on=event.usage_threshold)]
         case e.QuestionAsked():
             return [line(("warn", f"? {event.question}")), line(("dim", "  nobody can answer in a headless run: the model decides"))]
         case e.QuestionAnswered():
@@ -100,11 +100,12 @@ def _question(event: QUESTION) -> list[Line]:
             assert_never(event)
 
 
-def _asked(tool: e.PendingTool) -> list[Line]:
+def _asked(tool: e.PendingTool, *, going_on: bool) -> list[Line]:
     reason = tool.block_reason or tool.reason
-    rows = [call_line("!", tool.tool, tool.arguments, style="warn")]
     cost = "" if tool.estimated_cost_usd is None else f" (about {usd(tool.estimated_cost_usd)})"
-    return [*rows, line(("dim", f"  needs approval{cost}{': ' + reason if reason else ''}"))]
+    why = f"needs an approval{cost}{': ' + reason if reason else ''}"
+    answer = "going on" if going_on else "refused, for nobody can answer in a headless run"
+    return [call_line("!", tool.tool, tool.arguments, style="warn"), *lines(f"{why} · {answer}", "dim", "  ")]
 
 
 def _session(event: SESSION) -> list[Line]:

@@ -7,8 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ml_intern.frontends.sanitize import plain
+
 CODE_PIECE_LINES = 30
 _FENCE = re.compile(r"^( *)(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*$")
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _LIST_ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
 
 
@@ -139,7 +142,7 @@ class MarkdownRenderer:
         self._color = color
 
     def render(self, block: Block, columns: int) -> str:
-        """The block in at most that many columns, with a line break at its end. Rich markup in the text means nothing."""
+        """The block in at most that many columns, with a line break at its end. Rich markup and control sequences in it mean nothing."""
         page = io.StringIO()
         console = self._console_type(
             file=page,
@@ -154,19 +157,21 @@ class MarkdownRenderer:
         )
         if block.code:
             language = block.language or "text"
-            drawn = self._syntax(block.text, language, theme=_CODE, background_color="default", word_wrap=True, padding=(0, 2))
+            drawn = self._syntax(plain(block.text), language, theme=_CODE, background_color="default", word_wrap=True, padding=(0, 2))
             console.print(drawn)
         else:
-            console.print(self._markdown(block.text, code_theme=_CODE, hyperlinks=False))
-        return "\n".join(row.rstrip() for row in page.getvalue().rstrip("\n").split("\n")) + "\n"
+            console.print(self._markdown(plain(block.text), code_theme=_CODE, hyperlinks=False))
+        rows = page.getvalue().split("\n")
+        shown = [i for i, row in enumerate(rows) if _STYLE.sub("", row).strip()]
+        return "".join(f"{row.rstrip()}\n" for row in rows[shown[0] : shown[-1] + 1]) if shown else ""
 
 
 _CODE = "ansi_dark"  # the terminal's own colours, so that it can be read on any background
 _THEME = {
-    "markdown.h1": "bold rgb(255,200,80)",
-    "markdown.h2": "bold rgb(255,200,80)",
+    "markdown.h1": "bold color(221)",
+    "markdown.h2": "bold color(221)",
     "markdown.h3": "bold",
-    "markdown.code": "rgb(120,220,255)",
-    "markdown.link": "rgb(90,180,255)",
-    "markdown.link_url": "rgb(90,180,255)",
+    "markdown.code": "color(117)",
+    "markdown.link": "color(75)",
+    "markdown.link_url": "color(75)",
 }

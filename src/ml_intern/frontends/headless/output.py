@@ -20,6 +20,7 @@ class Console:
     stdout: int
     stderr: int
     stdout_is_terminal: bool
+    stderr_is_terminal: bool = False
     encoding: str = "utf-8"
 
     @classmethod
@@ -29,6 +30,7 @@ class Console:
             stdout=sys.stdout.fileno(),
             stderr=sys.stderr.fileno(),
             stdout_is_terminal=sys.stdout.isatty(),
+            stderr_is_terminal=sys.stderr.isatty(),
             encoding=sys.stdout.encoding,
         )
 

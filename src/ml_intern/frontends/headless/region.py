@@ -10,13 +10,13 @@ from ml_intern.frontends.headless.text import Line, Style, bare, clip, width
 _SGR: dict[Style, str] = {
     "dim": "2",
     "bold": "1",
-    "tool": "1;38;2;255;200;80",
+    "tool": "1;38;5;221",
     "good": "32",
     "bad": "31",
     "warn": "33",
     "added": "32",
     "removed": "31",
-    "accent": "38;2;90;180;255",
+    "accent": "38;5;75",
 }
 _WITHOUT_COLOR: dict[Style, str] = {"dim": "2", "bold": "1", "tool": "1", "bad": "1", "warn": "1", "accent": "1"}
 
@@ -46,6 +46,10 @@ class LiveRegion:
     def styled(self, row: Line) -> str:
         """The line with the terminal's own codes."""
         return "".join(f"\x1b[{self._codes[style]}m{text}\x1b[0m" if style in self._codes else text for style, text in row)
+
+    def last_words(self, row: Line) -> str:
+        """The line for standard error, styled if that is a terminal too."""
+        return self.styled(row) if self._console.stderr_is_terminal else bare(row)
 
     def _erasing(self, columns: int) -> str:
         if not self._drawn:

@@ -69,7 +69,9 @@ def tokens(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as ``0.3 s``, ``42 s``, ``3:07``, ``1:02:03``."""
+    """Such as ``12 ms``, ``0.3 s``, ``42 s``, ``3:07``, ``1:02:03``."""
+    if seconds < 0.0995:
+        return f"{seconds * 1_000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     return f"{round(seconds)} s" if seconds < 59.5 else clock(seconds)

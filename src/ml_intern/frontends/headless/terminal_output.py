@@ -118,7 +118,7 @@ class TerminalOutput:
         self._region.write("\n" if self._last_kind else "", ())
         used = self._tally.summary(self._clock() - self._started_at)
         for row in summary(ending, used):
-            self._out.stderr(f"{self._region.styled(row)}\n")
+            self._out.stderr(f"{self._region.last_words(row)}\n")
 
     async def aclose(self) -> None:
         """Leaves the terminal without moving parts, however the run ended."""
@@ -133,19 +133,19 @@ class TerminalOutput:
 
     async def _stream(self, text: str) -> None:
         self._reply.shown.append(text)
-        await self._print_blocks(self._reply.blocks.feed(plain(text)))
+        await self._print_blocks(self._reply.blocks.feed(text))
 
     async def _end_reply(self, message: AssistantMessageAdded) -> None:
         reply, self._reply = self._reply, _Reply()
         shown = "".join(reply.shown)
         blocks: list[Block] = []
         if message.content.startswith(shown):
-            blocks += reply.blocks.feed(plain(message.content[len(shown) :]))
+            blocks += reply.blocks.feed(message.content[len(shown) :])
             blocks += reply.blocks.finish()
         else:
             blocks += reply.blocks.finish()
             if len(shown) < _SAME_TEXT * len(message.content):  # pieces were lost on the way; a scrubbed secret alone is no reason
-                blocks += [*(whole := MarkdownBlocks()).feed(plain(message.content)), *whole.finish()]
+                blocks += [*(whole := MarkdownBlocks()).feed(message.content), *whole.finish()]
         if self._verbose:
             self._print("notice", [row for part in message.thinking for row in lines(part.text, "dim", "  ")])
         await self._print_blocks(blocks)
@@ -205,11 +205,12 @@ class TerminalOutput:
         if not whole or len(row) != 1:
             return [clip(row, columns)]
         ((style, text),) = row
-        return [((style, part),) for part in wrap(text, columns)]
+        indent = " " * (len(text) - len(text.lstrip(" ")))
+        return [((style, indent + part),) for part in wrap(text[len(indent) :], columns - len(indent))]
 
     def _moving(self) -> list[Line]:
         columns = min(self._region.columns(), TEXT_COLUMNS)
-        open_rows = [part for row in self._reply.blocks.pending(OPEN_BLOCK_ROWS) for part in wrap(row, columns - 1)]
+        open_rows = [part for row in self._reply.blocks.pending(OPEN_BLOCK_ROWS) for part in wrap(plain(row), columns - 1)]
         rows: list[Line] = [line(row) for row in open_rows[-OPEN_BLOCK_ROWS:]]
         if rows and self._last_kind:
             rows.insert(0, ())

@@ -65,15 +65,16 @@ def clip_text(text: str, cells: int) -> str:
 
 
 def clip(of: Line, cells: int) -> Line:
-    """The line in at most that many cells."""
-    kept: list[Span] = []
-    for style, text in of:
-        shown = clip_text(text, cells)
-        kept.append((style, shown))
-        cells -= width(shown)
-        if shown != text:
-            break
-    return tuple(kept)
+    """The line in at most that many cells; what is cut is its longest part, so that a time at its end stays."""
+    spans = list(of)
+    while (excess := sum(width(text) for _, text in spans) - cells) > 0:
+        longest = max(range(len(spans)), key=lambda i: width(spans[i][1]))
+        style, text = spans[longest]
+        shorter = clip_text(text, max(width(text) - excess, len(spans) > 1))
+        if shorter == text:
+            return ((style, clip_text(text, cells)),)  # narrower than its parts are many
+        spans[longest] = (style, shorter)
+    return tuple(spans)
 
 
 def wrap(text: str, cells: int) -> list[str]:
