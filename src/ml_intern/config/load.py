@@ -46,7 +46,6 @@ FLAG_NAMES: Mapping[str, str] = {
     "sandbox.enabled": "--no-sandbox",
     "reasoning_effort": "--effort",
     "read_only": "--read-only",
-    "yolo_mode": "--yolo",
 }
 """The flag that sets a key, for messages."""
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_intern.frontends.durations import parse_duration
+from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.prompt_group import LazyCommand, PromptGroup
 
 if TYPE_CHECKING:
-    from ml_intern.config.load import LoadedSettings
     from ml_intern.errors import MlInternError
     from ml_intern.frontends.headless.options import OpenHost
 
@@ -84,53 +84,9 @@ OPTIONS: list[click.Parameter] = [
 ]
 
 
-class Invocation:
-    """What sub-commands share: the flags of this call, and the settings they lead to (``ctx.find_object(Invocation)``)."""
-
-    def __init__(self, open_session: OpenHost) -> None:
-        self.open_session = open_session
-        self.options: dict[str, Any] = {}
-
-    def load(self) -> LoadedSettings:
-        """Read the settings and pass on their warnings. Raises ``ConfigError``."""
-        from pathlib import Path
-
-        from ml_intern.config.load import load_settings, process_environ
-
-        folder = self.options.get("cwd") or _working_folder()
-        loaded = load_settings(frontend="cli", cwd=Path(folder), environ=process_environ(), flags=_flags(self.options))
-        for warning in loaded.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        return loaded
-
-
-def _working_folder() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise click.UsageError("The current folder does not exist any more: change to another, or use --cwd.") from None
-
-
-def _flags(options: dict[str, Any]) -> dict[str, object]:
-    """The settings that the flags change, by dotted key."""
-    given: dict[str, object] = {
-        "model_name": options.get("model"),
-        "max_iterations": options.get("max_iterations"),
-        "max_cost_usd": options.get("max_cost"),
-        "stream": False if options.get("no_stream") else None,
-        "tool_runtime": "sandbox" if options.get("sandbox_tools") else None,
-        "sandbox.enabled": False if options.get("no_sandbox") else None,
-        "read_only": True if options.get("read_only") else None,
-    }
-    flags = {key: value for key, value in given.items() if value is not None}
-    if effort := options.get("effort"):
-        flags["reasoning_effort"] = None if effort == "off" else effort
-    return flags
-
-
 def _run(ctx: click.Context, prompt: str | None) -> int:
     """A headless run. Flags and settings are looked at before standard input is, and all of it before anything costs money."""
-    invocation = _invocation(ctx)
+    invocation = Invocation.of(ctx)
     given = ctx.params
     if given["resume"] is not None and given["continue_last"]:
         raise click.UsageError("--resume and --continue exclude each other.", ctx)
@@ -177,12 +133,6 @@ def _output_schema(path: str) -> dict[str, Any]:
     from ml_intern.config.json_values import read_object
 
     return dict(read_object(Path(path)))
-
-
-def _invocation(ctx: click.Context) -> Invocation:
-    found = ctx.find_object(Invocation)
-    assert found is not None
-    return found
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
@@ -15,7 +14,7 @@ from ml_intern.config.load import LoadedSettings, process_environ, user_file
 from ml_intern.config.paths import home_dir
 from ml_intern.config.settings import Settings
 from ml_intern.config.tree import MASK, flatten
-from ml_intern.frontends.cli import Invocation
+from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def config_group(ctx: click.Context, as_json: bool, changed: bool) -> None:
     """Show each setting, its value, and where it comes from. Secrets are masked."""
     if ctx.invoked_subcommand is not None:
         return
-    loaded = _invocation(ctx).load()
+    loaded = Invocation.of(ctx).load()
     rows = [row for row in rows_of(loaded) if not changed or row.source != "default"]
     if as_json:
         click.echo(_as_json(rows))
@@ -57,7 +56,7 @@ def path_command() -> None:
 @click.pass_context
 def check_command(ctx: click.Context) -> None:
     """Check every file; exit with 2 and name each mistake if there is one."""
-    loaded = _invocation(ctx).load()
+    loaded = Invocation.of(ctx).load()
     for path in loaded.files:
         click.echo(f"ok  {path}")
     for note in unused(loaded):
@@ -94,8 +93,7 @@ def _scrubbed(value: Any, scrubber: Scrubber) -> Any:
     if isinstance(value, str):
         return plain(scrubber.scrub(value))
     if isinstance(value, list):
-        items: list[Any] = value
-        return [_scrubbed(item, scrubber) for item in items]
+        return [_scrubbed(item, scrubber) for item in cast("list[Any]", value)]
     return value
 
 
@@ -107,22 +105,15 @@ def _as_json(rows: list[Row]) -> str:
 
 
 def _print_table(rows: list[Row], *, home: str) -> None:
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    cut = sys.stdout.isatty()
     cells = [(row.key, json.dumps(row.value, ensure_ascii=False), _where(row, home)) for row in rows]
     key_width = max((len(key) for key, _, _ in cells), default=0)
     value_width = min(max((len(value) for _, value, _ in cells), default=0), 44)
     for key, value, source in cells:
-        if width and len(value) > value_width:
-            value = value[: value_width - 1] + MASK
-        click.echo(f"{key:<{key_width}}  {value:<{value_width}}  {source}".rstrip())
+        shown = value[: value_width - 1] + MASK if cut and len(value) > value_width else value
+        click.echo(f"{key:<{key_width}}  {shown:<{value_width}}  {source}".rstrip())
 
 
 def _where(row: Row, home: str) -> str:
     source = " + ".join("~" + part.removeprefix(home) if part.startswith(home + "/") else part for part in row.source.split(" + "))
     return f"{source} ({', '.join('$' + name for name in row.variables)})" if row.variables else source
-
-
-def _invocation(ctx: click.Context) -> Invocation:
-    found = ctx.find_object(Invocation)
-    assert found is not None
-    return found
