@@ -16,10 +16,12 @@ BOUNDARIES = {
 """Where ``except Exception`` may stand. This list does not grow."""
 
 MORE_BROAD_CATCHES: dict[str, str] = {
+    "session/uninterrupted.py:uninterrupted": "the task keeps what it raised, and the last line raises it",
     # "file:function": why nothing narrower will do
 }
 
 SWALLOWED_CANCELLATIONS: dict[str, str] = {
+    "session/uninterrupted.py:uninterrupted": "raised at the end, once the work that must not be torn is done",
     # "file:function": why the cancellation ends here. Only ever a task that this very function cancelled.
 }
 

