@@ -237,7 +237,7 @@ def _values() -> list[type[Struct]]:
     modules = (messages, display, operations, events)
     classes = {value.__name__: value for module in modules for value in vars(module).values() if isinstance(value, type)}
     top = {cls.__name__ for cls in (*get_args(operations.AnyOperation), *EVENT_TYPES.values())}
-    parts = json_schema()["$defs"].keys() - top
+    parts = json_schema()["$defs"].keys() - top - {"Operation", "Envelope"}
     return [cls for name, cls in classes.items() if name in parts]
 
 
