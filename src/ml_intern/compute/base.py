@@ -64,6 +64,15 @@ class CommandResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinePage:
+    """Lines ``first`` (from 1) and following, without their newlines; ``total_lines`` counts the whole file."""
+
+    lines: tuple[bytes, ...]
+    first: int
+    total_lines: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputPage:
     """A slice of a command's output: bytes ``start`` to ``end`` of ``total_bytes``."""
 
@@ -84,6 +93,11 @@ class RunningCommand(Protocol):
     @property
     def result(self) -> CommandResult | None:
         """None while it runs."""
+        ...
+
+    @property
+    def holds_on(self) -> bool:
+        """Whether it has ended, but something that it started has not."""
         ...
 
     @property
@@ -134,6 +148,18 @@ class Workspace(Protocol):
         """Where a resolved path lies."""
         ...
 
+    def contains_hidden(self, path: Path) -> bool:
+        """Whether credentials lie somewhere below a folder."""
+        ...
+
+    def seen_by_commands(self, path: Path) -> str:
+        """How a command has to spell a resolved path."""
+        ...
+
+    def find_program(self, name: str) -> str | None:
+        """The program that a command of that name would run."""
+        ...
+
     async def exec(
         self,
         command: Command,
@@ -169,6 +195,10 @@ class Workspace(Protocol):
 
     async def read_bytes(self, path: Path, max_bytes: int | None = None) -> bytes:
         """The file, or its beginning. Raises ``OSError``."""
+        ...
+
+    async def read_lines(self, path: Path, first: int, count: int, max_bytes: int) -> LinePage:
+        """Some lines of a file of any size, without holding it in memory. Raises ``OSError``."""
         ...
 
     async def write_bytes(self, path: Path, data: bytes) -> FileStat:

@@ -85,7 +85,14 @@ class HiddenPaths:
 
     def covers(self, path: Path) -> bool:
         """Whether a resolved path is one of them or lies in one."""
+        names = self._known()
+        return str(path) in names or any(str(parent) in names for parent in path.parents)
+
+    def any_below(self, path: Path) -> bool:
+        """Whether something that exists lies somewhere in the folder."""
+        return any(found.startswith(f"{str(path).rstrip('/')}/") for found in self.existing())
+
+    def _known(self) -> set[str]:
         if self._names is None:
             self.existing()
-        names = self._names or set()
-        return str(path) in names or any(str(parent) in names for parent in path.parents)
+        return self._names or set()

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from ml_intern.compute import local_files
-from ml_intern.compute.base import Command, CommandResult, FileStat, OutputSink, Place, RunningCommand
+from ml_intern.compute.base import Command, CommandResult, FileStat, LinePage, OutputSink, Place, RunningCommand
 from ml_intern.compute.hidden_paths import HiddenPaths
-from ml_intern.compute.os_sandbox import PROTECTED_NAMES, OsSandbox, Unavailable, find_program
+from ml_intern.compute.local_paths import LocalPaths
+from ml_intern.compute.os_sandbox import OsSandbox, Unavailable, find_program
 from ml_intern.compute.output import OutputCapture
 from ml_intern.compute.process import Process, spawn
 from ml_intern.errors import SandboxUnavailable
@@ -49,7 +50,6 @@ class LocalWorkspace:
         self._tried = self._sandbox is None
         self._trial = asyncio.Lock()
         self._env = dict(child_env)
-        self._home = self._env.get("HOME", "/")
         self._spill_dir = Path(os.path.realpath(spill_dir))
         self._hidden = hidden or HiddenPaths(())
         self._writable = tuple(Path(os.path.realpath(path)) for path in writable)
@@ -99,44 +99,32 @@ class LocalWorkspace:
     # ── paths ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def resolve(self, path: str) -> Path:
-        if "\0" in path:
-            raise ValueError("A path cannot contain a NUL character.")
-        if path == "~" or path.startswith("~/"):
-            path = self._home + path[1:]
-        absolute = os.path.realpath(self._outer(os.path.normpath(os.path.join(self._root, path))))
-        # A link that a command made in its private /tmp means /tmp as the command sees it.
-        return Path(os.path.realpath(self._outer(absolute)))
-
-    def _outer(self, path: str) -> str:
-        """Where a path as commands see it lies on the machine."""
-        private = self._sandbox.private_tmp if self._sandbox else None
-        if private is None or self._sandbox is None or any(_lies_in(path, str(kept)) for kept in self._seen_in_tmp(self._sandbox)):
-            return path
-        for place in ("/tmp", "/var/tmp"):
-            if _lies_in(path, place):
-                return f"{private}{path[len(place) :]}"
-        return path
-
-    def _inner(self, path: Path) -> Path:
-        """Where commands see a path of the machine."""
-        private = self._sandbox.private_tmp if self._sandbox else None
-        return Path("/tmp") / path.relative_to(private) if private and path.is_relative_to(private) else path
-
-    def _seen_in_tmp(self, sandbox: OsSandbox) -> tuple[Path, ...]:
-        return (self._root, self._spill_dir, *self._writable, *sandbox.policy.readable)
+        return self._paths().resolve(path)
 
     def place(self, path: Path) -> Place:
-        if self._hidden.covers(path) and not (path.is_relative_to(self._root) and self._hidden.covers(self._root)):
-            return Place.OUTSIDE if path.is_relative_to(self._spill_dir) else Place.HIDDEN
-        if path.is_relative_to(self._root):
-            protected = any(path.is_relative_to(self._root / name) for name in PROTECTED_NAMES)
-            return Place.OUTSIDE if protected else Place.WORKSPACE
-        return Place.WORKSPACE if any(path.is_relative_to(folder) for folder in self._temporary()) else Place.OUTSIDE
+        return self._paths().place(path)
 
-    def _temporary(self) -> tuple[Path, ...]:
-        private = self._sandbox.private_tmp if self._sandbox else None
-        tmp = private or Path(os.path.realpath(self._env.get("TMPDIR", "/tmp")))
-        return (tmp, *self._writable)
+    def contains_hidden(self, path: Path) -> bool:
+        return self._hidden.any_below(path)
+
+    def seen_by_commands(self, path: Path) -> str:
+        return str(self._paths().inner(path))
+
+    def find_program(self, name: str) -> str | None:
+        return find_program(name, self._env)
+
+    def _paths(self) -> LocalPaths:
+        sandbox = self._sandbox
+        return LocalPaths(
+            root=self._root,
+            home=self._env.get("HOME", "/"),
+            spill_dir=self._spill_dir,
+            hidden=self._hidden,
+            writable=self._writable,
+            private_tmp=sandbox.private_tmp if sandbox else None,
+            visible=(self._root, self._spill_dir, *self._writable, *(sandbox.policy.readable if sandbox else ())),
+            tmp=Path(os.path.realpath(self._env.get("TMPDIR", "/tmp"))),
+        )
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,7 +180,7 @@ class LocalWorkspace:
         argv = [self._shell, "-c", self._script(command)] if isinstance(command, str) else list(command)
         sandbox = self._sandbox
         if sandbox is not None:
-            argv = sandbox.wrap(argv, cwd=self._inner(cwd or self._root), keep_running=keep_running)
+            argv = sandbox.wrap(argv, cwd=self._paths().inner(cwd or self._root), keep_running=keep_running)
         log_path = self._new_file("background", "log") if keep_running else None
         nested = sandbox is not None and sandbox.nested
         process = self._spawn(argv, cwd=None if nested else cwd, env=env, on_output=on_output, nested=nested, log_path=log_path)
@@ -250,6 +238,9 @@ class LocalWorkspace:
     async def read_bytes(self, path: Path, max_bytes: int | None = None) -> bytes:
         return await self._in_thread(local_files.read_bytes, path, max_bytes)
 
+    async def read_lines(self, path: Path, first: int, count: int, max_bytes: int) -> LinePage:
+        return await self._in_thread(local_files.read_lines, path, first, count, max_bytes)
+
     async def write_bytes(self, path: Path, data: bytes) -> FileStat:
         return await self._in_thread(local_files.write_atomic, path, data)
 
@@ -273,7 +264,3 @@ class LocalWorkspace:
             await self._in_thread(local_files.remove_tree, self._sandbox.private_tmp)
         if self._pool is not None:
             self._pool.shutdown(wait=False)
-
-
-def _lies_in(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")

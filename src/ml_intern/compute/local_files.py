@@ -7,7 +7,9 @@ import os
 import stat
 from pathlib import Path
 
-from ml_intern.compute.base import FileKind, FileStat
+from ml_intern.compute.base import FileKind, FileStat, LinePage
+
+BLOCK_BYTES = 1024 * 1024
 
 
 def file_stat(path: Path) -> FileStat | None:
@@ -31,6 +33,26 @@ def read_bytes(path: Path, max_bytes: int | None) -> bytes:
     """The file, or its first ``max_bytes``."""
     with path.open("rb") as file:
         return file.read() if max_bytes is None else file.read(max_bytes)
+
+
+def read_lines(path: Path, first: int, count: int, max_bytes: int) -> LinePage:
+    """Lines ``first`` to ``first + count - 1``, at most ``max_bytes`` of them; of a longer line only its beginning."""
+    lines: list[bytes] = []
+    number, kept_bytes = 1, 0
+    current = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            *whole, rest = block.split(b"\n")
+            for piece in whole:
+                if first <= number < first + count and kept_bytes < max_bytes:
+                    lines.append((current + piece)[:max_bytes])
+                    kept_bytes += len(lines[-1])
+                current = b""
+                number += 1
+            current = (current + rest)[:max_bytes]
+    if current and first <= number < first + count and kept_bytes < max_bytes:
+        lines.append(current)
+    return LinePage(lines=tuple(lines), first=first, total_lines=number if current else number - 1)
 
 
 def write_atomic(path: Path, data: bytes) -> FileStat:

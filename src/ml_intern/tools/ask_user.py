@@ -1,0 +1,37 @@
+"""``ask_user``: put one question to the person, and go on without them when nobody answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from ml_intern.tools.base import Effect, Risk, Tool, ToolArgs, ToolContext, ToolOutput
+
+
+class AskUserArgs(ToolArgs, frozen=True):
+    question: Annotated[str, Meta(min_length=1, max_length=4000, description="One question, with what is needed to answer it.")]
+    options: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...], Meta(max_length=10, description="Answers to choose from.")
+    ] = ()
+
+
+class AskUserTool(Tool[AskUserArgs]):
+    """Waits as long as the person takes; an interrupt ends the wait."""
+
+    name: ClassVar[str] = "ask_user"
+    description: ClassVar[str] = (
+        "Ask the user something that only they can decide (goal, budget, data they may use). Do not ask what you can find out or "
+        "reasonably choose yourself."
+    )
+    args = AskUserArgs
+    timeout_s: ClassVar[float | None] = None
+
+    def risk(self, args: AskUserArgs) -> Risk:
+        return Risk(effects=frozenset({Effect.ASKS_USER}))
+
+    async def run(self, args: AskUserArgs, ctx: ToolContext) -> ToolOutput:
+        answer = await ctx.ask(args.question, args.options)
+        if answer is None:
+            return ToolOutput(text="Nobody answered. Decide yourself, choose the careful option, and say in your report what you assumed.")
+        return ToolOutput(text=f"The user answered: {answer}")

@@ -1,0 +1,1 @@
+"""Shell commands: the tools ``bash`` and ``background``."""

@@ -1,0 +1,223 @@
+"""Splits a shell line into the simple commands it runs, and says when it hides some. It reads; it never runs anything.
+
+Only what decides about permissions is understood: quoting, operators, redirections, here-documents and expansions, after the
+Shell Command Language (POSIX.1-2017, XCU 2) and bash's additions. Whatever is not plain is called hidden.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_BLANKS = " \t"
+_SEPARATORS = ("&&", "||", ";;&", ";;", ";&", "|&", ";", "|", "\n")
+_REDIRECTION = re.compile(r"(\d*|&)(<<<|<<-|<<|<>|<&|>&|>>|>\||<|>)")
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]|\{[A-Za-z_][A-Za-z0-9_]*\})")
+_SINKS = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty")
+
+
+@dataclass(slots=True)
+class Word:
+    """A word with its quotes removed. ``bare``: no part of it was quoted. ``expands``: the shell will replace parts of it."""
+
+    text: str
+    bare: bool = True
+    expands: bool = False
+    globs: bool = False
+
+
+@dataclass(slots=True)
+class SimpleCommand:
+    """The words of one command. ``writes``: its output goes to a file."""
+
+    words: list[Word] = field(default_factory=list[Word])
+    writes: bool = False
+
+
+@dataclass(slots=True)
+class Syntax:
+    """``hidden``: it runs, or may run, more than ``commands`` shows. ``background``: it leaves something running by ``&``."""
+
+    commands: list[SimpleCommand]
+    hidden: bool
+    background: bool
+
+
+def parse(line: str) -> Syntax:
+    """The commands of a line of shell."""
+    return _Scanner(line).scan()
+
+
+class _Scanner:
+    def __init__(self, line: str) -> None:
+        self._line = line
+        self._at = 0
+        self._commands: list[SimpleCommand] = []
+        self._current = SimpleCommand()
+        self._word: Word | None = None
+        self._hidden = False
+        self._background = False
+        self._documents: list[tuple[str, bool]] = []
+
+    def scan(self) -> Syntax:
+        while self._at < len(self._line):
+            self._step()
+        self._end_command()
+        return Syntax(self._commands, self._hidden, self._background)
+
+    def _step(self) -> None:
+        char = self._line[self._at]
+        if char in _BLANKS:
+            self._end_word()
+            self._at += 1
+        elif char == "#" and self._word is None:
+            end = self._line.find("\n", self._at)
+            self._at = len(self._line) if end < 0 else end
+        elif char in "'\"\\":
+            self._quoted(char)
+        elif self._redirection() or self._operator():
+            return
+        elif char in "$`":
+            self._expansion()
+        else:
+            self._plain(char)
+
+    def _open_word(self) -> Word:
+        if self._word is None:
+            self._word = Word("")
+        return self._word
+
+    def _plain(self, char: str) -> None:
+        word = self._open_word()
+        word.text += char
+        word.globs = word.globs or char in "*?["
+        word.expands = word.expands or char == "{"
+        self._at += 1
+
+    # ── quotes and expansions ────────────────────────────────────────────────────────────────────────────────────
+
+    def _quoted(self, quote: str) -> None:
+        line = self._line
+        if quote == "\\":
+            escaped = line[self._at + 1 : self._at + 2]
+            if escaped != "\n":
+                word = self._open_word()
+                word.text += escaped
+                word.bare = False
+            self._at += 2
+            return
+        word = self._open_word()
+        word.bare = False
+        if quote == "'":
+            end = line.find("'", self._at + 1)
+            self._hidden = self._hidden or end < 0
+            end = len(line) if end < 0 else end
+            word.text += line[self._at + 1 : end]
+            self._at = end + 1
+            return
+        self._at += 1
+        while self._at < len(line) and line[self._at] != '"':
+            self._inside_double_quotes(word)
+        self._hidden = self._hidden or self._at >= len(line)
+        self._at += 1
+
+    def _inside_double_quotes(self, word: Word) -> None:
+        char = self._line[self._at]
+        if char == "\\" and self._line[self._at + 1 : self._at + 2] in ('"', "\\", "$", "`", "\n"):
+            word.text += self._line[self._at + 1].replace("\n", "")
+            self._at += 2
+        elif char in "$`":
+            self._expansion()
+        else:
+            word.text += char
+            self._at += 1
+
+    def _expansion(self) -> None:
+        """A plain ``$NAME`` keeps the line readable; every other expansion may run something."""
+        word = self._open_word()
+        if match := _VARIABLE.match(self._line, self._at):
+            word.text += match.group()
+            word.expands = True
+            self._at = match.end()
+            return
+        if self._line[self._at] == "`" or self._line[self._at + 1 : self._at + 2] in ("(", "{", "[", "'", '"'):
+            self._hidden = True
+            word.expands = True
+        word.text += self._line[self._at]
+        self._at += 1
+
+    # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _redirection(self) -> bool:
+        match = _REDIRECTION.match(self._line, self._at)
+        if match is None or (match.group(1) and self._word is not None):
+            return False
+        operator = match.group(2)
+        if self._line[match.end() : match.end() + 1] == "(" and operator in ("<", ">"):
+            self._hidden = True  # process substitution
+        self._end_word()
+        self._at = match.end()
+        target = self._target()
+        if operator in ("<<", "<<-"):
+            self._hidden = True
+            self._documents.append((target, operator == "<<-"))
+        elif ">" in operator and not (target in _SINKS or (operator == ">&" and (target.isdigit() or target == "-"))):
+            self._current.writes = True
+            self._hidden = True
+        return True
+
+    def _target(self) -> str:
+        while self._at < len(self._line) and self._line[self._at] in _BLANKS:
+            self._at += 1
+        while self._at < len(self._line) and self._line[self._at] not in " \t\n;|&<>()":
+            char = self._line[self._at]
+            if char in "'\"\\":
+                self._quoted(char)
+            elif char in "$`":
+                self._expansion()
+            else:
+                self._plain(char)
+        target, self._word = self._word, None
+        return target.text if target is not None else ""
+
+    def _operator(self) -> bool:
+        char = self._line[self._at]
+        if char in "()":
+            self._hidden = True
+            self._end_command()
+            self._at += 1
+            return True
+        if operator := next((op for op in _SEPARATORS if self._line.startswith(op, self._at)), ""):
+            self._end_command()
+            self._at += len(operator)
+            if operator == "\n":
+                self._skip_documents()
+            return True
+        if char == "&":
+            self._background = True
+            self._end_command()
+            self._at += 1
+            return True
+        return False
+
+    def _skip_documents(self) -> None:
+        for delimiter, tabs in self._documents:
+            while self._at < len(self._line):
+                end = self._line.find("\n", self._at)
+                end = len(self._line) if end < 0 else end
+                text = self._line[self._at : end]
+                self._at = end + 1
+                if (text.lstrip("\t") if tabs else text) == delimiter:
+                    break
+        self._documents.clear()
+
+    def _end_word(self) -> None:
+        if self._word is not None:
+            self._current.words.append(self._word)
+            self._word = None
+
+    def _end_command(self) -> None:
+        self._end_word()
+        if self._current.words or self._current.writes:
+            self._commands.append(self._current)
+        self._current = SimpleCommand()
