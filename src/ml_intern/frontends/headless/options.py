@@ -43,6 +43,20 @@ class HeadlessOptions:
     verbose: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """``stop_s``: for a turn to stop, when nobody is there to press Ctrl-C again. ``close_s``: for a session to close, when the user
+    wants out at once. ``watch_s``: twice this without a turn and without a word, and the turn is taken for dead.
+    """
+
+    stop_s: float = 10.0
+    close_s: float = 5.0
+    watch_s: float = 1.0
+
+
+PATIENCE = Patience()
+
+
 class Progress(Protocol):
     """What this frontend reads of a session's state."""
 

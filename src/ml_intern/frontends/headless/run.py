@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ml_intern.errors import ConfigError, MlInternError
+from ml_intern.errors import MlInternError
 from ml_intern.frontends.headless.ending import Ending, Stop, TurnEnd, View, judge
-from ml_intern.frontends.headless.options import ExitCode, HeadlessOptions, Host, OpenHost
+from ml_intern.frontends.headless.options import PATIENCE, ExitCode, HeadlessOptions, Host, OpenHost, Patience
 from ml_intern.frontends.headless.output import Console, OutputThread
 from ml_intern.frontends.headless.signals import handled
 from ml_intern.frontends.headless.unattended import answer_approval
-from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol.events import (
     AnyEvent,
     ApprovalRequired,
@@ -34,24 +32,21 @@ if TYPE_CHECKING:
 
 MAX_REPAIRS = 2
 """Turns that may be spent on an answer that does not fit the output schema."""
-STOP_GRACE_S = 10.0
-"""How long a turn may take to stop when nobody is there to press Ctrl-C again."""
-WATCH_S = 1.0
 ENDED_EARLY = "The session stopped without ending its turn. What it did is in its log."
-CLOSE_GRACE_S = 5.0
-"""How long a session may take to close when the user wants out at once."""
 
 
-async def run_headless(open_host: OpenHost, loaded: LoadedSettings, options: HeadlessOptions, console: Console | None = None) -> int:
-    """Run one task to its end. Returns the exit code (``ExitCode``); what went wrong is on standard error."""
+async def run_headless(
+    open_host: OpenHost,
+    loaded: LoadedSettings,
+    options: HeadlessOptions,
+    console: Console | None = None,
+    patience: Patience = PATIENCE,
+) -> int:
+    """Run one task to its end. Returns the exit code (``ExitCode``); raises ``ConfigError`` or ``StoreError`` before it has begun."""
     console = console or Console.of_process()
-    try:
-        expected = _expected(options)
-        host = await open_host(loaded=loaded, resume=options.resume, auto_approve=True, read_only=options.read_only)
-    except MlInternError as error:
-        os.write(console.stderr, plain(f"ml-intern: {error}\n").encode())
-        return ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.FAILED
-    run = _Run(host, options, expected, console)
+    expected = _expected(options)
+    host = await open_host(loaded=loaded, resume=options.resume, auto_approve=True, read_only=options.read_only)
+    run = _Run(host, options, expected, console, patience)
     view = _view(run.out, console, loaded, options)
     with handled(run.on_signal):
         try:
@@ -87,7 +82,8 @@ def _view(out: OutputThread, console: Console, loaded: LoadedSettings, options: 
 class _Run:
     """The conversation of one run, and what may cut it short."""
 
-    def __init__(self, host: Host, options: HeadlessOptions, expected: JsonAnswer | None, console: Console) -> None:
+    def __init__(self, host: Host, options: HeadlessOptions, expected: JsonAnswer | None, console: Console, patience: Patience) -> None:
+        self._patience = patience
         self.out = OutputThread(console, self._output_gone)
         self._console = console
         self._host = host
@@ -132,7 +128,7 @@ class _Run:
         """Give everything back; when in haste, or when one more signal comes, only what can be given back quickly."""
         self._work = closing = asyncio.create_task(self._close(view))
         try:
-            await asyncio.wait({closing}, timeout=CLOSE_GRACE_S if self._in_haste else None)
+            await asyncio.wait({closing}, timeout=self._patience.close_s if self._in_haste else None)
             if closing.done() and not closing.cancelled():
                 closing.result()
         finally:
@@ -175,7 +171,7 @@ class _Run:
         """A turn that died without a word must not leave us waiting for its end."""
         seen = -1
         while True:
-            await asyncio.sleep(WATCH_S)
+            await asyncio.sleep(self._patience.watch_s)
             quiet = not self._host.busy and not self._handling and self._handled == seen
             if quiet:
                 conversation.cancel()
@@ -259,7 +255,7 @@ class _Run:
             self._view.stopping(f"{stop.words} · stopping{' (Ctrl-C again quits at once)' if patient else ' …'}")
         self._spawn(self._interrupt())
         if not patient:
-            self._later(STOP_GRACE_S, self._quit)
+            self._later(self._patience.stop_s, self._quit)
 
     def _quit(self) -> None:
         self._in_haste = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ml_intern.protocol.events import ApprovalRequired, PendingTool
 from ml_intern.protocol.operations import ApprovalAnswer, ExecApproval
 
@@ -35,10 +37,12 @@ def refusal(request: ApprovalRequired, tool: PendingTool) -> str:
 def _way_out(request: ApprovalRequired, tool: PendingTool) -> str:
     if tool.recurring:
         return "Recurring jobs always need a person: the user can start this one from an interactive session."
-    if request.yolo_budget or request.auto_approval_blocked or tool.auto_approval_blocked:
+    if request.yolo_budget or tool.remaining_cap_usd is not None or request.remaining_cap_usd is not None:
         return "The user can allow more spending with --max-cost."
     rule = tool.remember_rule or tool.tool
-    return f'The user can allow it beforehand in the settings: "permissions": {{"allow": ["{rule}"]}}.'
+    return (
+        f'The user can allow it beforehand, unless a rule of theirs asks: "permissions": {{"allow": [{json.dumps(rule)}]}} in the settings.'
+    )
 
 
 def _sentence(text: str) -> str:
