@@ -254,5 +254,5 @@ def _print_traceback(error: Exception) -> None:
 def _say(message: str) -> None:
     from ml_intern.frontends.sanitize import plain
 
-    click.secho("Error: ", fg="red", nl=False, err=True)
+    click.secho("ml-intern: ", fg="red", nl=False, err=True)
     click.echo(plain(message), err=True)

@@ -26,15 +26,15 @@ class Invocation:
         assert found is not None
         return found
 
-    def load(self) -> LoadedSettings:
-        """Read the settings and pass on their warnings. Raises ``ConfigError``."""
+    def load(self, *, warn: bool = True) -> LoadedSettings:
+        """Read the settings; ``warn`` prints what the user should hear about them. Raises ``ConfigError``."""
         from pathlib import Path
 
         from ml_intern.config.load import load_settings, process_environ
 
         folder = self.options.get("cwd") or _working_folder()
         loaded = load_settings(frontend="cli", cwd=Path(folder), environ=process_environ(), flags=_flags(self.options))
-        for warning in loaded.warnings:
+        for warning in loaded.warnings if warn else ():
             click.echo(f"warning: {warning}", err=True)
         return loaded
 
