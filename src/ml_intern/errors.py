@@ -119,9 +119,7 @@ class BadRequest(ModelError):
 class RetryableModelError(ModelError):
     """Sending the request again may help, after ``retry_after_s`` seconds if the server said so."""
 
-    def __init__(
-        self, message: str, *, hint: str = "", status: int | None = None, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message, hint=hint, status=status)
         self.retry_after_s = retry_after_s
 
