@@ -119,4 +119,5 @@ def _flatten_value(value: Any, path: KeyPath) -> Iterator[Leaf]:
         for name, entry in cast("dict[str, Any]", value).items():
             yield from _flatten_value(entry, (*path, name))
     else:
-        yield Leaf(path, msgspec.to_builtins(value), False)
+        plain = msgspec.to_builtins(value)
+        yield Leaf(path, list(plain) if isinstance(plain, tuple) else plain, False)
