@@ -6,22 +6,21 @@ by the bytes of the new messages, and every network read is parsed as a whole.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import msgspec
 
-from ml_intern.errors import NonsenseReply
 from ml_intern.models.base import Delta, ModelRequest, Reply, ToolSchema
 from ml_intern.models.caching import EPHEMERAL, CacheHints, cache_hints
 from ml_intern.models.effort import offered
-from ml_intern.models.http import HttpAnswer, HttpOptions, ModelHttp
+from ml_intern.models.exchange import PrefixCache, StreamError, call_ids, payload_batches
+from ml_intern.models.http import HttpOptions, ModelHttp
 from ml_intern.models.openai_encoding import OpenAIEncoder
 from ml_intern.models.openai_refusals import openai_error
-from ml_intern.models.openai_reply import OpenAIReply, StreamError
+from ml_intern.models.openai_reply import OpenAIReply
 from ml_intern.models.refusals import Asked, read_refusal
 from ml_intern.models.resolved import OPENAI, OPENROUTER, ResolvedModel
-from ml_intern.models.sse import SseParser
 from ml_intern.protocol.messages import AssistantMessage, Message
 
 _PATH = "/chat/completions"
@@ -39,6 +38,8 @@ class OpenAICompatible:
         self._http = ModelHttp(model.base_url, headers, options)
         self._encoder = OpenAIEncoder(model)
         self._prefix = PrefixCache()
+        self.served_by = ""
+        """The provider that the router chose for the last answer."""
 
     @property
     def model_id(self) -> str:
@@ -52,16 +53,16 @@ class OpenAICompatible:
             _PATH, body, {**hints.headers, "accept": "text/event-stream" if request.stream else "application/json"}
         ) as answer:
             del body
-            asked = self._asked(request)
+            self.served_by = answer.headers.get("x-inference-provider", "")
             if answer.status != 200:
-                raise openai_error(read_refusal(answer.status, await answer.read(), answer.headers, self._model), asked)
+                raise openai_error(read_refusal(answer.status, await answer.read(), answer.headers, self._model), self._asked(request))
             builder = OpenAIReply(self.model_id)
             try:
                 async for payloads in payload_batches(answer):
                     for delta in builder.absorb(payloads):
                         yield delta
             except StreamError as error:
-                raise openai_error(read_refusal(None, error.body, answer.headers, self._model), asked) from None
+                raise openai_error(read_refusal(None, error.body, answer.headers, self._model), self._asked(request)) from None
             yield builder.finish(call_ids(request.messages))
 
     def forget_thinking(self, messages: Sequence[Message]) -> bool:
@@ -114,42 +115,6 @@ class OpenAICompatible:
             effort=offered(request.effort, self._model.effort_levels),
             replays_thinking=any(isinstance(m, AssistantMessage) and m.thinking and m.model == self.model_id for m in request.messages),
         )
-
-
-class PrefixCache:
-    """The encoded head of the last request, kept while system prompt, tools and marks stay the same."""
-
-    def __init__(self) -> None:
-        self._key: tuple[str, tuple[ToolSchema, ...], bool] | None = None
-        self._head = b""
-
-    def get(self, request: ModelRequest, marked: bool, encode: Callable[[ModelRequest, bool], bytes]) -> bytes:
-        """The head for this request."""
-        key = (request.system, request.tools, marked)
-        if self._key is None or not (key[0] is self._key[0] and key[1] is self._key[1] and key[2] == self._key[2]):
-            self._key = key
-            self._head = encode(request, marked)
-        return self._head
-
-
-async def payload_batches(answer: HttpAnswer) -> AsyncGenerator[list[bytes], None]:
-    """The events of a stream, read by read; a server that answers with one JSON document all the same gives one."""
-    if answer.content_type == "application/json":
-        yield [await answer.read()]
-        return
-    if answer.content_type in ("text/html", "application/xhtml+xml"):
-        raise NonsenseReply("The server answered with a web page: is the address right?", status=answer.status)
-    parser = SseParser()
-    async for read in answer.reads():
-        if payloads := parser.feed(read):
-            yield payloads
-    if payloads := parser.finish():
-        yield payloads
-
-
-def call_ids(messages: Iterable[Message]) -> set[str]:
-    """Every call id in the history."""
-    return {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls}
 
 
 def _tools(tools: Sequence[ToolSchema], marked: bool) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ Servers differ in every detail that the reference leaves open; what is tolerated
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from ml_intern.errors import NonsenseReply, StreamBroken
 from ml_intern.models.base import Delta, Reply, TextDelta, ThinkingDelta, ToolCallDelta, Usage
+from ml_intern.models.exchange import StreamError, unique_ids
 from ml_intern.models.reasoning_details import DetailsMerger
 from ml_intern.protocol.messages import AssistantMessage, Thinking, ToolCall
 
@@ -124,14 +124,6 @@ class _Call:
         except msgspec.MsgspecError:
             return False
         return True
-
-
-class StreamError(Exception):
-    """The stream carried an error object; ``body`` is the chunk."""
-
-    def __init__(self, body: bytes) -> None:
-        super().__init__("error in stream")
-        self.body = body
 
 
 class OpenAIReply:
@@ -283,16 +275,3 @@ def decode_chunks(payload: bytes) -> list[Chunk]:
         raise NonsenseReply(
             f"The server sent a chunk that is not the protocol ({error}): {payload[:200].decode('utf-8', 'replace')}"
         ) from error
-
-
-def unique_ids(calls: Iterable[ToolCall], taken: set[str]) -> tuple[ToolCall, ...]:
-    """The calls with ids that are there and differ, from one another and from ``taken``: servers count from 0 in every reply."""
-    seen = set(taken)
-    result: list[ToolCall] = []
-    for call in calls:
-        call_id = call.id
-        if not call_id or call_id in seen:
-            call_id = f"call_{uuid.uuid4().hex[:24]}"
-        seen.add(call_id)
-        result.append(call if call_id == call.id else ToolCall(call_id, call.name, call.arguments))
-    return tuple(result)

@@ -84,6 +84,17 @@ def load_script(path: Path) -> Script:
         raise ConfigError(f"The script {path} is not valid: {error}") from error
 
 
+def find_script(name: str) -> Script:
+    """The script behind ``scripted/<name>``: a path to a YAML file, or one that ships with the package."""
+    if name.endswith((".yaml", ".yml")):
+        return load_script(Path(name))
+    shipped = Path(__file__).parent.parent / "testing" / "scripts" / f"{name}.yaml"
+    if "/" in name or not shipped.is_file():
+        known = ", ".join(sorted(f"scripted/{path.stem}" for path in shipped.parent.glob("*.yaml")))
+        raise ConfigError(f"There is no script {name!r}.", hint=f"There are {known}; or give a path that ends in .yaml.")
+    return load_script(shipped)
+
+
 class ScriptedModel:
     """Plays a script."""
 
