@@ -119,5 +119,4 @@ def _flatten_value(value: Any, path: KeyPath) -> Iterator[Leaf]:
         for name, entry in cast("dict[str, Any]", value).items():
             yield from _flatten_value(entry, (*path, name))
     else:
-        plain = msgspec.to_builtins(value)
-        yield Leaf(path, list(plain) if isinstance(plain, tuple) else plain, False)
+        yield Leaf(path, list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value, False)

@@ -185,6 +185,10 @@ def main(arguments: list[str], open_session: OpenHost) -> int:
         return _usage_error(error)
     except BrokenPipeError:
         return _pipe_closed()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # click has met it first
+            return _pipe_closed()
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last boundary
