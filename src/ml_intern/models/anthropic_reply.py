@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ml_intern.errors import NonsenseReply, StreamBroken
 from ml_intern.models.anthropic_encoding import ThinkingPlace
@@ -32,7 +32,7 @@ class Block(Struct):
     data: str = ""
     id: str = ""
     name: str = ""
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = field(default_factory=lambda: msgspec.Raw(b"{}"))
 
 
 class Piece(Struct):
@@ -165,7 +165,7 @@ class AnthropicReply:
             case "text" | "thinking":
                 self._say(opened, block.text or block.thinking)
             case "tool_use":
-                whole = bytes(block.input).decode() if block.input is not None else ""
+                whole = bytes(block.input).decode()
                 arguments = "" if whole.replace(" ", "") == "{}" else whole  # streamed, it opens empty and comes in pieces
                 if arguments:
                     opened.parts.append(arguments)

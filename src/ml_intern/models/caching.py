@@ -17,7 +17,6 @@ from ml_intern.models.resolved import ANTHROPIC, OPENAI, OPENROUTER, ResolvedMod
 EPHEMERAL: Mapping[str, str] = MappingProxyType({"type": "ephemeral"})
 _MAX_SESSION_HEADER = 256
 _MAX_CACHE_KEY = 64
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +24,8 @@ class CacheHints:
     """``marks_prefix``: mark system prompt and last tool. ``tail``: fields for after the messages. ``headers``: to send."""
 
     marks_prefix: bool = False
-    tail: Mapping[str, Any] = field(default=_NOTHING)
-    headers: Mapping[str, str] = field(default=_NOTHING)
+    tail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def cache_hints(model: ResolvedModel, session_id: str) -> CacheHints:
