@@ -128,10 +128,11 @@ def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
 # ── how it ends ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_reader_that_goes_away_is_no_reason_to_complain() -> None:
+@pytest.mark.parametrize("arguments", [["config"], ["--help"], ["completion", "bash"]], ids=" ".join)
+def test_a_reader_that_goes_away_is_no_reason_to_complain(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with subprocess.Popen([*COMMAND, "config"], stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, text=True) as process:
         os.close(writer)
         _, said = process.communicate(timeout=50)
     assert said == ""

@@ -48,6 +48,7 @@ NO_SANDBOX_RUNTIME = (
     "Without it the tools work on this machine, in the operating system's sandbox."
 )
 
+WIDEST_HELP = 110
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "off")
 
 
@@ -143,8 +144,26 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
         ctx.exit()
 
 
+class OutputClosed(Exception):
+    """A broken pipe under a name that click does not know: it would end the process with 1."""
+
+
 class Cli(PromptGroup):
     """The root command."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        """Parsing prints the help and the version."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise OutputClosed from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise OutputClosed from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the flags where sub-commands find them."""
@@ -167,8 +186,16 @@ def command_line() -> Cli:
         help=HELP,
         epilog=EXIT_CODES,
         subcommand_metavar='["PROMPT" | COMMAND …]',
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _terminal_width()},
     )
+
+
+def _terminal_width() -> int:
+    """click would ask shutil, whose import alone costs a tenth of ``--help``."""
+    try:
+        return max(40, min(os.get_terminal_size(1).columns, WIDEST_HELP))
+    except OSError:
+        return 80
 
 
 def main(arguments: list[str], open_session: OpenHost) -> int:
@@ -183,12 +210,8 @@ def main(arguments: list[str], open_session: OpenHost) -> int:
         return _aborted(aborted)
     except click.ClickException as error:
         return _usage_error(error)
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputClosed):
         return _pipe_closed()
-    except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # click has met it first
-            return _pipe_closed()
-        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last boundary
