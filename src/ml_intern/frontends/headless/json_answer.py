@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -86,7 +86,8 @@ def _validator(schema: JsonObject) -> Validator:
     try:
         from jsonschema.exceptions import SchemaError
         from jsonschema.validators import validator_for
-        from referencing.jsonschema import EMPTY_REGISTRY
+        from referencing.exceptions import Unresolvable
+        from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
     except ModuleNotFoundError as error:
         raise ConfigError(
             "--output-schema needs the package 'jsonschema', which is not installed.", hint="pip install jsonschema"
@@ -96,5 +97,29 @@ def _validator(schema: JsonObject) -> Validator:
         validator_class.check_schema(schema)
     except SchemaError as error:
         raise ConfigError(f"The output schema is no JSON Schema: at {error.json_path}: {error.message}") from error
-    # The drafts themselves resolve, and references inside the schema; without this, others would be fetched from the network.
+    resolver = EMPTY_REGISTRY.resolver_with_root(DRAFT202012.create_resource(schema))
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            hint = "Put what it refers to into the schema itself, under $defs, without an $id."
+            raise ConfigError(f"The output schema refers to {reference}, which is not in it.", hint=hint) from error
+    # Without a registry of ours, references that lead elsewhere would be fetched from the network.
     return validator_class(schema, registry=EMPTY_REGISTRY)
+
+
+def _references(schema: JsonObject) -> list[str]:
+    """Every reference in it, in the order that they stand there."""
+    found: list[str] = []
+    open_nodes: list[object] = [schema]
+    while open_nodes:
+        node = open_nodes.pop(0)
+        if isinstance(node, list):
+            open_nodes += cast("list[object]", node)
+        elif isinstance(node, dict):
+            for key, value in cast("dict[str, object]", node).items():
+                if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+                    found.append(value)
+                elif key not in ("const", "enum", "default", "examples"):
+                    open_nodes.append(value)
+    return found

@@ -121,10 +121,13 @@ class MarkdownRenderer:
     """Blocks as text with terminal styles, by rich; construct it off the event loop: rich takes a tenth of a second to import."""
 
     def __init__(self, *, color: bool) -> None:
+        from markdown_it import MarkdownIt
         from rich.console import Console
         from rich.markdown import Heading, Markdown, MarkdownElement
         from rich.syntax import Syntax
         from rich.theme import Theme
+
+        parser = MarkdownIt(options_update={"html": False}).enable(["strikethrough", "table"])
 
         class LeftHeading(Heading):
             """Not centred, not boxed."""
@@ -133,10 +136,17 @@ class MarkdownRenderer:
                 self.text.justify = "left"
                 yield self.text
 
-        class PlainHeadings(Markdown):
+        class Reply(Markdown):
+            """HTML is text: rich would leave it out."""
+
             elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": LeftHeading}
 
-        self._markdown, self._syntax = PlainHeadings, Syntax
+            def __init__(self, markup: str) -> None:
+                super().__init__("", code_theme=_CODE, hyperlinks=False)
+                self.markup = markup
+                self.parsed = parser.parse(markup)
+
+        self._markdown, self._syntax = Reply, Syntax
         self._console_type = Console
         self._theme = Theme(_THEME)
         self._color = color
@@ -160,7 +170,7 @@ class MarkdownRenderer:
             drawn = self._syntax(plain(block.text), language, theme=_CODE, background_color="default", word_wrap=True, padding=(0, 2))
             console.print(drawn)
         else:
-            console.print(self._markdown(plain(block.text), code_theme=_CODE, hyperlinks=False))
+            console.print(self._markdown(plain(block.text)))
         rows = page.getvalue().split("\n")
         shown = [i for i, row in enumerate(rows) if _STYLE.sub("", row).strip()]
         return "".join(f"{row.rstrip()}\n" for row in rows[shown[0] : shown[-1] + 1]) if shown else ""

@@ -114,15 +114,22 @@ class _Run:
         try:
             await asyncio.wait({conversation})
             ending = self._ending(conversation)
-            if self._in_haste:
-                view.notice(f"{ending.words} · session {ending.session_id}")
-            else:
-                await view.finish(ending)
-            return ending.code
+            self._work = finishing = asyncio.create_task(self._finish(view, ending))
+            await asyncio.wait({finishing})
+            if not finishing.cancelled():
+                finishing.result()
+            return self._stop.code if self._stop is not None and self._stop.code == ExitCode.PIPE_CLOSED else ending.code
         finally:
             for timer in self._timers:
                 timer.cancel()
-            await _cancelled(conversation, watch, *self._side_tasks)
+            await _cancelled(conversation, self._work, watch, *self._side_tasks)
+
+    async def _finish(self, view: View, ending: Ending) -> None:
+        if self._in_haste:
+            view.notice(f"{ending.words} · session {ending.session_id}")
+            return
+        await view.finish(ending)
+        await self.out.flush()  # an answer that nobody read was not given
 
     async def close(self, view: View) -> None:
         """Give everything back; when in haste, or when one more signal comes, only what can be given back quickly."""
@@ -220,9 +227,9 @@ class _Run:
                 if await self._asked_again(self._expected.repair(reading)):
                     return None
                 code, words = ExitCode.FAILED, "failed: the answer does not fit the output schema"
+                if self._stop is not None:
+                    code, words = self._stop.code, self._stop.words
                 trouble = f"The answer does not fit the output schema:\n{reading.problem}"
-        if self._stop is not None and self._stop.code == ExitCode.PIPE_CLOSED:
-            code, words = self._stop.code, self._stop.words
         return Ending(code=code, words=words, answer=answer, trouble=trouble, session_id=self._host.session_id)
 
     async def _asked_again(self, text: str) -> bool:

@@ -113,7 +113,7 @@ def _diff_style(row: str) -> Style:
 def _table(table: d.Table) -> list[Line]:
     grid = [tuple(plain(cell).replace("\n", " ") for cell in row) for row in (table.columns, *table.rows)]
     widths = [max((width(row[i]) for row in grid if i < len(row)), default=0) for i in range(len(table.columns))]
-    drawn = ["  ".join(cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=False)) for row in grid]
+    drawn = ["  ".join(cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=False)).rstrip() for row in grid]
     title = [line(("bold", f"  {table.title}"))] if table.title else []
     return [*title, line(("dim", f"  {drawn[0]}")), *_shortened([line(f"  {row}") for row in drawn[1:]], DIFF_LINES)]
 

@@ -93,6 +93,7 @@ class TerminalOutput:
                 await self._end_reply(event)
             case ToolCalled():
                 self._running[event.tool_call_id] = _Running(event.tool, event.arguments, self._clock())
+                self._region.write("", self._moving())
             case ToolFinished():
                 self._end_call(event)
             case ToolLog() if envelope.seq is None:
@@ -184,6 +185,7 @@ class TerminalOutput:
         arguments = call.arguments if call is not None else None
         spoke = call is not None and bool(call.printed)
         rows = answer_lines(answer, arguments=arguments, verbose=self._verbose, excerpt=spoke)
+        self._doing = "waiting for the model"
         self._print("tool", rows)
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────────────────────────────

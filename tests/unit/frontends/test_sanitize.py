@@ -1,0 +1,54 @@
+"""Text from models, tools and logs cannot command a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_intern.frontends.sanitize import plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\ttext\nand more", "plain\ttext\nand more"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b[2J\x1b[1;1Hx", "x"),
+        ("\x1b]0;title\x07x", "x"),
+        ("\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;cm0gLXJm\x07x", "x"),
+        ("\x1bPq#0\x1b\\x", "x"),
+        ("\x9b31mx", "x"),
+        ("\x9d0;title\x9cx", "x"),
+        ("\x1bcx", "x"),
+        ("\x1b(0x", "x"),
+        ("a\x08b\x00c\x7fd", "abcd"),
+        ("10%\r20%\r\ndone", "10%\n20%\ndone"),
+        ("abc\u202etxt.exe", "abctxt.exe"),
+        ("\u2066x\u2069\u200e\u061c", "x"),
+        ("seen\U000e0041\U000e0042", "seen"),
+        ("a\u2028b", "a\nb"),
+        ("é 日本 👩\u200d🔬 \u0301", "é 日本 👩\u200d🔬 \u0301"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_gone(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+def test_an_unfinished_sequence_takes_no_line_but_its_own() -> None:
+    assert plain("\x1b]0;never closed\nnext") == "\nnext"
+
+
+def test_clean_text_is_not_copied() -> None:
+    text = "clean " * 100
+    assert plain(text) is text
+
+
+@given(st.text())
+def test_no_control_character_is_left_whatever_the_text(text: str) -> None:
+    shown = plain(text)
+    assert not [c for c in shown if unicodedata.category(c) == "Cc" and c not in "\n\t"]
+    assert plain(shown) == shown
