@@ -1,10 +1,12 @@
-"""The command ``ml-intern``. Nothing is imported here before it is known to be needed: start-up speed is a feature."""
+"""The command ``ml-intern``. Nothing is imported here before it is known to be needed: start-up speed is a feature.
 
-from __future__ import annotations
+Not even ``typing`` and ``__future__``: they cost as much as all the rest of ``--version``, and until ``main`` runs nobody is
+there to catch a Ctrl-C.
+"""
 
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings
     from ml_intern.frontends.headless.options import Host
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: "list[str] | None" = None) -> int:
     """Run the command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -32,7 +34,7 @@ def _print_version() -> int:
     return 0
 
 
-async def _open_session(*, loaded: LoadedSettings, resume: str | None, auto_approve: bool, read_only: bool) -> Host:
+async def _open_session(*, loaded: "LoadedSettings", resume: "str | None", auto_approve: bool, read_only: bool) -> "Host":
     """The composition root, handed down: frontends do not import it."""
     from ml_intern.app import open_session
 
