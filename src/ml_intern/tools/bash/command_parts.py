@@ -25,7 +25,8 @@ _WRAPPERS = {
 _FIRST_IS_THEIRS = frozenset({"timeout", "chroot", "flock"})
 _SHELLS = frozenset({"bash", "sh", "dash", "zsh", "ksh", "ash"})
 _HIDING = frozenset({
-    "eval", "source", ".", "xargs", "parallel", "ssh", "su", "watch", "trap", "alias", "enable", "script", "busybox", "chroot", "find", "fd",
+    "eval", "source", ".", "xargs", "parallel", "ssh", "su", "watch", "trap", "alias", "enable", "script", "busybox", "chroot",
+    "find", "fd",
     "sudo", "doas",
 })  # fmt: skip
 """Programs that run what their arguments say; ``find`` and ``fd`` only with ``-exec`` and the like."""

@@ -42,7 +42,7 @@ class BashTool(Tool[BashArgs]):
     name: ClassVar[str] = "bash"
     description: ClassVar[str] = (
         "Run a shell command in the workspace. Each call is a fresh bash: no state but files carries over. Standard input is empty; "
-        "stdout and stderr come interleaved, with the exit code; output over 25,000 characters is cut in the middle and the whole is saved to a file. "
+        "stdout and stderr come interleaved, with the exit code; output over 25,000 characters is cut in the middle and saved to a file. "
         "Use read, write, edit, glob and grep for files. For anything longer than a few minutes (training, servers) set run_in_background "
         "and poll with `background`; processes left behind with `&` may be ended with the call. Without write access outside the "
         "workspace and /tmp, install packages into a virtual environment in the workspace."

@@ -1,0 +1,1 @@
+"""Files: the tools ``read``, ``write`` and ``edit``."""

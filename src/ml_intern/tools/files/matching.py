@@ -1,0 +1,203 @@
+"""Where ``old_str`` stands in a file: exactly, or else but for blanks at line ends, indentation and look-alike characters.
+
+Every pass compares a *view* of the file (some characters left out or folded) with the same view of ``old_str``; a view knows
+where each of its characters comes from, so that what is found is a span of the file itself and nothing beside it is touched.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from ml_intern.errors import ToolError
+
+_FOLDS = {
+    "–": "-", "—": "-", "−": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " ", "\u2002": " ", "\u2003": " ",
+    "\u200b": "", "\ufeff": "",
+}  # fmt: skip
+"""Dashes, quotes and blanks that models write for one another; zero-width ones are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters ``start`` to ``end`` of the file. ``indent`` is what stands before it on its line, if only blanks do."""
+
+    start: int
+    end: int
+    indent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All places of one pass. ``note`` says how loosely it had to look, empty for an exact match."""
+
+    spans: tuple[Span, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What a view leaves out of each line (blanks on the left, on the right) and whether look-alikes are folded."""
+
+    note: str
+    left: bool = False
+    right: bool = False
+    fold: bool = False
+
+
+_PASSES = (
+    _Pass("matched with the file's own line ends"),
+    _Pass("matched without blanks at line ends", right=True),
+    _Pass("matched without indentation", left=True, right=True),
+    _Pass("matched with look-alike characters (dashes, quotes, blanks) taken as equal", left=True, right=True, fold=True),
+)
+
+
+def find(text: str, old: str) -> Found | None:
+    """The places of ``old`` in ``text`` by the strictest pass that finds any. ``old`` must not be empty."""
+    if old in text:
+        return Found(tuple(Span(start, start + len(old)) for start in _occurrences(text, old)))
+    for step in _PASSES:
+        if spans := _search(text, old, step):
+            return Found(spans, step.note)
+    return None
+
+
+def _occurrences(text: str, wanted: str) -> list[int]:
+    places: list[int] = []
+    start = text.find(wanted)
+    while start >= 0:
+        places.append(start)
+        start = text.find(wanted, start + len(wanted))
+    return places
+
+
+# ── views ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _lines(text: str) -> list[tuple[int, int, bool]]:
+    """(start, end without the newline, whether a newline follows) of each line; CR LF and CR count as newlines."""
+    lines: list[tuple[int, int, bool]] = []
+    start = 0
+    for newline in re.finditer(r"\r\n|\n|\r", text):
+        lines.append((start, newline.start(), True))
+        start = newline.end()
+    lines.append((start, len(text), False))
+    return lines
+
+
+def _view(text: str, step: _Pass) -> tuple[list[str], list[int]]:
+    """The characters of the view, and where each comes from."""
+    characters: list[str] = []
+    places: list[int] = []
+    for start, end, newline in _lines(text):
+        first, last = _trimmed(text, start, end, step)
+        for place in range(first, last):
+            character = _FOLDS.get(text[place], text[place]) if step.fold else text[place]
+            if character:
+                characters.append(character)
+                places.append(place)
+        if newline:
+            characters.append("\n")
+            places.append(end)
+    return characters, places
+
+
+def _trimmed(text: str, start: int, end: int, step: _Pass) -> tuple[int, int]:
+    def blank(place: int) -> bool:
+        character = _FOLDS.get(text[place], text[place]) if step.fold else text[place]
+        return not character.strip()
+
+    while step.right and end > start and blank(end - 1):
+        end -= 1
+    while step.left and start < end and blank(start):
+        start += 1
+    return start, end
+
+
+# ── one pass ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _search(text: str, old: str, step: _Pass) -> tuple[Span, ...]:
+    characters, places = _view(text, step)
+    wanted = "".join(_view(old, step)[0])
+    if not wanted.strip():
+        return ()
+    # Where blanks at its ends were left out, it must begin or end a line, as blanks and words do there.
+    whole_start = step.left and old[0] in " \t"
+    whole_end = step.right and old[-1] in " \t"
+    seen = "".join(characters)
+    spans: list[Span] = []
+    for at in _occurrences(seen, wanted):
+        end = at + len(wanted)
+        if whole_start and at > 0 and seen[at - 1] != "\n":
+            continue
+        if whole_end and end < len(seen) and seen[end] != "\n":
+            continue
+        spans.append(_span(text, places[at], places[end - 1], keeps_indent=step.left))
+    return tuple(spans)
+
+
+def _span(text: str, first: int, last: int, *, keeps_indent: bool) -> Span:
+    end = last + (2 if text.startswith("\r\n", last) else 1)
+    if not keeps_indent:
+        return Span(first, end)
+    line_start = max(text.rfind("\n", 0, first), text.rfind("\r", 0, first)) + 1
+    before = text[line_start:first]
+    return Span(first, end, indent=before if not before.strip() else None)
+
+
+# ── what goes in its place ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fitted(new: str, old: str, span: Span, newline: str) -> str:
+    """``new`` with the file's newlines and, where the match ignored it, with the file's indentation in place of ``old``'s."""
+    lines = re.split(r"\r\n|\n|\r", new)
+    if span.indent is not None:
+        written = _indent_of(old)
+        lines = [_moved(line, written, span.indent, first=index == 0) for index, line in enumerate(lines)]
+    return newline.join(lines)
+
+
+def _indent_of(text: str) -> str:
+    return text[: len(text) - len(text.lstrip(" \t"))]
+
+
+def _moved(line: str, written: str, actual: str, *, first: bool) -> str:
+    if first:
+        return line.removeprefix(written)  # The file's own indentation stays before the span.
+    if not line.strip():
+        return line
+    if line.startswith(written):
+        return actual + line[len(written) :]
+    return actual[: max(0, len(actual) - (len(written) - len(_indent_of(line))))] + line.lstrip(" \t")
+
+
+# ── when it is not there, or there too often ─────────────────────────────────────────────────────────────────────────
+
+
+def line_numbers(text: str, spans: tuple[Span, ...]) -> list[int]:
+    """The line (from 1) that each span starts in."""
+    starts = [start for start, _, _ in _lines(text)]
+    return [bisect_right(starts, span.start) for span in spans]
+
+
+def not_found(text: str, old: str, shown: str) -> ToolError:
+    """Says what comes closest, with line numbers, so that the next try can be right."""
+    from rapidfuzz import fuzz
+
+    message = f"old_str was not found in {shown}."
+    best = fuzz.partial_ratio_alignment(old, text[:_COMPARED_CHARS]) if text else None
+    if best is None or best.score < _CLOSE_ENOUGH:
+        return ToolError(message, hint="Nothing in the file comes close: read it again.")
+    numbers = line_numbers(text, (Span(best.dest_start, best.dest_end), Span(max(best.dest_start, best.dest_end - 1), best.dest_end)))
+    lines = re.split(r"\r\n|\n|\r", text)
+    first, last = numbers[0], min(numbers[1], numbers[0] + _SHOWN_LINES)
+    passage = "\n".join(f"{number:6}\t{lines[number - 1][:400]}" for number in range(first, last + 1))
+    return ToolError(f"{message} The closest passage ({best.score:.0f} % alike):\n{passage}\n", hint="Copy old_str from the file as it is.")
+
+
+_COMPARED_CHARS = 1_000_000
+_CLOSE_ENOUGH = 60.0
+_SHOWN_LINES = 30
