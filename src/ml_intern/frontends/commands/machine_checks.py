@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings
-from ml_intern.config.paths import home_dir
 from ml_intern.config.version import __version__
 from ml_intern.errors import StoreError
 from ml_intern.frontends.commands.check import Check, fail, ok, warn
@@ -57,34 +56,19 @@ def settings(loaded: LoadedSettings) -> Check:
 
 
 async def sandbox(loaded: LoadedSettings) -> Check:
-    """Really starts a command in it."""
-    from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
-    from ml_intern.compute.local import LocalWorkspace
-    from ml_intern.compute.os_sandbox import SandboxPolicy, Unavailable, detect
+    """Really starts a command in it, under the policy that a session would use."""
+    from ml_intern.compute.local_setup import local_workspace
 
-    if not loaded.settings.sandbox.enabled:
+    wanted = loaded.settings.sandbox
+    if not wanted.enabled:
         return warn("sandbox", "switched off: local commands run unconfined.", f"See {loaded.origins['sandbox.enabled']}.")
-    variables = loaded.environ.as_dict()
     with tempfile.TemporaryDirectory(prefix="ml-intern-doctor-") as scratch:
-        folder = Path(scratch)
-        policy = SandboxPolicy(
-            root=loaded.cwd,
-            scratch=folder,
-            hidden=HiddenPaths(hidden_paths(home_dir(loaded.environ), variables)),
-            caches=folder / "caches",
-            hf_home=folder / "hf",
-            network=loaded.settings.sandbox.network,
-        )
-        found = detect(policy, variables)
-        workspace = LocalWorkspace(loaded.cwd, found, variables, folder)
+        workspace = local_workspace(wanted, loaded.environ, loaded.paths, root=loaded.cwd, scratch=Path(scratch))
         await workspace.ready()
-    refused = workspace.sandbox_unavailable
-    if isinstance(found, Unavailable) or refused is not None:
-        reason = refused or found
-        assert isinstance(reason, Unavailable)
-        return warn("sandbox", f"{reason.reason} Commands that do more than read will ask, or be refused.", reason.fix)
-    network = "network allowed" if loaded.settings.sandbox.network else "no network"
-    return ok("sandbox", f"{found.name} works: commands write only to the workspace and to temporary files; {network}.")
+    if (refused := workspace.sandbox_unavailable) is not None:
+        return warn("sandbox", f"{refused.reason} Commands that do more than read will ask, or be refused.", refused.fix)
+    network = "network allowed" if wanted.network else "no network"
+    return ok("sandbox", f"works: commands write only to the workspace and to temporary files; {network}.")
 
 
 async def store(loaded: LoadedSettings) -> Check:
