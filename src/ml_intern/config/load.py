@@ -91,6 +91,10 @@ class LoadedSettings:
 
         return origins(self.settings, self._layers, self._variables)
 
+    def is_flag(self, key: str) -> bool:
+        """Whether a flag set this top-level key."""
+        return any(layer.source.startswith("flag ") and key in layer.data for layer in self._layers)
+
     @cached_property
     def secrets(self) -> tuple[SecretStr, ...]:
         """Every secret this process knows: what must never be stored, shown or sent."""
@@ -100,6 +104,12 @@ class LoadedSettings:
 def process_environ() -> Mapping[str, str]:
     """The variables of this process, for ``load_settings``: nobody else looks at ``os.environ``."""
     return os.environ
+
+
+def set_unset_variables(values: Mapping[str, str]) -> None:
+    """For a library that can be configured by variables of the process only, ahead of its import. The user's own values win."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
 
 
 def load_settings(

@@ -97,7 +97,7 @@ class Compactor:
             if cut is None:
                 continue
             earlier = state.history.compactions[-1].summary if state.history.compactions else ""
-            summary = await self._summarise(model, request, cut, threshold) if len(cut.old) > 1 else earlier
+            summary = await self._summarise(model, request, cut, earlier) if len(cut.old) > 1 else earlier
             after = self._size_after(cut, summary, request)
             await self._log.append(
                 Compacted(
@@ -117,19 +117,21 @@ class Compactor:
         kept = [shortened(e.message) if e.seq in cut.giants else e.message for e in cut.kept]
         return estimate_all([*map(shortened, first), *kept]) + len(summary_text(summary)) // 4 + fixed_tokens(request)
 
-    async def _summarise(self, model: ModelPort, request: ModelRequest, cut: Cut, threshold: int) -> str:
-        """By the model, on smaller and smaller input; by rule when that fails too."""
+    async def _summarise(self, model: ModelPort, request: ModelRequest, cut: Cut, earlier: str) -> str:
+        """By the model, on smaller and smaller input; by rule when that fails too. ``earlier`` is the summary so far."""
+        threshold = compact_at_tokens(model)
         limit = min(MAX_SUMMARY_TOKENS, max(200, int(threshold * SUMMARY_SHARE)))
-        view = request.messages
         attempts: list[Sequence[Message]] = []
-        if estimate_all(view) + fixed_tokens(request) + limit < threshold * 1.1:
-            attempts.append([*view, UserMessage(text=INSTRUCTION, internal=True)])
-        older = view[: len(view) - len(cut.kept)] or cut.old
-        attempts += [[UserMessage(text=f"{transcript(older, int(threshold * share) * 4)}\n\n{INSTRUCTION}")] for share in (0.5, 0.2)]
+        if estimate_all(request.messages) + fixed_tokens(request) + limit < threshold * 1.1:
+            attempts.append([*request.messages, UserMessage(text=INSTRUCTION, internal=True)])
+        before = f"{summary_text(earlier)}\n\n" if earlier else ""
+        for share in (0.5, 0.2):
+            text = f"{before}{transcript(cut.old, int(threshold * share) * 4)}\n\n{INSTRUCTION}"
+            attempts.append([UserMessage(text=text, internal=True)])
         for messages in attempts:
             if summary := await self._try(model, request, messages, limit):
                 return summary
-        return digest(older, limit * 4)
+        return shorten(f"{earlier}\n\n{digest(cut.old, limit * 4)}".strip(), limit * 8)
 
     async def _try(self, model: ModelPort, request: ModelRequest, messages: Sequence[Message], limit: int) -> str:
         """A usable summary, or nothing: an empty, cut or tool-calling reply is none, and neither is an error."""

@@ -84,11 +84,11 @@ class ModelCaller:
         stream = cast("AsyncGenerator[Delta | Reply]", model.stream(request))
         async with aclosing(stream):
             async for item in stream:
-                if type(item) is Reply:
+                if isinstance(item, Reply):
                     cost = await model.cost_usd(item.usage, item.cost_usd)
                     first_ms = None if first_at is None else int((first_at - started) * 1000)
                     return item, _record(model, item, kind, int((self._clock.monotonic() - started) * 1000), first_ms, cost)
-                if first_at is None and type(item) is not RetryNotice:
+                if first_at is None and not isinstance(item, RetryNotice):
                     first_at = self._clock.monotonic()
                 await self._show(item, shown)
         raise AssertionError("ChatModel.stream ended without a Reply")  # the contract suite holds every client to it

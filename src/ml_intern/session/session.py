@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from ml_intern.errors import MlInternError, SessionClosed
 from ml_intern.protocol import events as e
@@ -99,6 +99,17 @@ class Session:
                 await self._compact()
             case op.Undo():
                 await self._undo(operation.before_message)
+            case op.Shutdown():
+                await self.aclose()
+            case op.SwitchModel() | op.SetEffort() | op.SetAutoApproval() | op.SetTitle():
+                await self._change(operation)
+            case op.New() | op.Resume() | op.Fork():
+                await self._complain(f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
+            case _:
+                assert_never(operation)
+
+    async def _change(self, operation: op.SwitchModel | op.SetEffort | op.SetAutoApproval | op.SetTitle) -> None:
+        match operation:
             case op.SwitchModel():
                 await self._switch_model(operation.model)
             case op.SetEffort():
@@ -107,10 +118,8 @@ class Session:
                 await self._set_auto_approval(operation)
             case op.SetTitle():
                 await self.log.append(e.SessionUpdate(session_id=self.log.session_id, auto_approval={}, title=operation.title))
-            case op.Shutdown():
-                await self.aclose()
-            case op.New() | op.Resume() | op.Fork():
-                await self._complain(f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
+            case _:
+                assert_never(operation)
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,8 +249,10 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        await self._stop_work()
-        await self.log.append(e.SessionShutdown())
-        await self._model.aclose()
-        await self._p.close()
-        self.log.close()
+        try:
+            await self._stop_work()
+            await self.log.append(e.SessionShutdown())
+        finally:
+            self.log.close()
+            await self._model.aclose()
+            await self._p.close()

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from asyncio import Future
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +70,11 @@ class ToolRunner:
         log: EventLog,
         spill_dir: Path,
         clock: Clock,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``ready`` is awaited before calls are judged: whether a sandbox holds them must be known by then."""
         self._tools = tools
+        self._ready = ready
         self._permissions = permissions
         self._gate = gate
         self._questions = questions
@@ -85,6 +88,8 @@ class ToolRunner:
         """Run a batch. Cancelled, it still answers every call before it raises."""
         if not calls:
             return
+        if self._ready is not None:
+            await self._ready()
         self._budget.start_batch()
         plans = [self._plan(call) for call in calls]
         known = [_called(plan) for plan in plans if plan.call.id not in self._log.state.pending]

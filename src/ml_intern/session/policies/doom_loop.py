@@ -35,6 +35,7 @@ class DoomLoop(Policy):
 
 def find_repeat(calls: Sequence[CallRecord]) -> tuple[str, ...]:
     """The names of the cycle that the calls end with, or nothing. Looks at the tail alone."""
+    calls = list(calls)
     signatures = [_signature(call) for call in calls]
     if len(signatures) < MIN_REPEATS:
         return ()

@@ -14,9 +14,7 @@ class SpendCap(Policy):
         if view.cap_usd is None:
             return PROCEED
         if view.next_call_usd is None:
-            return Stop(
-                "spend_cap", "The price of this model is unknown, so no cap can hold. Give providers.<name>.prices, or lift the cap."
-            )
+            return Stop("spend_cap", "No cap can hold: the price of this model is unknown. Set providers.<name>.prices, or lift the cap.")
         if view.spent_usd + view.next_call_usd <= view.cap_usd:
             return PROCEED
         detail = f"Spent ${view.spent_usd:.4f} of ${view.cap_usd:.2f}; the next call may cost ${view.next_call_usd:.4f}."

@@ -1,0 +1,45 @@
+"""Rules that the user granted "always in this project". Kept with the user's own state, not in the project: a cloned repository
+must not be able to bring permissions of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from ml_intern.errors import ConfigError
+
+
+class ProjectRules:
+    """The granted rules of one folder."""
+
+    def __init__(self, state_dir: Path, cwd: Path) -> None:
+        name = hashlib.sha256(str(cwd.resolve()).encode()).hexdigest()[:24]
+        self._path = state_dir / "projects" / f"{name}.json"
+        self._cwd = cwd
+
+    def load(self) -> tuple[str, ...]:
+        """Raises ``ConfigError`` for a file that is not ours."""
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return ()
+        try:
+            return msgspec.json.decode(data, type=_Stored).allow
+        except msgspec.MsgspecError as error:
+            raise ConfigError(f"{self._path} does not hold permission rules: {error}.", hint="Delete it to start afresh.") from error
+
+    def add(self, rule: str) -> None:
+        """Keep one more rule."""
+        rules = (*(r for r in self.load() if r != rule), rule)
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_bytes(msgspec.json.encode(_Stored(folder=str(self._cwd), allow=rules)))
+        temporary.replace(self._path)
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    folder: str
+    allow: tuple[str, ...] = ()

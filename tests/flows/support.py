@@ -1,0 +1,290 @@
+"""What the flow tests share: a model that plays steps in this process, simple tools, a session around them, and its events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ml_intern.app import default_policies
+from ml_intern.errors import ConfigError, SessionBusy
+from ml_intern.models.base import Delta, ModelRequest, Reply, TextDelta, Usage
+from ml_intern.protocol import events as e
+from ml_intern.protocol import operations as op
+from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.messages import AssistantMessage, Message, ToolCall
+from ml_intern.session.approvals import Gate
+from ml_intern.session.clock import SystemClock
+from ml_intern.session.compaction import Compactor
+from ml_intern.session.log import EventLog
+from ml_intern.session.model_call import ModelCaller
+from ml_intern.session.money_questions import MoneyQuestions
+from ml_intern.session.permissions import Mode, Permissions
+from ml_intern.session.policies.base import Policy
+from ml_intern.session.questions import Questions
+from ml_intern.session.session import OpenedModel, Session, SessionParts
+from ml_intern.session.state import SessionState
+from ml_intern.session.tool_runner import ToolRunner
+from ml_intern.session.turn import TurnParts
+from ml_intern.stores.base import EventStore, SessionRecord
+from ml_intern.stores.memory import MemoryStore
+from ml_intern.tools.base import Effect, Risk, Tool, ToolArgs, ToolContext, ToolOutput
+from ml_intern.tools.plan import PlanTool
+
+Step: TypeAlias = "str | Reply | BaseException | Sequence[ToolCall] | Callable[[ModelRequest], AsyncIterator[Delta | Reply]]"
+
+
+def call(name: str, arguments: str = "{}", id: str = "") -> ToolCall:
+    """A tool call as a model writes it."""
+    return ToolCall(id or f"call_{name}_{abs(hash((name, arguments))) % 10_000}", name, arguments)
+
+
+def text_reply(text: str, *, finish: str = "stop", usage: Usage | None = None, cost: float | None = None) -> Reply:
+    return Reply(AssistantMessage(text=text, model="fake/model"), finish, usage, cost)
+
+
+def calls_reply(*calls: ToolCall, text: str = "", usage: Usage | None = None, finish: str = "tool_calls") -> Reply:
+    return Reply(AssistantMessage(text=text, tool_calls=calls, model="fake/model"), finish, usage)
+
+
+class FakePort:
+    """A ``ModelPort`` that plays steps and keeps the messages of every request."""
+
+    def __init__(self, *steps: Step, window: int | None = None, price_usd: float | None = 0.0, model_id: str = "fake/model") -> None:
+        self.steps = list(steps)
+        self.window = window
+        self.price_usd = price_usd
+        self.model_id = model_id
+        self.requests: list[list[Message]] = []
+        self.raw_requests: list[ModelRequest] = []
+        self.closed_streams = 0
+        self.closed = False
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta | Reply]:
+        self.requests.append(list(request.messages))
+        self.raw_requests.append(request)
+        step = self.steps.pop(0) if self.steps else "nothing left to say"
+        try:
+            if isinstance(step, BaseException):
+                raise step
+            if callable(step):
+                async for item in step(request):
+                    yield item
+                return
+            reply = text_reply(step) if isinstance(step, str) else step if isinstance(step, Reply) else calls_reply(*step)
+            if reply.message.text and request.stream:
+                yield TextDelta(reply.message.text)
+            yield reply
+        finally:
+            self.closed_streams += 1
+
+    async def cost_usd(self, usage: Usage | None, stated: float | None) -> float | None:
+        return stated if stated is not None else self.price_usd
+
+    def learn_window(self, tokens: int) -> None:
+        self.window = tokens if self.window is None else min(self.window, tokens)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class EchoArgs(ToolArgs, frozen=True):
+    text: str = ""
+    n: int = 0
+
+
+class Echo(Tool[EchoArgs]):
+    """Says back what it is told; ``behaviour`` may do anything else."""
+
+    name = "echo"
+    description = "Say it back."
+    args = EchoArgs
+
+    def __init__(
+        self,
+        behaviour: Callable[[EchoArgs, ToolContext], Any] | None = None,
+        *,
+        name: str = "echo",
+        risk: Risk | Callable[[EchoArgs], Risk] | None = None,
+        timeout_s: float | None = 600.0,
+    ) -> None:
+        self.name = name  # type: ignore[misc]
+        self.timeout_s = timeout_s  # type: ignore[misc]
+        self._behaviour = behaviour
+        self._risk = risk
+        self.ran: list[str] = []
+
+    def risk(self, args: EchoArgs) -> Risk:
+        if self._risk is None:
+            return super().risk(args)
+        return self._risk(args) if callable(self._risk) else self._risk
+
+    async def run(self, args: EchoArgs, ctx: ToolContext) -> ToolOutput:
+        self.ran.append(args.text)
+        if self._behaviour is None:
+            return ToolOutput(text=args.text or "done")
+        result = self._behaviour(args, ctx)
+        result = await result if asyncio.iscoroutine(result) else result
+        return result if isinstance(result, ToolOutput) else ToolOutput(text=str(result))
+
+
+ASKS = Risk(effects=frozenset({Effect.WRITES_OUTSIDE}))
+SPENDS = Risk(effects=frozenset({Effect.SPENDS}), cost_usd=2.0)
+RECURRING = Risk(effects=frozenset({Effect.RECURRING}))
+
+
+class Models:
+    """A ``ModelDirectory`` over ports by id."""
+
+    def __init__(self, *ports: FakePort) -> None:
+        self.ports = {port.model_id: port for port in ports}
+
+    async def open(self, model_id: str, effort: str | None) -> OpenedModel:
+        if model_id not in self.ports:
+            raise ConfigError(f"There is no model '{model_id}'.", hint="Choose another.")
+        return OpenedModel(self.ports[model_id], effort)
+
+
+@dataclass
+class World:
+    """A session with everything around it."""
+
+    session: Session
+    port: FakePort
+    store: EventStore
+    seen: list[e.AnyEvent] = field(default_factory=list)
+    envelopes: list[Envelope] = field(default_factory=list)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _reader: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> SessionState:
+        return self.session.state
+
+    async def listen(self) -> None:
+        async def read() -> None:
+            async for envelope in self.session.events():
+                async with self._changed:
+                    self.envelopes.append(envelope)
+                    self.seen.append(envelope.event)
+                    self._changed.notify_all()
+
+        self._reader = asyncio.create_task(read())
+
+    async def until(self, *kinds: type[e.Event], count: int = 1) -> Any:
+        """Wait for the ``count``-th event of these kinds (from the start) and return it."""
+
+        def found() -> list[e.AnyEvent]:
+            return [event for event in self.seen if isinstance(event, kinds)]
+
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(lambda: len(found()) >= count), 10)
+        return found()[count - 1]
+
+    async def say(self, text: str) -> Any:
+        """A whole turn: returns the event that ended it."""
+        ends = len(self.of(e.TurnComplete, e.Interrupted)) + len([x for x in self.of(e.ErrorRaised) if x.ends_turn])
+        await self.session.submit(op.UserInput(text=text))
+        return await self.turn_end(ends + 1)
+
+    async def turn_end(self, count: int = 1) -> Any:
+        def ends() -> list[e.AnyEvent]:
+            kinds = (e.TurnComplete, e.Interrupted, e.ErrorRaised)
+            return [x for x in self.seen if isinstance(x, kinds) and getattr(x, "ends_turn", True)]
+
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(lambda: len(ends()) >= count), 10)
+        return ends()[count - 1]
+
+    def of(self, *kinds: type[e.Event]) -> list[Any]:
+        return [event for event in self.seen if isinstance(event, kinds)]
+
+    def names(self) -> list[str]:
+        return [event.wire for event in self.seen]
+
+    async def close(self) -> None:
+        with contextlib.suppress(SessionBusy):  # a session that was made to look dead cannot write its end
+            await self.session.aclose()
+        if self._reader is not None:
+            await self._reader
+
+
+@dataclass(kw_only=True)
+class Build:
+    """How to build a world."""
+
+    tmp_path: Path
+    port: FakePort
+    tools: Iterable[Tool[Any]] = ()
+    mode: Mode = Mode.ASK
+    permissions: Permissions | None = None
+    policies: Sequence[Policy] | None = None
+    max_iterations: int = 300
+    usage_warning_usd: float = 5.0
+    other_ports: Sequence[FakePort] = ()
+    stream: bool = True
+    remembered: list[str] = field(default_factory=list)
+    scrub: Callable[[e.AnyEvent], e.AnyEvent] = lambda event: event
+
+
+async def build(how: Build, *, store: EventStore | None = None, session_id: str = "s1") -> World:
+    """A new session, or with a ``store`` that has it the old one resumed."""
+    resumed = store is not None
+    store = store or MemoryStore()
+    now = datetime.now(UTC)
+    if not resumed:
+        await store.create(SessionRecord(id=session_id, created_at=now, updated_at=now, cwd=str(how.tmp_path), model=how.port.model_id))
+    await store.acquire(session_id)
+    clock = SystemClock()
+    log = EventLog(store, session_id, clock=clock, scrub=how.scrub, state=SessionState(first_usage_warning_usd=how.usage_warning_usd))
+    await log.load()
+    if not resumed:
+        await log.append(e.SessionStarted(session_id=session_id, cwd=str(how.tmp_path), model=how.port.model_id))
+    session = Session(_parts(how, log, store, clock), how.port)
+    world = World(session, how.port, store)
+    await world.listen()
+    await session.start()
+    return world
+
+
+def _parts(how: Build, log: EventLog, store: EventStore, clock: SystemClock) -> SessionParts:
+    gate, questions, caller = Gate[Any](), Questions(log), ModelCaller(log, clock)
+    tools = {tool.name: tool for tool in (*how.tools, PlanTool())}
+    permissions = how.permissions or Permissions(granted=lambda: log.state.grants)
+    runner = ToolRunner(
+        tools=tools,
+        permissions=permissions,
+        gate=gate,
+        questions=questions,
+        log=log,
+        spill_dir=how.tmp_path / "spill",
+        clock=clock,
+    )
+
+    async def close() -> None:
+        await store.release(log.session_id)
+
+    turn = TurnParts(
+        log=log,
+        runner=runner,
+        caller=caller,
+        compactor=Compactor(log, caller),
+        money=MoneyQuestions(log, gate),
+        policies=how.policies if how.policies is not None else default_policies(how.max_iterations),
+        system="You are a test.",
+        tools=tuple(tool.schema for tool in tools.values()),
+        stream=how.stream,
+    )
+    return SessionParts(
+        turn=turn,
+        gate=gate,
+        questions=questions,
+        models=Models(how.port, *how.other_ports),
+        remember_in_project=how.remembered.append,
+        base_mode=how.mode,
+        close=close,
+    )
