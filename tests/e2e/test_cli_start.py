@@ -13,11 +13,14 @@ import subprocess
 import sys
 import termios
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ml_intern.config.version import __version__
+from ml_intern.stores.base import SessionRecord
+from ml_intern.stores.sqlite import SqliteStore
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "ml_intern"]
@@ -187,6 +190,17 @@ def test_bash_completes_commands_flags_and_values(tmp_path: Path) -> None:
     assert _completions(tmp_path, "--effort", "m") == {"minimal", "medium", "max"}
     assert {"check", "path"} <= _completions(tmp_path, "config", "")
     assert _completions(tmp_path, "completion", "z") == {"zsh"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+async def test_bash_completes_the_ids_of_sessions(tmp_path: Path, home: Path) -> None:
+    store = SqliteStore(home / ".local/share/ml-intern/sessions.db")
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    for session_id in ("aaaabbbbcccc", "aaaaddddeeee", "ffff00001111"):
+        await store.create(SessionRecord(id=session_id, created_at=now, updated_at=now, cwd="/w", model="m", title="A title"))
+    await store.aclose()
+    assert _completions(tmp_path, "--resume", "aaaa") == {"aaaabbbb", "aaaadddd"}
+    assert _completions(tmp_path, "--resume", "aaaabbbbcc") == {"aaaabbbbcc"}
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

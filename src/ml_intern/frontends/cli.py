@@ -53,7 +53,7 @@ EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "off")
 
 
 def _complete_session(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    from ml_intern.frontends.commands.sessions import complete_session
+    from ml_intern.frontends.session_names import complete_session
 
     return complete_session(_ctx, _param, incomplete)
 
