@@ -25,6 +25,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jsonschema": ("frontends/*", "tools/outside.py"),
     "jsonschema_specifications": ("frontends/*",),
     "litellm": ("models/litellm.py",),
+    "markdown_it": ("frontends/*",),
     "mcp": ("mcp/*",),
     "openai": (),
     "pydantic": ("frontends/web/*",),
@@ -42,7 +43,7 @@ DOORS: dict[str, tuple[str, ...]] = {
 READERS_OF_THE_ENVIRONMENT = ("config/load.py",)
 
 MODULE_OF_DISTRIBUTION = {"pyyaml": "yaml"}
-COMES_WITH = {"referencing": "jsonschema"}
+COMES_WITH = {"markdown_it": "rich", "referencing": "jsonschema"}
 """A module that is part of what another dependency offers."""
 
 LOADED_BY_NAME: dict[str, str] = {
