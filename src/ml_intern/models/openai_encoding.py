@@ -62,7 +62,7 @@ class OpenAIEncoder(IncrementalEncoder[_State]):
     def _assistant(self, message: AssistantMessage) -> dict[str, Any]:
         wire: dict[str, Any] = {"role": "assistant", "content": message.text or (None if message.tool_calls else "")}
         if message.model == self._model.model_id:
-            wire |= self._reasoning(self.replayable(message.thinking))
+            wire |= self.reasoning(self.replayable(message.thinking))
         if message.tool_calls:
             wire["tool_calls"] = [
                 {
@@ -74,7 +74,8 @@ class OpenAIEncoder(IncrementalEncoder[_State]):
             ]
         return wire
 
-    def _reasoning(self, blocks: Sequence[Thinking]) -> dict[str, Any]:
+    def reasoning(self, blocks: Sequence[Thinking]) -> dict[str, Any]:
+        """The fields in which reasoning is sent back."""
         # OpenAI's own Chat Completions takes no reasoning back; OpenRouter and the open models' servers want it.
         if not blocks or self._model.provider == OPENAI:
             return {}

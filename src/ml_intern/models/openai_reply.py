@@ -152,10 +152,18 @@ class OpenAIReply:
             for chunk in decode_chunks(payload):
                 if chunk.error is not None:
                     raise StreamError(payload)
-                if chunk.usage is not None:
-                    self._usage = chunk.usage
-                if chunk.choices:
-                    self._absorb_choice(chunk.choices[0])
+                self.absorb_chunk(chunk)
+        return self.drain()
+
+    def absorb_chunk(self, chunk: Chunk) -> None:
+        """Take in one chunk; ``drain`` gives its deltas."""
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        if chunk.choices:
+            self._absorb_choice(chunk.choices[0])
+
+    def drain(self) -> list[Delta]:
+        """The deltas since the last time."""
         self._flush()
         deltas, self._deltas = self._deltas, []
         return deltas
@@ -169,7 +177,7 @@ class OpenAIReply:
         if self._finish == "error":
             raise StreamBroken("The provider broke off the reply.")
         text = "".join(self._text)
-        thinking = self._thinking_blocks()
+        thinking = self.thinking_blocks()
         usage = self._usage.usage() if self._usage else None
         if not text and not thinking and not self._calls and not (usage and usage.completion_tokens):
             raise NonsenseReply("The server's answer is empty.")
@@ -256,7 +264,8 @@ class OpenAIReply:
         self._calls.append(call)
         return call
 
-    def _thinking_blocks(self) -> tuple[Thinking, ...]:
+    def thinking_blocks(self) -> tuple[Thinking, ...]:
+        """The reasoning, as it has to be sent back."""
         text = "".join(self._thinking)
         details = self._details.text()
         return (Thinking(text=text, details=details),) if text or details else ()

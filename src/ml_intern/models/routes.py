@@ -120,12 +120,15 @@ class Routes:
         if prefix == "scripted":
             return ResolvedModel(model_id=wanted, wire="scripted", provider="scripted", base_url="", wire_model=rest, local=True)
         if prefix == "litellm":
+            key_env = f"{rest.partition('/')[0].upper()}_API_KEY"  # as litellm itself names them: MISTRAL_API_KEY, GEMINI_API_KEY, …
             return ResolvedModel(
                 model_id=wanted,
                 wire="litellm",
                 provider="litellm",
                 base_url="",
                 wire_model=rest,
+                api_key_env=key_env,
+                api_key=self._environ.secret(key_env),
                 effort_levels=_ROUTER_LEVELS,
                 sees_images=sees(rest),
             )

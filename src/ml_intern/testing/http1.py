@@ -77,8 +77,10 @@ class Connection:
     async def until_hung_up(self) -> None:
         """Say nothing more, until the other side has gone."""
         await self.flush()
-        while await self._reader.read(65536):
-            pass
+        with contextlib.suppress(ConnectionError):
+            while await self._reader.read(65536):
+                pass
+        self._writer.close()
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}", *(f"{name}: {value}" for name, value in headers.items())]
@@ -150,6 +152,7 @@ class HttpServer(ABC):
             task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
+        await server.wait_closed()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -157,14 +160,13 @@ class HttpServer(ABC):
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
         connection = Connection(reader, writer)
-        # A client that hangs up is what half of the tests are about; a cancelled task means that the server stops.
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while not writer.is_closing():
-                request = await _read_request(reader)
-                if request is None:
-                    break
+        try:
+            while not writer.is_closing() and (request := await _read_request(reader)) is not None:
                 await self.answer(request, connection)
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # a client that hangs up is what half of the tests are about
+        finally:
+            writer.close()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> HttpRequest | None:

@@ -12,6 +12,7 @@ from a function, or a session that it makes up (``python -m ml_intern.testing.mo
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import itertools
 import sys
@@ -28,6 +29,7 @@ from ml_intern.testing.replies import Answer, Call, Fault, FaultKind, Quirk, Ser
 
 _JSON = {"content-type": "application/json"}
 _SSE = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+_PATIENCE_S = 20.0
 _WEB_PAGE = b"<!doctype html><html><body><h1>It works!</h1></body></html>"
 _IN_STREAM = frozenset({FaultKind.CUT, FaultKind.ERROR_IN_STREAM, FaultKind.BAD_JSON, FaultKind.HANG_MIDWAY})
 
@@ -59,6 +61,9 @@ class ModelServer(HttpServer):
         self.requests: list[HttpRequest] = []
         """The model requests, in order; those for the catalogue are in ``model_list_requests``."""
         self.model_list_requests: list[HttpRequest] = []
+        self.hang_ups = 0
+        """How often a client left while it was kept waiting."""
+        self._changed = threading.Condition()
         self.refusals: list[str] = []
         """Why requests were refused: a test that expects none should say so."""
 
@@ -76,16 +81,40 @@ class ModelServer(HttpServer):
         """The recorded request bodies, decoded."""
         return [msgspec.json.decode(request.body) for request in self.requests]
 
+    async def asked(self, count: int) -> None:
+        """Wait until so many model requests have come in."""
+        await self._until(lambda: len(self.requests) >= count, f"{count} requests")
+
+    async def hung_up(self, count: int) -> None:
+        """Wait until so many clients have left while they were kept waiting."""
+        await self._until(lambda: self.hang_ups >= count, f"{count} clients that hang up")
+
+    async def _until(self, reached: Callable[[], bool], what: str) -> None:
+        def wait() -> bool:
+            with self._changed:
+                return self._changed.wait_for(reached, _PATIENCE_S)
+
+        if not await asyncio.to_thread(wait):
+            raise TimeoutError(f"The model server waited {_PATIENCE_S:g} s for {what}.")
+
+    def _note(self, request: HttpRequest | None) -> None:
+        with self._changed:
+            if request is None:
+                self.hang_ups += 1
+            else:
+                self.requests.append(request)
+            self._changed.notify_all()
+
     async def answer(self, request: HttpRequest, connection: Connection) -> None:
         match request.method, request.path.partition("?")[0]:
             case "GET", "/v1/models":
                 self.model_list_requests.append(request)
                 await connection.send(self.models_status, msgspec.json.encode({"object": "list", "data": self.models}), _JSON)
             case "POST", "/v1/chat/completions":
-                self.requests.append(request)
+                self._note(request)
                 await self._talk(_OpenAI(), request, connection)
             case "POST", "/v1/messages":
-                self.requests.append(request)
+                self._note(request)
                 await self._talk(_Anthropic(), request, connection)
             case _:
                 await connection.send(404, b'{"detail":"Not Found"}', _JSON)
@@ -128,7 +157,7 @@ class ModelServer(HttpServer):
             return
         match fault.kind:
             case FaultKind.HANG:
-                await connection.until_hung_up()
+                await self._keep_waiting(connection)
             case FaultKind.CUT_BEFORE_HEAD:
                 await connection.cut()
             case FaultKind.WEB_PAGE:
@@ -138,6 +167,10 @@ class ModelServer(HttpServer):
                 await connection.send(200, wire.nothing(fault.kind, stream), _SSE if stream else _JSON)
             case _:
                 await self._fail(wire, fault, connection)
+
+    async def _keep_waiting(self, connection: Connection) -> None:
+        await connection.until_hung_up()
+        self._note(None)
 
     async def _fail(self, wire: _Wire, fault: Fault, connection: Connection) -> None:
         status, body = wire.fault_answer(fault)
@@ -152,7 +185,7 @@ class ModelServer(HttpServer):
             case FaultKind.CUT:
                 await connection.cut()
             case FaultKind.HANG_MIDWAY:
-                await connection.until_hung_up()
+                await self._keep_waiting(connection)
             case FaultKind.ERROR_IN_STREAM:
                 await connection.chunk(wire.stream_error(fault))
                 await connection.end()
