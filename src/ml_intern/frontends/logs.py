@@ -65,6 +65,13 @@ class PrivateLogFile(logging.FileHandler):
     def _open(self) -> TextIOWrapper:
         return open_private(Path(self.baseFilename))
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; logging's own version opens the file where nothing catches a failure."""
+        try:
+            super().emit(record)
+        except (OSError, ConfigError):
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:
         """A log that cannot be written is said once, in a line; it never stops the work."""
         print(f"warning: {self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
