@@ -264,3 +264,4 @@ class LocalWorkspace:
             await self._in_thread(local_files.remove_tree, self._sandbox.private_tmp)
         if self._pool is not None:
             self._pool.shutdown(wait=False)
+            self._pool = None  # closing twice is harmless: a tool may close it before its owner does
