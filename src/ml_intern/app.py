@@ -47,8 +47,6 @@ from ml_intern.tools.catalog import LocalParts, builtin_tools
 from ml_intern.tools.files.ledger import FileLedger
 from ml_intern.tools.outside import entry_point_tools, with_outside_tools
 
-WARM_UP_AFTER_S = 0.3
-"""By then the first request is on its way; what is loaded now delays nobody."""
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
 
 
@@ -236,7 +234,7 @@ class Factory:
         workspace = self._workspace(log)
         model = self._catalog.open(state.model)
         tools = self._tools(workspace, log)
-        gate, questions, caller = Gate[Decision](), Questions(log), ModelCaller(log, self._clock)
+        gate, questions, caller = Gate[Decision](), Questions(log), ModelCaller(log, self._clock, self._warm_up)
         rules = ProjectRules(self._loaded.paths.state_dir, Path(state.cwd))
         runner = ToolRunner(
             tools={tool.name: tool for tool in tools},
@@ -248,14 +246,6 @@ class Factory:
             clock=self._clock,
             ready=workspace.ready,
         )
-
-        async def close() -> None:
-            await _close_all(tools, workspace)
-            if not state.first_user_text and not state.parent_id:
-                await self._store.release(log.session_id)
-                await self._store.delete(log.session_id)  # nobody said anything: nothing to keep
-            else:
-                await self._store.release(log.session_id)
 
         turn = TurnParts(
             log=log,
@@ -275,17 +265,23 @@ class Factory:
             models=self,
             remember_in_project=rules.add,
             base_mode=self._base_mode,
-            close=close,
+            close=lambda: self._close(log, tools),
             known_redaction=contains_redaction,
         )
         session = Session(parts, model)
         await log.append(e.Ready(message="Agent initialized", tool_count=len(tools)))
         await session.start()
-        asyncio.get_running_loop().call_later(WARM_UP_AFTER_S, self._warm_up)
         return session
 
+    async def _close(self, log: EventLog, tools: Iterable[Tool[Any]]) -> None:
+        for tool in tools:
+            await tool.aclose()  # `background` closes the workspace, and with it what still runs
+        await self._store.release(log.session_id)
+        if not log.state.first_user_text and not log.state.parent_id:
+            await self._store.delete(log.session_id)  # nobody said anything: nothing to keep
+
     def _warm_up(self) -> None:
-        """Load what the first tool output will need, in a thread."""
+        """Load what the first tool output will need, in a thread, while the first answer comes."""
         if not self._closed:
             self._warming = asyncio.ensure_future(asyncio.to_thread(self._scrubber.warm))
 
@@ -334,12 +330,6 @@ class Factory:
 
     def _spill_dir(self, log: EventLog) -> Path:
         return self._loaded.paths.spill_dir / log.session_id
-
-
-async def _close_all(tools: Iterable[Tool[Any]], workspace: LocalWorkspace) -> None:
-    for tool in tools:
-        await tool.aclose()
-    await workspace.aclose()
 
 
 def system_prompt() -> str:
