@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ml_intern.frontends.headless.options import Host
 
 MODEL = "scripted/demo"
-TASK = "Is an SVM worth it for recognising handwritten digits? Compare it with simpler baselines and write a report with a plot."
+TASK = """Is an SVM worth it for recognising handwritten digits?
+Compare it with simpler baselines, and write a report with a plot."""
 NEEDED = {"sklearn": "scikit-learn", "matplotlib": "matplotlib"}
 RESULTS = ("report.md", "plot.png")
 
@@ -26,11 +27,11 @@ The loop, the tools, the training and every figure are real.
   task    {task}
 """
 _REAL_MODEL = """\
-To work with a real model, set a key (HF_TOKEN, ANTHROPIC_API_KEY or OPENAI_API_KEY)
-or start a local server (Ollama, vLLM, llama.cpp, LM Studio), and say what you want:
+To work with a real model, set HF_TOKEN, ANTHROPIC_API_KEY or OPENAI_API_KEY, or
+start a local server (Ollama, vLLM, llama.cpp, LM Studio). Then say what you want:
 
   ml-intern "Compare two classifiers on data.csv and write a report"
-  ml-intern doctor      checks what is set up
+  ml-intern doctor      shows what is set up and what is missing
 """
 
 
@@ -58,7 +59,7 @@ def demo_command(ctx: click.Context, keep: Path | None, fast: bool) -> int:
         opened.append(host.session_id)
         return host
 
-    click.echo(_ABOUT.format(model=MODEL, folder=folder, task=TASK), err=True)
+    click.echo(_ABOUT.format(model=MODEL, folder=folder, task=TASK.replace("\n", "\n" + " " * 10)), err=True)
     options = HeadlessOptions(prompt=TASK, json=bool(flags.get("json")), verbose=bool(flags.get("verbose")))
     code = asyncio.run(run_headless(open_host, loaded, options))
     return _conclusion(code, folder, opened)
@@ -96,6 +97,7 @@ def _settings(folder: Path, *, fast: bool, sandbox: bool) -> LoadedSettings:
     # The commands say `python`: this one, for it has the packages.
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     environ["MPLCONFIGDIR"] = str(folder / ".cache" / "matplotlib")  # the home folder is read-only inside the sandbox
+    environ["OMP_NUM_THREADS"] = "1"  # so little data is slower with more: they would wait for one another
     flags: dict[str, object] = {
         "model_name": _unhurried(folder) if fast else MODEL,
         # Whoever starts the demo wants its scripts to run, also where the system has no sandbox.
@@ -115,7 +117,7 @@ def _unhurried(folder: Path) -> str:
     copy = folder / ".cache" / "demo.yaml"
     copy.parent.mkdir(exist_ok=True)
     copy.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return f"scripted/{copy}"
+    return f"scripted/{os.path.relpath(copy)}"  # an id has no empty parts, so no absolute path
 
 
 def _conclusion(code: int, folder: Path, opened: list[str]) -> int:

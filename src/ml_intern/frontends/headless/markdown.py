@@ -41,7 +41,7 @@ class MarkdownBlocks:
         """The blocks that this piece completes."""
         *whole, rest = text.split("\n")
         if not whole:
-            self._partial.append(rest)
+            self._partial += [rest] if rest else []
             return []
         whole[0] = "".join([*self._partial, whole[0]])
         self._partial = [rest] if rest else []

@@ -26,6 +26,7 @@ class PlainOutput:
         self._tally = Tally()
         self._plan = PlanTeller()
         self._calls: dict[str, JsonObject] = {}
+        self._spoke: set[str] = set()
         self._held = ""
         self._started_at = asyncio.get_running_loop().time()
 
@@ -45,9 +46,10 @@ class PlainOutput:
                 self._tell(describe(event, verbose=self._verbose))
             case ToolFinished():
                 arguments = self._calls.pop(event.tool_call_id, None)
-                self._tell(answer_lines(event, arguments=arguments, verbose=self._verbose))
+                spoke = event.tool_call_id in self._spoke
+                self._tell(answer_lines(event, arguments=arguments, verbose=self._verbose, excerpt=spoke))
             case ToolLog() if envelope.seq is None and not self._verbose:
-                pass  # output of a running command: the end of the call tells what mattered
+                self._spoke.add(event.tool_call_id)  # output of a running command: the end of the call tells what mattered
             case _:
                 self._tell(describe(event, verbose=self._verbose))
 
@@ -87,5 +89,6 @@ def summary(ending: Ending, used: str) -> list[Line]:
     rows = lines(ending.trouble, "bad") if ending.trouble else []
     rows += lines(f"{ending.words} · {used}", "dim")
     if ending.session_id:
-        rows += lines(f'session {ending.session_id} · go on with: ml-intern --resume {ending.session_id[:8]} "…"', "dim")
+        short = ending.session_id[:8]
+        rows += lines(f'session {short} · go on with: ml-intern --resume {short} "…"', "dim")
     return rows

@@ -49,10 +49,12 @@ def call_line(mark: str, tool: str, arguments: JsonObject, *, note: str = "", st
 
 def answer_lines(answer: ToolFinished, *, arguments: JsonObject | None = None, verbose: bool, excerpt: bool = False) -> list[Line]:
     """The end of a call. ``excerpt`` adds the last lines of a good answer too; a failure always shows its own."""
+    if answer.success and answer.display and all(isinstance(item, d.Plan) for item in answer.display) and not verbose:
+        return []  # `plan_update` has shown it
     mark, style = ("✓", "good") if answer.success else ("✗", "bad")
     note = duration(answer.duration_s) if answer.duration_s else ""
     if answer.error_kind:
-        note = f"{note} · {answer.error_kind}".removeprefix(" · ")
+        note = f"{note} · {answer.error_kind.replace('_', ' ')}".removeprefix(" · ")
     rows = [call_line(mark, answer.tool, arguments or {}, note=note, style=style)]
     shown = [row for item in answer.display for row in display_lines(item)]
     if not answer.success or verbose or (excerpt and not shown):

@@ -218,6 +218,8 @@ class TerminalOutput:
             rows.insert(0, ())
         now = self._clock()
         calls = list(self._running.values())
+        if calls and self._last_kind not in ("", "tool") and not rows:
+            rows.append(())
         for call in calls[:CALLS_SHOWN]:
             rows.append(call_line("▸", call.tool, call.arguments, note=clock(now - call.started_at)))
             rows += [line(("dim", f"  │ {row}")) for row in call.tail(TAIL_ROWS if len(calls) == 1 else 1)]
