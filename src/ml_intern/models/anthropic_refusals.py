@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ml_intern.errors import ModelError
-from ml_intern.models.refusals import Asked, Refusal, billing_error, by_status, by_words, signature_error
+from ml_intern.models.refusals import Asked, Refusal, by_status, by_words, signature_error
 
 _STATUS = {
     "invalid_request_error": 400,
@@ -34,6 +34,4 @@ def anthropic_error(refusal: Refusal, asked: Asked) -> ModelError:
         and ("signature" in words or "cannot be modified" in words or "expected `thinking`" in words)
     ):
         return signature_error(refusal)
-    if "credit balance is too low" in words:
-        return billing_error(refusal, asked.model)
     return by_words(refusal, asked) or by_status(refusal, asked)

@@ -200,6 +200,8 @@ def by_words(refusal: Refusal, asked: Asked) -> ModelError | None:
         return overflow(refusal)
     if "not supported by provider" in words or "no provider supports" in words:
         return not_found(refusal, asked.model)
+    if "credit balance is too low" in words:  # Anthropic's older answer
+        return billing_error(refusal, asked.model)
     if asked.effort is None:
         return None
     if "thinking" in words and ("not supported" in words or "not support" in words):
