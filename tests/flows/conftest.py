@@ -36,3 +36,5 @@ async def world(tmp_path: Path) -> AsyncIterator[MakeWorld]:
     yield make
     for one in made:
         await one.close()
+    for one in {(id(one.store), one.session.log.session_id): one for one in made}.values():
+        await one.check_the_fold()  # of each session its last owner: that one's state is the log's

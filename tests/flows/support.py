@@ -15,7 +15,7 @@ from ml_intern.errors import ConfigError, SessionBusy
 from ml_intern.models.base import Delta, ModelRequest, Reply, TextDelta, Usage
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
-from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.codec import Envelope, decode_data
 from ml_intern.protocol.messages import AssistantMessage, Message, ToolCall
 from ml_intern.session.approvals import Gate
 from ml_intern.session.clock import SystemClock
@@ -158,6 +158,7 @@ class World:
     store: EventStore
     seen: list[e.AnyEvent] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
+    first_warning_usd: float = 5.0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _reader: asyncio.Task[None] | None = None
 
@@ -206,11 +207,26 @@ class World:
     def names(self) -> list[str]:
         return [event.wire for event in self.seen]
 
+    async def check_the_fold(self) -> None:
+        """The law: what the log holds folds to the very state that the live session has."""
+        folded = SessionState(first_usage_warning_usd=self.first_warning_usd)
+        for row in await self.store.load(self.session.log.session_id):
+            folded.apply(row.seq, decode_data(row.type, row.data, row.version))
+        assert snapshot(folded) == snapshot(self.state)
+
     async def close(self) -> None:
         with contextlib.suppress(SessionBusy):  # a session that was made to look dead cannot write its end
             await self.session.aclose()
         if self._reader is not None:
             await self._reader
+
+
+def snapshot(state: SessionState) -> dict[str, Any]:
+    """Everything a state knows, to compare."""
+    spending = {**vars(state.spending), "by_kind": dict(state.spending.by_kind)}
+    history = (state.history.messages, state.history.entries, state.history.compactions, state.history.open_calls)
+    known = {name: value for name, value in vars(state).items() if name not in ("history", "spending")}
+    return {**known, "spending": spending, "history": history}
 
 
 @dataclass(kw_only=True)
@@ -245,7 +261,7 @@ async def build(how: Build, *, store: EventStore | None = None, session_id: str 
     if not resumed:
         await log.append(e.SessionStarted(session_id=session_id, cwd=str(how.tmp_path), model=how.port.model_id))
     session = Session(_parts(how, log, store, clock), how.port)
-    world = World(session, how.port, store)
+    world = World(session, how.port, store, first_warning_usd=how.usage_warning_usd)
     await world.listen()
     await session.start()
     return world

@@ -45,6 +45,7 @@ class History:
         self.entries: list[Entry] = []
         self.compactions: list[Compaction] = []
         self._open: tuple[ToolCall, ...] = ()
+        self._open_seq = 0
         self._answers: dict[str, Entry] = {}
         self._messages: list[Message] = []
 
@@ -59,13 +60,13 @@ class History:
         return tuple(call for call in self._open if call.id not in self._answers)
 
     def add_user(self, seq: int, message: UserMessage) -> None:
-        self._close_open(seq)
+        self._close_open()
         self._add(Entry(seq, message))
 
     def add_assistant(self, seq: int, message: AssistantMessage) -> None:
-        self._close_open(seq)
+        self._close_open()
         self._add(Entry(seq, message))
-        self._open = message.tool_calls
+        self._open, self._open_seq = message.tool_calls, seq
 
     def answer(self, seq: int, message: ToolMessage) -> tuple[tuple[ToolCall, ToolMessage], ...]:
         """Record an answer. Returns the calls with their answers once the last one is in, else nothing."""
@@ -129,10 +130,10 @@ class History:
         self._open, self._answers = (), {}
         return tuple(group)
 
-    def _close_open(self, seq: int) -> None:
+    def _close_open(self) -> None:
         """A log that was cut short may lack answers; a request without them would be refused."""
         for call in self.open_calls:
-            self.answer(seq, ToolMessage(tool_call_id=call.id, name=call.name, text=UNKNOWN_OUTCOME, success=False))
+            self.answer(self._open_seq, ToolMessage(tool_call_id=call.id, name=call.name, text=UNKNOWN_OUTCOME, success=False))
 
 
 def summary_text(summary: str) -> str:
