@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ml_intern.compute.os_sandbox import OsSandbox, SandboxPolicy, Unavailable
+from ml_intern.compute.os_sandbox import VOLATILE, OsSandbox, SandboxPolicy, Unavailable
 
 _DEVICE_PREFIXES = ("nvidia", "dri", "kfd", "accel", "dxg", "davinci", "hisi_hdc")
 """Accelerators in ``/dev``."""
@@ -19,9 +19,6 @@ _RUN_KEPT = (
 
 _ROOT_ONLY_PROC = ("sys", "sysrq-trigger", "acpi", "fs", "scsi", "mtrr", "driver")
 """Files in ``/proc`` that user 0 may write to even without any capability."""
-
-_VOLATILE = ("/tmp", "/var/tmp", "/run", "/var/run")
-"""Replaced inside by private ones."""
 
 _CAP_SYS_ADMIN = 21
 
@@ -40,14 +37,20 @@ class Bubblewrap(OsSandbox):
     def private_tmp(self) -> Path | None:
         return self.policy.scratch / "tmp"
 
-    def wrap(self, argv: Sequence[str], *, cwd: Path, keep_running: bool = False) -> list[str]:
+    def wrap(self, argv: Sequence[str], *, cwd: Path) -> list[str]:
+        return [*self._walls(), "--chdir", str(cwd), "--", *argv]
+
+    def helper(self, argv: Sequence[str]) -> list[str] | None:
+        return [*self._walls(), "--die-with-parent", "--as-pid-1", "--chdir", "/", "--", *argv]
+
+    def _walls(self) -> list[str]:
         policy = self.policy
         scratch = str(policy.scratch)
         folders = policy.writable_folders()
         hidden = policy.hidden.existing()
         hidden_folders = [path for path in hidden if os.path.isdir(path)]
         args = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev", *_devices(), *_proc(), *_volatile(f"{scratch}/tmp")]
-        args += _binds("--ro-bind-try", [str(path) for path in policy.readable if _lies_in(str(path), _VOLATILE)])
+        args += _binds("--ro-bind-try", [str(path) for path in policy.readable if _lies_in(str(path), VOLATILE)])
         args += _binds("--bind", folders)
         for path in hidden:
             args += ["--tmpfs", path] if path in hidden_folders else ["--ro-bind", f"{scratch}/empty", path]
@@ -57,8 +60,7 @@ class Bubblewrap(OsSandbox):
         args += [word for path in hidden_folders for word in ("--remount-ro", path)]
         args += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--new-session", "--cap-drop", "ALL"]
         args += [] if policy.network else ["--unshare-net"]
-        args += [] if keep_running else ["--die-with-parent"]
-        return [*args, "--chdir", str(cwd), "--", *argv]
+        return args
 
     def explain(self, output: str) -> Unavailable:
         detail = output.strip().splitlines()[-1] if output.strip() else "no message"

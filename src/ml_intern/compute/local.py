@@ -11,11 +11,13 @@ from typing import ParamSpec, TypeVar
 
 from ml_intern.compute import local_files
 from ml_intern.compute.base import Command, CommandResult, FileStat, LinePage, OutputSink, Place, RunningCommand
+from ml_intern.compute.child import spawn
 from ml_intern.compute.hidden_paths import HiddenPaths
 from ml_intern.compute.local_paths import LocalPaths
 from ml_intern.compute.os_sandbox import OsSandbox, Unavailable, find_program
 from ml_intern.compute.output import OutputCapture
-from ml_intern.compute.process import Process, spawn
+from ml_intern.compute.process import Process
+from ml_intern.compute.sandbox_session import SandboxFailed, SandboxSession
 from ml_intern.errors import SandboxUnavailable
 
 P = ParamSpec("P")
@@ -54,6 +56,8 @@ class LocalWorkspace:
         self._hidden = hidden or HiddenPaths(())
         self._writable = tuple(Path(os.path.realpath(path)) for path in writable)
         self._shell = find_program("bash", self._env) or "/bin/sh"
+        self._session: SandboxSession | None = None
+        self._retired: list[SandboxSession] = []
         self._processes: list[Process] = []
         self._kept: list[Process] = []
         self._pool: Executor | None = None
@@ -89,12 +93,32 @@ class LocalWorkspace:
     async def _try(self, sandbox: OsSandbox) -> Unavailable | None:
         try:
             sandbox.policy.prepare()
-            process = self._spawn(sandbox.wrap([self._shell, "-c", ":"], cwd=self._root), env=None, nested=sandbox.nested)
+            if walls := sandbox.helper(SandboxSession.helper_command()):
+                self._session = await SandboxSession.open(walls, self._command_env(None))
+                return None
+            process = self._spawn(sandbox.wrap([self._shell, "-c", ":"], cwd=self._root), None, env=None, on_output=None)
+        except SandboxFailed as failure:
+            return sandbox.explain(str(failure))
         except OSError as error:
             return sandbox.explain(str(error))
         process.limit(TRIAL_TIMEOUT_S)
         result = await process.wait()
         return sandbox.explain(result.head) if result.exit_code else None
+
+    async def _helper(self, walls: list[str]) -> SandboxSession:
+        """The helper behind these walls: credentials may have been made since, or ``git init`` run."""
+        async with self._trial:
+            session = self._session
+            if session is not None:
+                if session.walls == walls and not session.closed:
+                    return session
+                session.retire()
+                self._retired.append(session)
+            try:
+                self._session = await SandboxSession.open(walls, self._command_env(None))
+            except SandboxFailed as failure:
+                raise SandboxUnavailable(f"The sandbox cannot be set up any more: {failure}", hint="Start ml-intern again.") from failure
+            return self._session
 
     # ── paths ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -180,40 +204,59 @@ class LocalWorkspace:
         argv = [self._shell, "-c", self._script(command)] if isinstance(command, str) else list(command)
         sandbox = self._sandbox
         if sandbox is not None:
-            argv = sandbox.wrap(argv, cwd=self._paths().inner(cwd or self._root), keep_running=keep_running)
+            inner = self._paths().inner(cwd or self._root)
+            walls = None if keep_running else sandbox.helper(SandboxSession.helper_command())
+            if walls is not None:
+                process = await self._start_inside(await self._helper(walls), argv, inner, env=env, on_output=on_output)
+                self._processes.append(process)
+                return process
+            argv = sandbox.wrap(argv, cwd=inner)
         log_path = self._new_file("background", "log") if keep_running else None
-        nested = sandbox is not None and sandbox.nested
-        process = self._spawn(argv, cwd=None if nested else cwd, env=env, on_output=on_output, nested=nested, log_path=log_path)
+        process = self._spawn(argv, None if sandbox and sandbox.nested else cwd, env=env, on_output=on_output, log_path=log_path)
         (self._kept if keep_running else self._processes).append(process)
         return process
+
+    async def _start_inside(
+        self, session: SandboxSession, argv: Sequence[str], cwd: Path, *, env: Mapping[str, str] | None, on_output: OutputSink | None
+    ) -> Process:
+        read_fd, write_fd = _pipe()
+        try:
+            child = await session.start(argv, cwd=str(cwd), env=env or {}, output_fd=write_fd)
+        except BaseException:
+            os.close(read_fd)
+            raise
+        finally:
+            os.close(write_fd)
+        return Process(child, OutputCapture(self._spill_dir), read_fd, on_output=on_output)
 
     def _spawn(
         self,
         argv: Sequence[str],
+        cwd: Path | None,
         *,
         env: Mapping[str, str] | None,
-        nested: bool,
-        cwd: Path | None = None,
-        on_output: OutputSink | None = None,
+        on_output: OutputSink | None,
         log_path: Path | None = None,
     ) -> Process:
-        extra = self._sandbox.environment() if self._sandbox else {}
-        if nested:
-            extra["TMPDIR"] = "/tmp"
+        """``log_path``: let the output go there, so that the child does not depend on us."""
+        if log_path is not None:
+            read_fd, write_fd = -1, os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        else:
+            read_fd, write_fd = _pipe()
+        nested = self._sandbox is not None and self._sandbox.nested
         try:
-            return spawn(
-                argv,
-                cwd=cwd or self._root,
-                env={**self._env, **extra, **(env or {})},
-                capture=OutputCapture(self._spill_dir),
-                on_output=on_output,
-                nested=nested,
-                log_path=log_path,
-            )
-        except FileNotFoundError as error:
-            if self._sandbox is not None and error.filename == argv[0]:
-                raise SandboxUnavailable(f"{self._sandbox.name} has gone ({argv[0]}).", hint="Install it again.") from error
+            child = spawn(argv, cwd=cwd or self._root, env=self._command_env(env), output_fd=write_fd, nested=nested)
+        except BaseException:
+            if read_fd >= 0:
+                os.close(read_fd)
             raise
+        finally:
+            os.close(write_fd)
+        return Process(child, OutputCapture(self._spill_dir), read_fd, on_output=on_output, log_path=log_path)
+
+    def _command_env(self, env: Mapping[str, str] | None) -> dict[str, str]:
+        inside = self._sandbox.environment() if self._sandbox else {}
+        return {**self._env, **inside, **(env or {})}
 
     def _script(self, command: str) -> str:
         """The line itself, or one that reads it from a file when it is too long for an argument."""
@@ -257,11 +300,23 @@ class LocalWorkspace:
     async def aclose(self) -> None:
         await asyncio.gather(*(process.stop() for process in self._processes))
         self._processes.clear()
-        running = [process for process in self._kept if process.result is None]
-        for process in running:
+        kept = [process for process in self._kept if process.result is None]
+        for process in kept:
             process.abandon()
-        if self._sandbox is not None and self._sandbox.private_tmp is not None and not running:
+        sessions = [session for session in (self._session, *self._retired) if session is not None]
+        self._session = None
+        self._retired.clear()
+        self._kept.clear()
+        for session in sessions:
+            await session.aclose()
+        if self._sandbox is not None and self._sandbox.private_tmp is not None and not kept:
             await self._in_thread(local_files.remove_tree, self._sandbox.private_tmp)
         if self._pool is not None:
             self._pool.shutdown(wait=False)
-            self._pool = None  # closing twice is harmless: a tool may close it before its owner does
+            self._pool = None
+
+
+def _pipe() -> tuple[int, int]:
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(read_fd, False)
+    return read_fd, write_fd

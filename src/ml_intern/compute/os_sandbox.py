@@ -13,11 +13,14 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from ml_intern.compute.hidden_paths import HiddenPaths
+
+VOLATILE = ("/tmp", "/var/tmp", "/run", "/var/run")
+"""Folders that commands may not share with the rest of the machine: programs that act for the user listen there."""
 
 PROTECTED_NAMES = (".git/hooks", ".git/config", ".ml-intern")
 """In the workspace, but run or believed by programs outside the sandbox: commands cannot change them."""
@@ -25,7 +28,7 @@ PROTECTED_NAMES = (".git/hooks", ".git/config", ".ml-intern")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxPolicy:
-    """What a command may touch. All paths are absolute and resolved.
+    """What a command may touch. ``detect`` completes it.
 
     ``scratch`` is a folder of the session's: its ``tmp`` is the commands' ``/tmp``. ``readable`` lists what must stay
     visible although it lies under ``/tmp`` or ``/run``. ``caches`` is where commands keep caches of their own, ``hf_home`` the
@@ -64,6 +67,7 @@ class SandboxPolicy:
         """Variables that send programs to the folders they may write to."""
         caches = str(self.caches)
         return {
+            "TMPDIR": "/tmp",
             "XDG_CACHE_HOME": caches,
             "UV_CACHE_DIR": f"{caches}/uv",
             "UV_LINK_MODE": "copy",
@@ -96,8 +100,13 @@ class OsSandbox(ABC):
         self.policy = policy
 
     @abstractmethod
-    def wrap(self, argv: Sequence[str], *, cwd: Path, keep_running: bool = False) -> list[str]:
-        """The argument list to start instead. ``keep_running``: it must survive our end."""
+    def wrap(self, argv: Sequence[str], *, cwd: Path) -> list[str]:
+        """The argument list to start instead, for one command that may survive our end."""
+
+    def helper(self, argv: Sequence[str]) -> list[str] | None:
+        """The argument list that starts a helper as the first process of a sandbox that stays, and ends with us; None where
+        walls cost so little that each command gets its own."""
+        return None
 
     @abstractmethod
     def explain(self, output: str) -> Unavailable:
@@ -120,6 +129,7 @@ def detect(
 
     ``read`` reads a small file of the system ("" when there is none).
     """
+    policy = _completed(policy, environ)
     if platform == "darwin":
         from ml_intern.compute.sandbox_exec import SandboxExec
 
@@ -132,6 +142,27 @@ def detect(
         fix = "Install it: apt install bubblewrap, dnf install bubblewrap or pacman -S bubblewrap."
         return Unavailable("bubblewrap is not installed.", fix)
     return kernel_refusal(read or _read) or Bubblewrap(policy, executable)
+
+
+def _completed(policy: SandboxPolicy, environ: Mapping[str, str]) -> SandboxPolicy:
+    """Links followed, and what programs are run from, and the home folder, kept visible wherever they lie."""
+    folders = [Path(environ[name]) for name in ("HOME", "VIRTUAL_ENV", "CONDA_PREFIX") if environ.get(name)]
+    programs = [Path(entry) for entry in environ.get("PATH", "").split(os.pathsep) if os.path.isabs(entry)]
+    folders += [folder if str(folder.parent) in VOLATILE else folder.parent for folder in programs]
+    folders += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
+    return replace(
+        policy,
+        root=_real(policy.root),
+        scratch=_real(policy.scratch),
+        caches=_real(policy.caches),
+        hf_home=_real(policy.hf_home),
+        writable=tuple(map(_real, policy.writable)),
+        readable=tuple(dict.fromkeys(map(_real, (*policy.readable, *folders)))),
+    )
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def find_program(name: str, environ: Mapping[str, str]) -> str | None:

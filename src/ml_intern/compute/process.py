@@ -1,52 +1,59 @@
-"""One child process in its own group, its output read by the event loop: no threads, no temporary files, no extra imports."""
+"""A running command: its output read by the event loop, its end waited for and enforced. No threads, no temporary files."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ml_intern.compute.base import CommandResult, OutputPage, OutputSink
+from ml_intern.compute.child import Child
 from ml_intern.compute.live_output import LiveOutput
 from ml_intern.compute.output import OutputCapture
 
 READ_BYTES = 256 * 1024
 TERM_GRACE_S = 2.0
 """From SIGTERM to SIGKILL."""
-_POLL_S = 0.02
+KILL_GRACE_S = 1.0
+"""From SIGKILL to giving up (a process that waits for a dead disk)."""
 PIPE_GRACE_S = 0.2
-"""How long the pipe may stay open once the shell has ended, before we say that something holds on."""
+"""How long others may live once the shell has ended, before we say that something holds on."""
+_POLL_S = 0.01
+"""Processes that are not our children: nobody tells us when they end."""
 
 
 class Process:
-    """A started command (``RunningCommand``). Made by ``spawn``, inside a running event loop."""
+    """A started command (``RunningCommand``). Made inside a running event loop.
 
-    def __init__(self, popen: subprocess.Popen[bytes], capture: OutputCapture, *, nested: bool) -> None:
-        self._popen = popen
+    ``pipe_fd`` is the reading end of its output, not blocking; -1 when the output goes straight to ``log_path``.
+    """
+
+    def __init__(
+        self, child: Child, capture: OutputCapture, pipe_fd: int, *, on_output: OutputSink | None = None, log_path: Path | None = None
+    ) -> None:
+        self._child = child
         self._capture = capture
-        self._nested = nested
+        self._pipe_fd = pipe_fd
+        self._log_path = log_path
         self._loop = asyncio.get_running_loop()
+        self._live = LiveOutput(on_output, self._loop) if on_output is not None else None
         self._ended: asyncio.Future[CommandResult] = self._loop.create_future()
         self._started_s = time.monotonic()
-        self._pipe_fd = -1
-        self._pid_fd = -1
-        self._live: LiveOutput | None = None
-        self._log_path: Path | None = None
-        self._timed_out = False
         self._timers: list[asyncio.TimerHandle] = []
-        self._group_gone = nested
+        self._exited_s = 0.0
+        self._timed_out = False
+        self._stopping = False
+        if pipe_fd >= 0:
+            self._loop.add_reader(pipe_fd, self._readable)
+        child.watch(self._exited)
 
     # ── what others see ──────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def pid(self) -> int:
-        return self._popen.pid
+        return self._child.pid
 
     @property
     def result(self) -> CommandResult | None:
@@ -58,17 +65,11 @@ class Process:
 
     @property
     def holds_on(self) -> bool:
-        """Whether something that the ended command started still runs: it has our pipe, or is in the group."""
-        return self._ended.done() and (self._pipe_fd >= 0 or self._group_lives())
+        return self._ended.done() and self._something_lives()
 
-    def _group_lives(self) -> bool:
-        # Once seen empty the number may belong to strangers: it is never looked at again. A sandbox takes its own along.
-        if not self._group_gone and self._popen.returncode is not None:
-            try:
-                os.killpg(self.pid, 0)
-            except (ProcessLookupError, PermissionError):
-                self._group_gone = True
-        return not self._group_gone
+    def _something_lives(self) -> bool:
+        """The command itself, something that has its output open, or something in its group."""
+        return self._child.returncode is None or self._pipe_fd >= 0 or self._child.group_lives()
 
     async def wait(self) -> CommandResult:
         return await asyncio.shield(self._ended)
@@ -76,9 +77,9 @@ class Process:
     async def stop(self) -> CommandResult:
         self.terminate()
         result = await self.wait()
-        for _ in range(round(TERM_GRACE_S / _POLL_S)):  # What is left are not our children: nobody tells us when they end.
-            if not self.holds_on:
-                break
+        for _ in range(round(TERM_GRACE_S / _POLL_S)):
+            if not self._something_lives():
+                return result
             await asyncio.sleep(_POLL_S)
         self.kill()
         return result
@@ -102,75 +103,30 @@ class Process:
         self._timers.append(self._loop.call_later(timeout_s, self._time_out))
 
     def _time_out(self) -> None:
-        if self._popen.returncode is None:
-            self._timed_out = True
-            self.terminate()
+        self._timed_out = True
+        self.terminate()
 
     def terminate(self) -> None:
         """Ask the whole group to end, and make it, a little later. Partial output goes to the sink now."""
         if self._live is not None:
             self._live.flush()
-        if not (self._popen.returncode is None or self.holds_on):
+        if self._stopping or not self._something_lives():
             return
-        inner = self._inner_pid() if self._nested else self.pid
-        if inner is None:
-            self.kill()
-            return
-        _signal_group(inner, signal.SIGTERM)
+        self._stopping = True
+        self._child.signal(signal.SIGTERM)
         self._timers.append(self._loop.call_later(TERM_GRACE_S, self.kill))
 
     def kill(self) -> None:
         """End the whole group at once."""
-        if not (self._popen.returncode is None or self.holds_on):
-            return
-        if self._nested and (inner := self._inner_pid()) is not None:
-            _signal_group(inner, signal.SIGKILL)
-        _signal_group(self.pid, signal.SIGKILL)
-
-    def _inner_pid(self) -> int | None:
-        """The sandbox's own first process: the one that bubblewrap waits for leads the group of the command."""
-        try:
-            with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
-                children = file.read().split()
-            return int(children[0]) if children and os.getpgid(int(children[0])) == int(children[0]) else None
-        except (OSError, ValueError):
-            return None
+        if self._something_lives():
+            self._child.signal(signal.SIGKILL)
 
     def abandon(self) -> None:
         """Let it run on without us."""
-        self._close()
-        if self._popen.returncode is None:
-            self._popen.returncode = 0  # Popen would warn that nobody waits for it; init will.
+        self._close_pipe()
+        self._child.abandon()
 
     # ── the event loop's side ────────────────────────────────────────────────────────────────────────────────────
-
-    def watch(self, pipe_fd: int, on_output: OutputSink | None, log_path: Path | None) -> None:
-        """Start to read and to wait. ``pipe_fd`` is -1 when the output goes straight to ``log_path``."""
-        self._pipe_fd = pipe_fd
-        self._log_path = log_path
-        if on_output is not None:
-            self._live = LiveOutput(on_output, self._loop)
-        if pipe_fd >= 0:
-            self._loop.add_reader(pipe_fd, self._readable)
-        if sys.platform == "linux":
-            try:
-                self._pid_fd = os.pidfd_open(self.pid)
-            except OSError:  # Linux before 5.3, or a filter that does not know the call.
-                self._wait_in_thread()
-                return
-            self._loop.add_reader(self._pid_fd, self._exited)
-        else:
-            self._wait_in_thread()
-
-    def _wait_in_thread(self) -> None:
-        import threading
-
-        def wait() -> None:
-            self._popen.wait()
-            with contextlib.suppress(RuntimeError):  # The loop closed before the process ended.
-                self._loop.call_soon_threadsafe(self._exited)
-
-        threading.Thread(target=wait, name=f"wait-{self.pid}", daemon=True).start()
 
     def _readable(self) -> None:
         try:
@@ -178,45 +134,50 @@ class Process:
         except BlockingIOError:
             return
         if not data:
-            self._pipe_closed()
+            self._close_pipe()
+            self._settle()
             return
         self._capture.feed(data)
         if self._live is not None:
             self._live.feed(data)
 
-    def _pipe_closed(self) -> None:
-        self._loop.remove_reader(self._pipe_fd)
-        os.close(self._pipe_fd)
-        self._pipe_fd = -1
+    def _close_pipe(self) -> None:
+        if self._pipe_fd >= 0:
+            self._loop.remove_reader(self._pipe_fd)
+            os.close(self._pipe_fd)
+            self._pipe_fd = -1
         self._capture.close()
-        self._finish_if_over()
 
     def _exited(self) -> None:
-        if self._pid_fd >= 0:
-            self._loop.remove_reader(self._pid_fd)
-            os.close(self._pid_fd)
-            self._pid_fd = -1
-        self._popen.poll()
-        self._finish_if_over()
-        if not self._ended.done():
-            self._timers.append(self._loop.call_later(PIPE_GRACE_S, self._finish))
+        self._exited_s = time.monotonic()
+        self._settle()
 
-    def _finish_if_over(self) -> None:
-        if self._pipe_fd < 0 and self._popen.returncode is not None:
+    def _settle(self) -> None:
+        """Once the command has ended: finish when all it started has too, or when that takes too long."""
+        if self._ended.done() or self._child.returncode is None:
+            return
+        lives = self._child.group_lives()
+        if (self._pipe_fd < 0 and not lives) or time.monotonic() > self._exited_s + self._patience_s(lives):
             self._finish()
+        else:
+            self._timers.append(self._loop.call_later(_POLL_S, self._settle))
+
+    def _patience_s(self, lives: bool) -> float:
+        return TERM_GRACE_S + KILL_GRACE_S if self._stopping and lives else PIPE_GRACE_S
 
     def _finish(self) -> None:
         if self._ended.done():
             return
         for timer in self._timers:
             timer.cancel()
+        self._stopping = False
         if self._live is not None:
             self._live.finish()
             self._live = None
         self._ended.set_result(self._outcome())
 
     def _outcome(self) -> CommandResult:
-        code = self._popen.returncode
+        code = self._child.returncode or 0
         return CommandResult(
             exit_code=code if code >= 0 else 128 - code,
             head=self._capture.head.decode("utf-8", "replace"),
@@ -224,53 +185,7 @@ class Process:
             total_bytes=self._capture.total_bytes,
             duration_s=time.monotonic() - self._started_s,
             timed_out=self._timed_out,
-            holds_on=self._pipe_fd >= 0 or self._group_lives(),
+            holds_on=self._something_lives(),
             spill_path=self._capture.spill_path,
             spilled_bytes=self._capture.spilled_bytes,
         )
-
-    def _close(self) -> None:
-        for fd in (self._pipe_fd, self._pid_fd):
-            if fd >= 0:
-                self._loop.remove_reader(fd)
-                os.close(fd)
-        self._pipe_fd = self._pid_fd = -1
-        self._capture.close()
-
-
-def spawn(
-    argv: Sequence[str],
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    capture: OutputCapture,
-    on_output: OutputSink | None = None,
-    nested: bool = False,
-    log_path: Path | None = None,
-) -> Process:
-    """Start a child in a session of its own: no terminal, empty input, stdout and stderr in one stream.
-
-    ``nested``: ``argv`` is a sandbox that runs the command as its child. ``log_path``: let the output go there, so that the
-    child does not depend on us. Raises ``OSError``, ``ValueError``.
-    """
-    if log_path is not None:
-        read_fd, write_fd = -1, os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    else:
-        read_fd, write_fd = os.pipe()
-        os.set_blocking(read_fd, False)
-    try:
-        popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd, cwd=cwd, env=env, start_new_session=True)
-    except BaseException:
-        if read_fd >= 0:
-            os.close(read_fd)
-        raise
-    finally:
-        os.close(write_fd)
-    process = Process(popen, capture, nested=nested)
-    process.watch(read_fd, on_output, log_path)
-    return process
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)

@@ -18,7 +18,7 @@ class SandboxExec(OsSandbox):
     name = "sandbox-exec"
     nested = False
 
-    def wrap(self, argv: Sequence[str], *, cwd: Path, keep_running: bool = False) -> list[str]:
+    def wrap(self, argv: Sequence[str], *, cwd: Path) -> list[str]:
         return [_EXECUTABLE, "-p", profile(self.policy), *argv]
 
     def explain(self, output: str) -> Unavailable:

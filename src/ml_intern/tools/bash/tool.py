@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from ml_intern.compute.base import CommandResult, Place, RunningCommand, Workspace
-from ml_intern.errors import ToolError
+from ml_intern.errors import SandboxUnavailable, ToolError
 from ml_intern.protocol.display import Display, Job, Text
 from ml_intern.tools.base import ANY_FILE, Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.bash.background_commands import MAX_RUNNING, BackgroundCommands
@@ -94,7 +94,7 @@ class BashTool(Tool[BashArgs]):
             result = await self._workspace.exec(
                 args.command, cwd=cwd, timeout_s=args.timeout, on_output=lambda piece: ctx.report(plain(piece))
             )
-        except OSError as error:
+        except (OSError, SandboxUnavailable) as error:
             raise ToolError(f"The command could not be started: {error}.") from error
         return self._answer(args, result)
 
@@ -115,7 +115,7 @@ class BashTool(Tool[BashArgs]):
             raise ToolError(f"{MAX_RUNNING} background commands are running already.", hint="Stop one with `background` first.")
         try:
             running = await self._workspace.start(args.command, cwd=cwd, keep_running=args.keep_running)
-        except OSError as error:
+        except (OSError, SandboxUnavailable) as error:
             raise ToolError(f"The command could not be started: {error}.") from error
         command = self._background.add(args.command, running, keep_running=args.keep_running)
         fate = f"It outlives the session; its output goes to {running.log_path}." if args.keep_running else "It ends with the session."

@@ -117,7 +117,7 @@ def _edited(file: TextFile, args: EditArgs) -> tuple[Found, str]:
 
 
 def _changed(file: TextFile, args: EditArgs, span: Span) -> str:
-    new = fitted(args.new_str, args.old_str, span, file.newline_at(span.start, span.end))
+    new = fitted(file.text, args.new_str, args.old_str, span, file.newline_at(span.start, span.end))
     kept = file.text[span.start : span.end]
     match args.mode:
         case "append_after":

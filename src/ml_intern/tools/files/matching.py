@@ -21,11 +21,11 @@ _FOLDS = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Characters ``start`` to ``end`` of the file. ``indent`` is what stands before it on its line, if only blanks do."""
+    """Characters ``start`` to ``end`` of the file. ``loose``: indentation was not compared."""
 
     start: int
     end: int
-    indent: str | None = None
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,43 +135,53 @@ def _search(text: str, old: str, step: _Pass) -> tuple[Span, ...]:
             continue
         if whole_end and end < len(seen) and seen[end] != "\n":
             continue
-        spans.append(_span(text, places[at], places[end - 1], keeps_indent=step.left))
+        spans.append(_span(text, places[at], places[end - 1], loose=step.left))
     return tuple(spans)
 
 
-def _span(text: str, first: int, last: int, *, keeps_indent: bool) -> Span:
-    end = last + (2 if text.startswith("\r\n", last) else 1)
-    if not keeps_indent:
-        return Span(first, end)
-    line_start = max(text.rfind("\n", 0, first), text.rfind("\r", 0, first)) + 1
-    before = text[line_start:first]
-    return Span(first, end, indent=before if not before.strip() else None)
+def _span(text: str, first: int, last: int, *, loose: bool) -> Span:
+    return Span(first, last + (2 if text.startswith("\r\n", last) else 1), loose)
 
 
 # ── what goes in its place ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fitted(new: str, old: str, span: Span, newline: str) -> str:
-    """``new`` with the file's newlines and, where the match ignored it, with the file's indentation in place of ``old``'s."""
+def fitted(text: str, new: str, old: str, span: Span, newline: str) -> str:
+    """``new`` with the file's newlines and, where the match ignored indentation, with the file's instead of ``old``'s."""
     lines = re.split(r"\r\n|\n|\r", new)
-    if span.indent is not None:
-        written = _indent_of(old)
-        lines = [_moved(line, written, span.indent, first=index == 0) for index, line in enumerate(lines)]
+    if span.loose:
+        indents = _indents(text, old, span)
+        lines = [line if not line.strip() else _moved(line, indents) for line in lines]
+        before = _line_before(text, span.start)
+        if not before.strip():  # The span begins behind the file's own indentation, which stays.
+            lines[0] = lines[0].removeprefix(before) if lines[0].startswith(before) else lines[0].lstrip(" \t")
     return newline.join(lines)
+
+
+def _indents(text: str, old: str, span: Span) -> list[tuple[str, str]]:
+    """How ``old`` indents and how the file does, for each matched line; the first of equals counts."""
+    written = re.split(r"\r\n|\n|\r", old)
+    actual = re.split(r"\r\n|\n|\r", _line_before(text, span.start) + text[span.start : span.end])
+    pairs = [(_indent_of(one), _indent_of(other)) for one, other in zip(written, actual, strict=False) if one.strip()]
+    return list(dict(reversed(pairs)).items())
+
+
+def _moved(line: str, indents: list[tuple[str, str]]) -> str:
+    indent = _indent_of(line)
+    known = [pair for pair in indents if indent.startswith(pair[0])]
+    if known:
+        written, actual = max(known, key=lambda pair: len(pair[0]))
+        return actual + line[len(written) :]
+    written, actual = min(indents, key=lambda pair: len(pair[0]))
+    return actual[: max(0, len(actual) - (len(written) - len(indent)))] + line.lstrip(" \t")
+
+
+def _line_before(text: str, at: int) -> str:
+    return text[max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1 : at]
 
 
 def _indent_of(text: str) -> str:
     return text[: len(text) - len(text.lstrip(" \t"))]
-
-
-def _moved(line: str, written: str, actual: str, *, first: bool) -> str:
-    if first:
-        return line.removeprefix(written)  # The file's own indentation stays before the span.
-    if not line.strip():
-        return line
-    if line.startswith(written):
-        return actual + line[len(written) :]
-    return actual[: max(0, len(actual) - (len(written) - len(_indent_of(line))))] + line.lstrip(" \t")
 
 
 # ── when it is not there, or there too often ─────────────────────────────────────────────────────────────────────────

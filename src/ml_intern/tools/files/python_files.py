@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ml_intern.compute.base import Workspace
+from ml_intern.errors import SandboxUnavailable
 
 CHECK_TIMEOUT_S = 15.0
 MAX_WARNINGS = 10
@@ -29,7 +30,7 @@ class PythonFiles:
         command = [self._workspace.python, "-I", "-W", "ignore", str(_SCRIPT), self._workspace.seen_by_commands(path)]
         try:
             result = await self._workspace.exec(command, timeout_s=CHECK_TIMEOUT_S)
-        except OSError:  # The project's interpreter is broken: the first command that needs it will say so.
+        except (OSError, SandboxUnavailable):  # No interpreter, or no sandbox for it: the next command will say so.
             return ""
         try:
             warnings = msgspec.json.decode(result.head.strip() or "[]", type=list[str])

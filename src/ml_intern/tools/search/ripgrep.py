@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ml_intern.compute.base import CommandResult, FileKind, Place, Workspace
-from ml_intern.errors import ToolError
+from ml_intern.errors import SandboxUnavailable, ToolError
 
 SEARCH_TIMEOUT_S = 60.0
 MAX_COLUMNS = 500
@@ -71,7 +71,7 @@ async def search(workspace: Workspace, command: str, cwd: Path) -> CommandResult
     """Run it. Raises ``ToolError`` for a pattern that is none, and for a search without end."""
     try:
         result = await workspace.exec(command, cwd=cwd, timeout_s=SEARCH_TIMEOUT_S)
-    except OSError as error:
+    except (OSError, SandboxUnavailable) as error:
         raise ToolError(f"The search could not be started: {error}.") from error
     if result.timed_out:
         raise ToolError(f"The search took longer than {SEARCH_TIMEOUT_S:g} s.", hint="Search a smaller folder.")
