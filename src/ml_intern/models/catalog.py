@@ -157,6 +157,11 @@ class ModelCatalog:
         """Wait for the router's catalogue, if it is being fetched."""
         await self._router.settled(timeout_s)
 
+    async def looked_up(self) -> None:
+        """Wait for the windows that are being looked up."""
+        if self._lookups:
+            await asyncio.wait(self._lookups)
+
     async def aclose(self) -> None:
         """Stop what runs in the background."""
         await self._router.aclose()
