@@ -212,6 +212,9 @@ class Factory:
     async def _changes_at_resume(self, state: SessionState) -> list[Event]:
         """What this start's flags and settings change of the saved session."""
         changes = self._cap_events(state.session_id, state.spending.cap_usd)
+        if state.auto_approval and not changes:  # the user's word for one sitting
+            cap = state.spending.cap_usd
+            changes.append(e.SessionUpdate(session_id=state.session_id, auto_approval={"enabled": False, "cost_cap_usd": cap}))
         wanted = self._settings.model_name if self._from_flag("model_name") else state.model
         try:
             self._catalog.resolve(wanted or state.model)

@@ -176,3 +176,19 @@ async def test_a_second_interrupt_does_not_tear_up_the_first(world: MakeWorld) -
     assert isinstance(await w.turn_end(), e.Interrupted)
     _answers_every_call(w)
     assert len(w.of(e.Interrupted)) == 1
+
+
+async def test_words_typed_before_an_interrupt_are_kept_for_the_next_turn(world: MakeWorld) -> None:
+    started = asyncio.Event()
+
+    async def hang(args, ctx):  # type: ignore[no-untyped-def]
+        started.set()
+        await asyncio.sleep(600)
+
+    w = await world([call("echo")], tools=[Echo(hang)])
+    await w.session.submit(op.UserInput(text="go"))
+    await asyncio.wait_for(started.wait(), 5)
+    await w.session.submit(op.UserInput(text="use the small set"))
+    await _interrupt(w)
+    await _still_works(w)
+    assert [m.text for m in w.port.requests[-1][-2:]] == ["use the small set", "again"]

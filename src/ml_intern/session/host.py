@@ -74,9 +74,11 @@ class SessionHost:
             case _:
                 await self._session.submit(operation)
 
-    async def events(self, *, after_seq: int | None = None) -> AsyncIterator[Envelope]:
-        """Live events, with the stored ones after ``after_seq`` first (None: only what happens from now on)."""
-        session, start = self._session, self._session.state.last_seq if after_seq is None else after_seq
+    def events(self, *, after_seq: int | None = None) -> AsyncIterator[Envelope]:
+        """Live events, with the stored ones after ``after_seq`` first (None: only what happens from this call on)."""
+        return self._events(self._session, self._session.state.last_seq if after_seq is None else after_seq)
+
+    async def _events(self, session: Session, start: int) -> AsyncIterator[Envelope]:
         while True:
             async for envelope in session.events(after_seq=start):
                 yield envelope

@@ -70,7 +70,7 @@ class Session:
     async def start(self) -> None:
         """After a resume: answer what a crash left open, and go on waiting for approvals that were asked for."""
         if await recover(self.log, self._p.known_redaction):
-            self._begin(self._run_turn())
+            self._begin(self._go_on())
 
     @property
     def busy(self) -> bool:
@@ -141,6 +141,15 @@ class Session:
             await self.log.append(*added, e.Processing(message="Processing user input"))
             await self._run_turn()
 
+        if self._inbox.compact:  # asked for too late for the turn's last step
+            self._inbox.compact = False
+            await Turn(self._p.turn, self._model, self._inbox).compact()
+
+    async def _go_on(self) -> None:
+        """The turn that a resume found waiting for approval, and what came meanwhile."""
+        await self._run_turn()
+        await self._run_turns()
+
     async def _run_turn(self) -> None:
         self._turn = Turn(self._p.turn, self._model, self._inbox)
         try:
@@ -157,7 +166,6 @@ class Session:
         if self.busy and not self._interrupting:
             assert self._work is not None
             self._interrupting = True
-            self._inbox.messages.clear()
             self._work.cancel()
 
     async def _stop_work(self) -> None:

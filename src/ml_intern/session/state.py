@@ -186,8 +186,7 @@ class SessionState:
             self.spending.acknowledge_warning()
 
     def _granted(self, seq: int, event: e.PermissionGranted) -> None:
-        if event.scope == "session":
-            self.grants.append(event.rule)
+        self.grants.append(event.rule)  # one for the project holds here and now as well
 
     def _question_asked(self, seq: int, event: e.QuestionAsked) -> None:
         self.questions[event.question_id] = event
