@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
+SOURCES := src tests bench scripts
 ARGS ?=
 
 # Compiled modules are part of the start-up time that we test and measure.
@@ -23,8 +24,8 @@ test: .venv/synced ## Run the tests, in parallel and random order (ARGS="-k word
 
 .PHONY: check
 check: .venv/synced ## Format, lint, types, import layers, size budget, generated docs, lock
-	.venv/bin/ruff format --check .
-	.venv/bin/ruff check .
+	.venv/bin/ruff format --check $(SOURCES)
+	.venv/bin/ruff check $(SOURCES)
 	.venv/bin/pyright
 	.venv/bin/lint-imports --no-cache --no-logo
 	$(PYTHON) -m pytest tests/architecture/test_budgets.py -q -n0 -p no:randomly
@@ -33,8 +34,8 @@ check: .venv/synced ## Format, lint, types, import layers, size budget, generate
 
 .PHONY: fmt
 fmt: .venv/synced ## Format the code and fix what the linter can fix
-	.venv/bin/ruff check --fix --exit-zero .
-	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix --exit-zero $(SOURCES)
+	.venv/bin/ruff format $(SOURCES)
 
 .PHONY: bench
 bench: .venv/synced ## Measure speed and memory beside two floors (ARGS=--quick, ARGS="--json out.json")
