@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 OutputSink: TypeAlias = Callable[[str], None]
 """Gets live output in pieces of at most some kilobytes, about ten times a second; must not block."""
@@ -34,8 +35,7 @@ class FileKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileStat:
+class FileStat(Struct, frozen=True, kw_only=True):
     """A file as it is now; size and time together tell whether it changed."""
 
     kind: FileKind
@@ -43,8 +43,7 @@ class FileStat:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandResult:
+class CommandResult(Struct, frozen=True, kw_only=True):
     """How a command ended.
 
     ``exit_code`` follows the shell: 128 + n for signal n. ``head`` is the whole output (stdout and stderr as they came,
@@ -63,8 +62,7 @@ class CommandResult:
     spilled_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinePage:
+class LinePage(Struct, frozen=True, kw_only=True):
     """Lines ``first`` (from 1) and following, without their newlines; ``total_lines`` counts the whole file."""
 
     lines: tuple[bytes, ...]
@@ -72,8 +70,7 @@ class LinePage:
     total_lines: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputPage:
+class OutputPage(Struct, frozen=True, kw_only=True):
     """A slice of a command's output: bytes ``start`` to ``end`` of ``total_bytes``."""
 
     text: str

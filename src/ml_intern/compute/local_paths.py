@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ml_intern.compute.base import Place
 from ml_intern.compute.hidden_paths import HiddenPaths
 from ml_intern.compute.os_sandbox import PROTECTED_NAMES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalPaths:
+class LocalPaths(Struct, frozen=True, kw_only=True):
     """``private_tmp`` is what commands see as ``/tmp``; ``visible`` are the folders below the machine's own ``/tmp`` that
     commands see nevertheless."""
 

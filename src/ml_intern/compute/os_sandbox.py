@@ -13,9 +13,10 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
+
+from msgspec import Struct, structs
 
 from ml_intern.compute.hidden_paths import HiddenPaths
 
@@ -26,8 +27,7 @@ PROTECTED_NAMES = (".git/hooks", ".git/config", ".ml-intern")
 """In the workspace, but run or believed by programs outside the sandbox: commands cannot change them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxPolicy:
+class SandboxPolicy(Struct, frozen=True, kw_only=True):
     """What a command may touch. ``detect`` completes it.
 
     ``scratch`` is a folder of the session's: its ``tmp`` is the commands' ``/tmp``. ``readable`` lists what must stay
@@ -81,8 +81,7 @@ class SandboxPolicy:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Struct, frozen=True):
     """There is no sandbox: why, and what the user can do about it."""
 
     reason: str
@@ -150,7 +149,7 @@ def _completed(policy: SandboxPolicy, environ: Mapping[str, str]) -> SandboxPoli
     programs = [Path(entry) for entry in environ.get("PATH", "").split(os.pathsep) if os.path.isabs(entry)]
     folders += [folder if str(folder.parent) in VOLATILE else folder.parent for folder in programs]
     folders += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
-    return replace(
+    return structs.replace(
         policy,
         root=_real(policy.root),
         scratch=_real(policy.scratch),

@@ -1,7 +1,5 @@
 """``ask_user``: put one question to the person, and go on without them when nobody answers."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from msgspec import Meta

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from ml_intern.compute.base import Workspace
 from ml_intern.tools.ask_user import AskUserTool
@@ -27,8 +28,7 @@ def _blind() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalParts:
+class LocalParts(Struct, frozen=True, kw_only=True):
     """What the local tools of one session share. ``sees_images`` is asked at each read: the model may be switched."""
 
     workspace: Workspace

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 MAX_CHARS = 25_000
 HEAD_SHARE = 0.25
@@ -12,8 +13,7 @@ _MARKER_CHARS = 400
 """Room for the marker; a longer path eats into the tail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limited:
+class Limited(Struct, frozen=True):
     """``text`` is at most as long as was asked; ``spill_path`` holds all of it, if it was cut."""
 
     text: str

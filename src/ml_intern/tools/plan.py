@@ -1,7 +1,5 @@
 """``plan_tool``: the plan of the work, for the user to follow and for the loop to finish."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta

@@ -1,7 +1,5 @@
 """``background``: list, read and stop the commands that ``bash`` started in the background."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -11,7 +9,6 @@ from ml_intern.errors import ToolError
 from ml_intern.protocol.display import Job, Table
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.bash.background_commands import BackgroundCommand, BackgroundCommands
-from ml_intern.tools.bash.plain_text import plain
 
 DEFAULT_READ_BYTES = 8_000
 MAX_READ_BYTES = 20_000
@@ -58,6 +55,8 @@ class BackgroundTool(Tool[BackgroundArgs]):
         return ToolOutput(text="\n".join(f"{row[0]}  {row[1]}  pid {row[2]}  {row[3][:200]}" for row in rows), display=(table,))
 
     async def _read(self, command: BackgroundCommand, args: BackgroundArgs) -> ToolOutput:
+        from ml_intern.tools.bash.plain_text import plain
+
         start = -args.limit if args.offset is None else args.offset
         try:
             page = await command.running.read_output(start, args.limit)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ml_intern.compute.base import RunningCommand
 
 MAX_RUNNING = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackgroundCommand:
+class BackgroundCommand(Struct, frozen=True, kw_only=True):
     """One of them. ``left_over``: a foreground command ended, but left this running."""
 
     id: str

@@ -7,8 +7,8 @@ import re
 from ml_intern.tools.base import PermissionSubject
 from ml_intern.tools.bash.shell_syntax import SimpleCommand, Word, parse
 
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?=")
-_SYSTEM_FOLDERS = re.compile(r"^/(?:usr/(?:local/)?)?s?bin/")
+_ASSIGNMENT = r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?="
+_SYSTEM_FOLDERS = r"^/(?:usr/(?:local/)?)?s?bin/"
 _RESERVED = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "time", "coproc"})
 """Words before a command that are no command."""
 _CLOSING = frozenset({"fi", "done", "esac", "}", "for", "case", "select", "function", "[["})
@@ -30,7 +30,7 @@ _HIDING = frozenset({
     "sudo", "doas",
 })  # fmt: skip
 """Programs that run what their arguments say; ``find`` and ``fd`` only with ``-exec`` and the like."""
-_HARMLESS_VARIABLES = re.compile(
+_HARMLESS_VARIABLES = (
     r"(?:CUDA_VISIBLE_DEVICES|CUDA_LAUNCH_BLOCKING|[A-Z]+_NUM_THREADS|PYTHONUNBUFFERED|PYTHONHASHSEED|TOKENIZERS_PARALLELISM|NO_COLOR"
     r"|LC_[A-Z]+|LANG|TZ|WANDB_MODE|HF_HUB_OFFLINE|TRANSFORMERS_VERBOSITY|TF_CPP_MIN_LOG_LEVEL|PYTORCH_[A-Z_]+|NCCL_DEBUG)="
 )
@@ -61,9 +61,9 @@ def _of_command(command: SimpleCommand, depth: int) -> tuple[list[str], bool]:
     while words and words[0].bare and words[0].text in _RESERVED:
         hidden = hidden or words[0].text not in ("!", "time")
         words.pop(0)
-    while words and words[0].bare and _ASSIGNMENT.match(words[0].text):
+    while words and words[0].bare and re.match(_ASSIGNMENT, words[0].text):
         text = words.pop(0).text
-        if not _HARMLESS_VARIABLES.match(text):
+        if not re.match(_HARMLESS_VARIABLES, text):
             parts.append(text)
     if not words:
         return parts, hidden
@@ -122,7 +122,7 @@ def _inner_words(wrapper: str, words: list[Word]) -> list[Word]:
 
 def program(word: str) -> str:
     """The program's name, whichever system folder it was taken from."""
-    return _SYSTEM_FOLDERS.sub("", word)
+    return re.sub(_SYSTEM_FOLDERS, "", word)
 
 
 def _text(words: list[Word]) -> str:

@@ -25,7 +25,7 @@ _VERSION_ONLY = frozenset({
     "docker", "hf", "torchrun", "accelerate", "deepspeed", "rg", "jq",
 })  # fmt: skip
 _VERSION_FLAGS = frozenset({"--version", "-V", "-version"})
-_SED_PRINT = re.compile(r"(?:\d+|\$)(?:,(?:\d+|\$))?p(?:;(?:\d+|\$)(?:,(?:\d+|\$))?p)*")
+_SED_PRINT = r"(?:\d+|\$)(?:,(?:\d+|\$))?p(?:;(?:\d+|\$)(?:,(?:\d+|\$))?p)*"
 _FIND_WRITES = ("-exec", "-execdir", "-ok", "-okdir", "-delete", "-fprint", "-fprint0", "-fprintf", "-fls")
 _GPU_QUERIES = (
     "-q",
@@ -105,7 +105,7 @@ def _find(arguments: list[str]) -> bool:
 
 
 def _sed(arguments: list[str]) -> bool:
-    return len(arguments) >= 2 and arguments[0] == "-n" and bool(_SED_PRINT.fullmatch(arguments[1])) and not _flags(arguments[2:])
+    return len(arguments) >= 2 and arguments[0] == "-n" and bool(re.fullmatch(_SED_PRINT, arguments[1])) and not _flags(arguments[2:])
 
 
 def _uniq(arguments: list[str]) -> bool:

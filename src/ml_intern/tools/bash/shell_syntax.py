@@ -7,17 +7,17 @@ Shell Command Language (POSIX.1-2017, XCU 2) and bash's additions. Whatever is n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 _BLANKS = " \t"
 _SEPARATORS = ("&&", "||", ";;&", ";;", ";&", "|&", ";", "|", "\n")
-_REDIRECTION = re.compile(r"(\d*|&)(<<<|<<-|<<|<>|<&|>&|>>|>\||<|>)")
-_VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]|\{[A-Za-z_][A-Za-z0-9_]*\})")
+_REDIRECTION = r"(\d*|&)(<<<|<<-|<<|<>|<&|>&|>>|>\||<|>)"
+_VARIABLE = r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]|\{[A-Za-z_][A-Za-z0-9_]*\})"
 _SINKS = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty")
 
 
-@dataclass(slots=True)
-class Word:
+class Word(Struct):
     """A word with its quotes removed. ``bare``: no part of it was quoted. ``expands``: the shell will replace parts of it."""
 
     text: str
@@ -26,16 +26,14 @@ class Word:
     globs: bool = False
 
 
-@dataclass(slots=True)
-class SimpleCommand:
+class SimpleCommand(Struct):
     """The words of one command. ``writes``: its output goes to a file."""
 
-    words: list[Word] = field(default_factory=list[Word])
+    words: list[Word] = []
     writes: bool = False
 
 
-@dataclass(slots=True)
-class Syntax:
+class Syntax(Struct):
     """``hidden``: it runs, or may run, more than ``commands`` shows. ``background``: it leaves something running by ``&``."""
 
     commands: list[SimpleCommand]
@@ -135,7 +133,7 @@ class _Scanner:
     def _expansion(self) -> None:
         """A plain ``$NAME`` keeps the line readable; every other expansion may run something."""
         word = self._open_word()
-        if match := _VARIABLE.match(self._line, self._at):
+        if match := re.compile(_VARIABLE).match(self._line, self._at):
             word.text += match.group()
             word.expands = True
             self._at = match.end()
@@ -149,7 +147,7 @@ class _Scanner:
     # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _redirection(self) -> bool:
-        match = _REDIRECTION.match(self._line, self._at)
+        match = re.compile(_REDIRECTION).match(self._line, self._at)
         if match is None or (match.group(1) and self._word is not None):
             return False
         operator = match.group(2)

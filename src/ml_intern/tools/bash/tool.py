@@ -1,6 +1,4 @@
-"""``bash``: run one shell command."""
-
-from __future__ import annotations
+"""``bash``: run one shell command. What is needed only once a command comes is imported then: the first request does not wait."""
 
 import os
 from collections.abc import Callable
@@ -14,10 +12,6 @@ from ml_intern.errors import SandboxUnavailable, ToolError
 from ml_intern.protocol.display import Display, Job, Text
 from ml_intern.tools.base import ANY_FILE, Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.bash.background_commands import MAX_RUNNING, BackgroundCommands
-from ml_intern.tools.bash.command_parts import subject
-from ml_intern.tools.bash.plain_text import plain
-from ml_intern.tools.bash.read_only import is_read_only
-from ml_intern.tools.bash.shell_syntax import parse
 from ml_intern.tools.limiter import MAX_CHARS, join_ends, limit
 
 DEFAULT_TIMEOUT_S = 120
@@ -44,7 +38,7 @@ class BashTool(Tool[BashArgs]):
         "Run a shell command in the workspace. Each call is a fresh bash: no state but files carries over. Standard input is empty; "
         "stdout and stderr come interleaved, with the exit code; output over 25,000 characters is cut in the middle and saved to a file. "
         "Use read, write, edit, glob and grep for files. For anything longer than a few minutes (training, servers) set run_in_background "
-        "and poll with `background`; processes left behind with `&` may be ended with the call. Without write access outside the "
+        "and poll with `background`; processes left behind with `&` end with the session. Without write access outside the "
         "workspace and /tmp, install packages into a virtual environment in the workspace."
     )
     args = BashArgs
@@ -56,6 +50,9 @@ class BashTool(Tool[BashArgs]):
         self._spill_dir = spill_dir
 
     def risk(self, args: BashArgs) -> Risk:
+        from ml_intern.tools.bash.command_parts import subject
+        from ml_intern.tools.bash.read_only import is_read_only
+
         confined = self._workspace.confined
         reads = frozenset({ANY_FILE})
         if not args.run_in_background and is_read_only(args.command, trust_path=None if confined else self._trusts(args.work_dir)):
@@ -77,12 +74,16 @@ class BashTool(Tool[BashArgs]):
         return trust
 
     def subject(self, args: BashArgs) -> PermissionSubject:
+        from ml_intern.tools.bash.command_parts import subject
+
         return subject(args.command)
 
     def preview(self, args: BashArgs) -> tuple[Display, ...]:
         return (Text(text=args.command, language="bash"),)
 
     async def run(self, args: BashArgs, ctx: ToolContext) -> ToolOutput:
+        from ml_intern.tools.bash.plain_text import plain
+
         cwd = await self._folder(args.work_dir)
         if "\0" in args.command:
             raise ToolError("The command contains a NUL character.", hint="Write it as \\0 inside printf, or put the bytes into a file.")
@@ -123,6 +124,8 @@ class BashTool(Tool[BashArgs]):
         return ToolOutput(text=text, display=(Job(id=command.id, status="running", command=args.command),))
 
     def _answer(self, args: BashArgs, result: CommandResult) -> ToolOutput:
+        from ml_intern.tools.bash.plain_text import plain
+
         notes = self._notes(args, result)
         room = MAX_CHARS - len(notes) - 1
         if result.spill_path is None:
@@ -150,8 +153,6 @@ class BashTool(Tool[BashArgs]):
             notes.insert(0, f"Timed out after {args.timeout} s: {left}. For long work use run_in_background, or a longer timeout.")
         elif result.holds_on:
             notes += [self._left_over(running, args.command) for running in self._new_left_overs()]
-        elif parse(args.command).background and self._workspace.confined:
-            notes.append("Processes left running with & were ended with the command: use run_in_background to keep one.")
         return "\n".join(notes)[:_NOTES_CHARS]
 
     def _new_left_overs(self) -> list[RunningCommand]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ml_intern.errors import ToolError
 
@@ -19,8 +20,7 @@ _FOLDS = {
 """Dashes, quotes and blanks that models write for one another; zero-width ones are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Characters ``start`` to ``end`` of the file. ``loose``: indentation was not compared."""
 
     start: int
@@ -28,16 +28,14 @@ class Span:
     loose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """All places of one pass. ``note`` says how loosely it had to look, empty for an exact match."""
 
     spans: tuple[Span, ...]
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pass:
+class _Pass(Struct, frozen=True):
     """What a view leaves out of each line (blanks on the left, on the right) and whether look-alikes are folded."""
 
     note: str

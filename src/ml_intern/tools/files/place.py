@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ml_intern.compute.base import FileKind, FileStat, Place, Workspace
 from ml_intern.errors import ToolError
 from ml_intern.tools.base import Effect, Risk
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A path in the model's words, and where it leads."""
 
     shown: str

@@ -1,7 +1,5 @@
 """``read``: a page of a text file with line numbers, a notebook as cells, a picture as a picture."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 

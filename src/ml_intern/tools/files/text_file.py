@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ml_intern.errors import ToolError
 
@@ -22,8 +23,7 @@ class NotText(Exception):
     """The bytes are no text."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextFile:
+class TextFile(Struct, frozen=True):
     """``text`` with its newlines as they are in the file."""
 
     text: str

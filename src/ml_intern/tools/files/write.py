@@ -1,7 +1,5 @@
 """``write``: a whole file at once."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -10,11 +8,9 @@ from ml_intern.compute.base import FileStat, Workspace
 from ml_intern.errors import ToolError
 from ml_intern.protocol.display import Diff, Display, Text
 from ml_intern.tools.base import PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
-from ml_intern.tools.files.diff import unified_diff
 from ml_intern.tools.files.ledger import FileLedger
 from ml_intern.tools.files.place import Target, as_tool_error, existing_file, target, write_risk
 from ml_intern.tools.files.python_files import PythonFiles
-from ml_intern.tools.files.text_file import NotText, decode, split_lines
 
 _SHOWN_CHARS = 4_000
 _LANGUAGES = {".py": "python", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".md": "markdown", ".toml": "toml", ".sh": "bash"}
@@ -51,6 +47,8 @@ class WriteTool(Tool[WriteArgs]):
         return (Text(text=args.content, language=_language(args.path)),)
 
     async def run(self, args: WriteArgs, ctx: ToolContext) -> ToolOutput:
+        from ml_intern.tools.files.text_file import split_lines
+
         found = target(self._workspace, args.path)
         try:
             data = args.content.encode("utf-8")
@@ -71,6 +69,8 @@ class WriteTool(Tool[WriteArgs]):
 
     async def _old_text(self, found: Target, before: FileStat | None) -> str | None:
         """What is there now, for the diff; None when there is nothing that a diff could show."""
+        from ml_intern.tools.files.text_file import NotText, decode
+
         if before is None:
             return None
         self._ledger.demand(found.path, await existing_file(self._workspace, found), found.shown)
@@ -83,6 +83,8 @@ class WriteTool(Tool[WriteArgs]):
 
 
 def _diff(args: WriteArgs, old: str) -> Diff:
+    from ml_intern.tools.files.diff import unified_diff
+
     return unified_diff(args.path, old, args.content)
 
 

@@ -1,7 +1,5 @@
 """``glob``: files by name."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from msgspec import Meta

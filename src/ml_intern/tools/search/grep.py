@@ -1,7 +1,5 @@
 """``grep``: text in files, by regular expression."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
