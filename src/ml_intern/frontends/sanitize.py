@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
-_CONTROL = re.compile(
+_SUSPECT = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+_CONTROL = (
     "(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?"  # OSC, DCS, SOS, PM, APC: title, clipboard, links
     "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor, modes
     "|\x1b[ -/]*[0-~]?"  # every other escape
@@ -17,7 +17,9 @@ _CONTROL = re.compile(
 
 def plain(text: str) -> str:
     """The text without anything a terminal would obey; line breaks and tabs stay, a lone carriage return breaks the line."""
-    if not _SUSPECT.search(text):
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    if not re.search(_SUSPECT, text):  # compiled at its first use: the patterns are large, and most text is clean
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
-    return _CONTROL.sub("", text)
+    return re.sub(_CONTROL, "", text)

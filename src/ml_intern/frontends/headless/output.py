@@ -76,6 +76,11 @@ class OutputThread:
         """Something queued is not written yet."""
         return self._pending_bytes > 0
 
+    @property
+    def crowded(self) -> bool:
+        """So much is unwritten that whoever writes should wait for ``room``."""
+        return self._pending_bytes > PENDING_LIMIT_BYTES
+
     async def room(self) -> None:
         """Wait while much is still unwritten, so that a stopped reader costs no memory."""
         await self._until(PENDING_LIMIT_BYTES)

@@ -13,7 +13,7 @@ from ml_intern.frontends.headless.tally import Tally
 from ml_intern.frontends.headless.text import Line, bare, lines
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol.codec import Envelope
-from ml_intern.protocol.events import AssistantMessageAdded, PlanUpdate, ToolCalled, ToolFinished, ToolLog
+from ml_intern.protocol.events import AssistantChunk, AssistantMessageAdded, PlanUpdate, ThinkingChunk, ToolCalled, ToolFinished, ToolLog
 from ml_intern.protocol.messages import JsonObject
 
 
@@ -32,6 +32,8 @@ class PlainOutput:
 
     async def show(self, envelope: Envelope) -> None:
         event = envelope.event
+        if isinstance(event, AssistantChunk | ThinkingChunk):
+            return  # only the whole reply tells whether it is the answer
         self._tally.apply(event)
         match event:
             case AssistantMessageAdded():

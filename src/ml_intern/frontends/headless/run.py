@@ -161,9 +161,9 @@ class _Run:
             async for envelope in events:
                 self._handling = True
                 await view.show(envelope)
-                await self.out.room()
-                await self._answer(envelope.event)
-                if (end := self._end_of_turn(envelope.event)) and (ending := await self._after_turn(end)):
+                if self.out.crowded:
+                    await self.out.room()
+                if envelope.seq is not None and (ending := await self._react(envelope.event)):
                     return ending
                 self._handled += 1
                 self._handling = False
@@ -173,6 +173,11 @@ class _Run:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
         return self._broken(ENDED_EARLY)
+
+    async def _react(self, event: AnyEvent) -> Ending | None:
+        await self._answer(event)
+        end = self._end_of_turn(event)
+        return None if end is None else await self._after_turn(end)
 
     async def _watch(self, conversation: asyncio.Task[Ending]) -> None:
         """A turn that died without a word must not leave us waiting for its end."""

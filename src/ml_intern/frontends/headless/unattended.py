@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import msgspec
 
 from ml_intern.protocol.events import ApprovalRequired, PendingTool
 from ml_intern.protocol.operations import ApprovalAnswer, ExecApproval
@@ -39,10 +39,8 @@ def _way_out(request: ApprovalRequired, tool: PendingTool) -> str:
         return "Recurring jobs always need a person: the user can start this one from an interactive session."
     if request.yolo_budget or tool.remaining_cap_usd is not None or request.remaining_cap_usd is not None:
         return "The user can allow more spending with --max-cost."
-    rule = tool.remember_rule or tool.tool
-    return (
-        f'The user can allow it beforehand, unless a rule of theirs asks: "permissions": {{"allow": [{json.dumps(rule)}]}} in the settings.'
-    )
+    quoted = msgspec.json.encode(tool.remember_rule or tool.tool).decode()
+    return f'The user can allow it beforehand, unless a rule of theirs asks: "permissions": {{"allow": [{quoted}]}} in the settings.'
 
 
 def _sentence(text: str) -> str:
