@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from ml_intern.frontends.headless.options import ExitCode
 from ml_intern.protocol.codec import Envelope
@@ -21,16 +22,14 @@ _REASONS: dict[str, tuple[ExitCode, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(Struct, frozen=True, kw_only=True):
     """Why a turn was told to stop: a signal, the time limit, or that nobody reads the output."""
 
     code: int
     words: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """``answer`` is the final text, if there is one. ``trouble`` is what no event has said."""
 
     code: int
