@@ -57,7 +57,7 @@ class Scrubber:
 
     def _mark_of(self, value: str) -> str:
         mark = self._shapes(value)
-        return mark if MARK.fullmatch(mark) else REDACTED
+        return mark if mark != value and MARK.fullmatch(mark) else REDACTED
 
     def scrub(self, text: str) -> str:
         """The text without secrets; the very same object when there are none."""
@@ -169,8 +169,8 @@ def _gates(rules: Iterable[Rule]) -> tuple[Gate, ...]:
 
 
 def _forms(value: str) -> list[str]:
-    """A secret as it is, as it stands in JSON, and as it stands in a URL."""
+    """A secret as it stands in JSON and in a URL, and as it is; the last would leave the backslash before a quote behind."""
     from urllib.parse import quote
 
     in_json = msgspec.json.encode(value).decode()[1:-1]
-    return list(dict.fromkeys((value, in_json, quote(value, safe=""))))
+    return list(dict.fromkeys((in_json, quote(value, safe=""), value)))

@@ -23,14 +23,15 @@ _VALUE = re.compile(
     (?:
         (?P<opening>\\{1,7}["'])(?P<escaped>[^"'\\\n]{0,2048}+)
       | "(?P<double>(?:[^"\\\n]|\\.){0,2048}+)
-      | '(?P<single>(?:[^'\\\n]|\\.){0,2048}+)
-      | `(?P<tick>[^`\n]{0,512}+)
+      | '(?P<single>(?:[^'"\\\n]|\\[^"\n]){0,2048}+)
+      | `(?P<tick>[^`"\n]{0,512}+)
       | (?P<bare>[^\s"'`,;)\]}<>&|\\(\[{=]{1,512}+={0,2})
     )""",
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
 _REST_OF_RUN = re.compile(r"""[^\s"'`,;)\]}<>&|\\(\[{]*+""", re.ASCII)
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")
+_AFTER_A_QUOTE = frozenset(" \t,:;]})\"'")
 _LONGEST_PREFIX = 40
 LONG_WORD = 16
 
@@ -66,10 +67,18 @@ def _secret_span(text: str, match: re.Match[str]) -> tuple[int, int, str] | None
     if value is None:
         return None
     if value["bare"] is None:
-        group = str(value.lastgroup)
-        return (*value.span(group), REDACTED) if is_secret(value[group], suspected) else None
+        return _quoted_span(text, value, suspected)
     is_shell = is_flag or (name.isupper() and match["separator"] == "=")
     return _bare_span(text, match, value, suspected, is_shell=is_shell)
+
+
+def _quoted_span(text: str, value: re.Match[str], suspected: Suspicion) -> tuple[int, int, str] | None:
+    start, end = value.span(str(value.lastgroup))
+    if text[start : start + 1] in _AFTER_A_QUOTE:
+        return None  # the quote ended a text that ended with the name: ["password:", 1]
+    if text[end : end + 1] not in ("'", '"', "`", "\\") and (run := _REST_OF_RUN.match(text, start)):
+        end = run.end()  # the quote is not closed on this line: cut off, or an apostrophe
+    return (start, end, REDACTED) if is_secret(text[start:end], suspected) else None
 
 
 def _bare_span(
