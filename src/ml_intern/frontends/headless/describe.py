@@ -25,6 +25,8 @@ QUESTION = e.ApprovalRequired | e.QuestionAsked | e.QuestionAnswered
 SESSION = e.SessionStarted | e.ResumedFrom | e.ModelSwitched | e.EffortChanged
 RESOURCE = r.HfJobSubmit | r.HfJobComplete | r.SandboxCreate | r.SandboxDestroy | r.CreditsToppedUp
 
+TOLD_OTHERWISE = ("running", "approved", "rejected")
+"""States of a call that its own lines, or those of the approval, have told."""
 _GUARD_WORDS = 160
 
 
@@ -59,8 +61,9 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
             said = event.label or event.tool
             return [line(("dim", f"  {said}: {row}")) for row in event.log.rstrip("\n").split("\n")]
         case e.ToolStateChange():
-            note = f": {event.note}" if event.note else ""
-            return [line(("dim", f"  {event.tool} {event.state}{note}"))] if event.state != "running" else []
+            if event.state in TOLD_OTHERWISE and not verbose:
+                return []
+            return [line(("dim", f"  {event.tool} {event.state}{': ' + event.note if event.note else ''}"))]
         case _:
             assert_never(event)
 
