@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from ml_intern.errors import ContextOverflow
 from ml_intern.models.anthropic_encoding import AnthropicEncoder
-from ml_intern.models.anthropic_refusals import anthropic_error
+from ml_intern.models.anthropic_refusals import anthropic_error, output_room
 from ml_intern.models.anthropic_reply import AnthropicReply
 from ml_intern.models.anthropic_thinking import thinking_style
 from ml_intern.models.base import Delta, ModelRequest, Reply, ToolSchema
@@ -43,7 +46,21 @@ class Anthropic:
         return self._model.model_id
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Reply, None]:
-        """See ``ChatModel``."""
+        """See ``ChatModel``. An answer that would not fit beside the prompt is asked for once more, shorter."""
+        try:
+            async with aclosing(self._exchange(request)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            return
+        except ContextOverflow as error:
+            room = output_room(error)
+            if room is None or room >= self._max_tokens(request):
+                raise
+        async with aclosing(self._exchange(replace(request, max_output_tokens=room))) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _exchange(self, request: ModelRequest) -> AsyncGenerator[Delta | Reply, None]:
         hints = cache_hints(self._model, request.session_id)
         body = self._body(request, hints)
         accept = "text/event-stream" if request.stream else "application/json"
@@ -83,11 +100,14 @@ class Anthropic:
 
     def _tail(self, request: ModelRequest, hints: CacheHints) -> bytes:
         """Everything that may change between two requests, and the cache mark that follows the last block."""
-        max_tokens = request.max_output_tokens or self._style.max_output_tokens
+        max_tokens = self._max_tokens(request)
         fields: dict[str, Any] = {"max_tokens": max_tokens, "stream": request.stream}
         if self._may_think(request):
             fields |= self._style.fields(offered(request.effort, self._model.effort_levels), max_tokens)
         return b"," + _json.encode({**fields, **hints.tail})[1:]
+
+    def _max_tokens(self, request: ModelRequest) -> int:
+        return request.max_output_tokens or self._style.max_output_tokens
 
     def _may_think(self, request: ModelRequest) -> bool:
         """With a thinking budget, a turn that goes on after tool calls must have opened with its thinking; other models may differ."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from ml_intern.errors import ModelError
+from ml_intern.errors import ContextOverflow, ModelError
 from ml_intern.models.refusals import Asked, Refusal, by_status, by_words, signature_error
 
 _STATUS = {
@@ -19,6 +20,20 @@ _STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+_NO_ROOM = re.compile(r"(\d+) \+ (\d+) > (\d+)")
+_LEAST_ROOM_TOKENS = 1024
+
+
+def output_room(error: ModelError) -> int | None:
+    """How long the answer may be, when only prompt *and* answer together would be too long; None when the prompt alone is.
+
+    Older models refuse "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000"; newer ones just stop.
+    """
+    found = _NO_ROOM.search(error.message) if isinstance(error, ContextOverflow) else None
+    if found is None:
+        return None
+    room = int(found[3]) - int(found[1])
+    return room if room >= _LEAST_ROOM_TOKENS else None
 
 
 def anthropic_error(refusal: Refusal, asked: Asked) -> ModelError:

@@ -14,6 +14,7 @@ from typing import Any
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)")
 _BUDGETS = MappingProxyType({"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768})
 _MIN_BUDGET = 1024
+_UNKNOWN = (99, 0)
 ALL_LEVELS = ("low", "medium", "high", "xhigh", "max")
 
 
@@ -39,6 +40,8 @@ class ThinkingStyle:
 def thinking_style(wire_model: str) -> ThinkingStyle:
     """The style of a model by its id; an id that says no version is taken for a new one."""
     version = _version(wire_model)
+    if version == _UNKNOWN:
+        return ThinkingStyle(adaptive=True, levels=ALL_LEVELS, max_output_tokens=32_000)
     if version < (3, 7):
         return ThinkingStyle(adaptive=False, levels=(), max_output_tokens=8192 if version >= (3, 5) else 4096)
     if version < (4, 6):
@@ -53,5 +56,5 @@ def _version(wire_model: str) -> tuple[int, int]:
     # claude-3-7-sonnet-20250219, claude-opus-4-20250514, claude-haiku-4-5, claude-sonnet-5: family before or after the number.
     found = _VERSION.search(wire_model)
     if found is None:
-        return (2, 0) if wire_model.startswith(("claude-2", "claude-instant")) else (99, 0)
+        return (2, 0) if wire_model.startswith(("claude-2", "claude-instant")) else _UNKNOWN
     return int(found[1]), int(found[2] or 0)

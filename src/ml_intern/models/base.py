@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -19,8 +18,7 @@ class ToolSchema(Struct, frozen=True):
     parameters: JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRequest:
+class ModelRequest(Struct, frozen=True, kw_only=True):
     """One request. Everything ahead of ``messages`` is the same from step to step, so that the prefix caches.
 
     ``messages`` grows at its end only: a client may recognise by identity the messages that it has already encoded.

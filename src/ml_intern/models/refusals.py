@@ -35,12 +35,14 @@ _BILLING_URLS = {
     ANTHROPIC: "https://console.anthropic.com/settings/billing",
     OPENROUTER: "https://openrouter.ai/settings/credits",
 }
+_OWN_KEYS = {ANTHROPIC: "ANTHROPIC_API_KEY", OPENAI: "OPENAI_API_KEY"}
 _KEY_URLS = {
     OPENAI: "https://platform.openai.com/api-keys",
     ANTHROPIC: "https://console.anthropic.com/settings/keys",
     OPENROUTER: "https://openrouter.ai/settings/keys",
 }
 _MAX_MESSAGE_CHARS = 600
+_SHORTEST_SECRET = 8
 
 _OVERFLOW_PHRASES = (
     "context window exceeded",
@@ -141,8 +143,10 @@ def _plain(body: bytes) -> str:
 
 def _safe(message: str, model: ResolvedModel) -> str:
     """Cut to size, and without the key, should the provider repeat it."""
-    if model.api_key:
-        message = message.replace(model.api_key.reveal(), "…")
+    secrets = [model.api_key.reveal()] if model.api_key else []
+    for secret in (*secrets, *model.headers.values()):
+        if len(secret) >= _SHORTEST_SECRET:
+            message = message.replace(secret, "…")
     message = " ".join(message.split())
     return message if len(message) <= _MAX_MESSAGE_CHARS else message[:_MAX_MESSAGE_CHARS] + "…"
 
@@ -220,8 +224,9 @@ def auth_error(refusal: Refusal, model: ResolvedModel) -> ModelAuthError:
 def key_hint(model: ResolvedModel) -> str:
     """How to set the key that a model needs."""
     if model.on_router:
-        return (
-            "Set HF_TOKEN (in the environment or in .env) to a token that may call Inference Providers, from "
+        own = _OWN_KEYS.get(model.wire_model.partition("/")[0])
+        return (f"Set {own} to ask the provider itself, or set" if own else "Set") + (
+            " HF_TOKEN (in the environment or in .env) to a token that may call Inference Providers, from "
             "https://huggingface.co/settings/tokens, or choose another model with --model."
         )
     name = model.api_key_env

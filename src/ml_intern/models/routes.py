@@ -39,6 +39,7 @@ SUGGESTED = (
     "zai-org/GLM-5.1:novita",
     "deepseek-ai/DeepSeek-V4-Pro:novita",
 )
+SCRIPTED = "scripted"
 POLICY_TAGS = frozenset({"fastest", "cheapest", "preferred"})
 
 _ROUTER_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[\w.-]+)?", re.ASCII)
@@ -82,6 +83,8 @@ class Routes:
     def resolve(self, model_id: str) -> ResolvedModel:
         """Where ``model_id`` leads. Raises ``ConfigError`` for what cannot be an id; a missing key is no error here."""
         wanted = model_id.strip()
+        if wanted.startswith(f"{SCRIPTED}/") and wanted != f"{SCRIPTED}/" and SCRIPTED not in self._settings.providers:
+            return self._scripted(wanted)
         if not wanted or any(c.isspace() or not c.isprintable() for c in wanted):
             raise ConfigError(f"{model_id!r} is not a model id: it must not be empty or hold white space.", hint=_example())
         prefix, slash, rest = wanted.partition("/")
@@ -117,8 +120,6 @@ class Routes:
     def _named(self, wanted: str, prefix: str, rest: str) -> ResolvedModel:
         if prefix in LOCAL_SERVERS:
             return self._local(wanted, prefix, rest)
-        if prefix == "scripted":
-            return ResolvedModel(model_id=wanted, wire="scripted", provider="scripted", base_url="", wire_model=rest, local=True)
         if prefix == "litellm":
             key_env = f"{rest.partition('/')[0].upper()}_API_KEY"  # as litellm itself names them: MISTRAL_API_KEY, GEMINI_API_KEY, …
             return ResolvedModel(
@@ -140,6 +141,11 @@ class Routes:
         if prefix == OPENAI and _OPENAI_OWN.match(rest) and ":" not in rest and self.has_key(OPENAI_KEY):
             return self._direct(wanted, rest, OPENAI, OPENAI_URL, OPENAI_KEY, _openai_levels(rest))
         return self._router(wanted, wanted)
+
+    def _scripted(self, wanted: str) -> ResolvedModel:
+        """What follows is a name, or a path of any shape."""
+        name = wanted.partition("/")[2]
+        return ResolvedModel(model_id=wanted, wire="scripted", provider=SCRIPTED, base_url="", wire_model=name, local=True)
 
     def _router(self, wanted: str, wire_model: str) -> ResolvedModel:
         if not _ROUTER_ID.fullmatch(wire_model):
@@ -202,7 +208,7 @@ class Routes:
         )
 
     def _no_provider(self, wanted: str) -> ConfigError:
-        known = (*self._settings.providers, *LOCAL_SERVERS, OPENROUTER, "litellm", "scripted")
+        known = (*self._settings.providers, *LOCAL_SERVERS, OPENROUTER, "litellm", SCRIPTED)
         if wanted.startswith("claude"):
             hint = f"Did you mean {ANTHROPIC}/{wanted}?"
         elif _OPENAI_OWN.match(wanted):

@@ -35,7 +35,7 @@ _IN_STREAM = frozenset({FaultKind.CUT, FaultKind.ERROR_IN_STREAM, FaultKind.BAD_
 
 
 class ModelServer(HttpServer):
-    """``POST /v1/chat/completions``, ``POST /v1/messages``, ``GET /v1/models``.
+    """``POST /v1/chat/completions``, ``POST /v1/messages``, ``GET /v1/models``, ``GET /api/ps``.
 
     ``answers`` are given one after the other, then ``default``; a function gets each checked request and answers it.
     ``models`` are the entries of the catalogue. With ``api_key`` other keys are refused.
@@ -110,6 +110,9 @@ class ModelServer(HttpServer):
             case "GET", "/v1/models":
                 self.model_list_requests.append(request)
                 await connection.send(self.models_status, msgspec.json.encode({"object": "list", "data": self.models}), _JSON)
+            case "GET", "/api/ps":  # Ollama's list of loaded models
+                self.model_list_requests.append(request)
+                await connection.send(self.models_status, msgspec.json.encode({"models": self.models}), _JSON)
             case "POST", "/v1/chat/completions":
                 self._note(request)
                 await self._talk(_OpenAI(), request, connection)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ml_intern.errors import RetryableModelError
+from ml_intern.errors import ContextOverflow, RetryableModelError
 from ml_intern.models.anthropic import Anthropic
 from ml_intern.models.anthropic_thinking import thinking_style
 from ml_intern.models.http import HttpOptions
@@ -142,6 +142,20 @@ async def test_an_overloaded_server_may_say_so_in_the_middle_of_the_stream(serve
     with pytest.raises(RetryableModelError, match="Overloaded") as caught:
         await say(model)
     assert caught.value.status == 529
+    await model.aclose()
+
+
+async def test_an_answer_that_would_not_fit_beside_the_prompt_is_asked_for_shorter(server: ModelServer) -> None:
+    said = "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, decrease input length or `max_tokens`"
+    server.enqueue(Fault(kind=FaultKind.BAD_REQUEST, message=said), ServerReply(text="short"))
+    model = client(server, "claude-opus-4-1")
+    assert (await say(model, effort="max")).message.text == "short"
+    assert [d["max_tokens"] for d in server.documents] == [32_000, 10_000]
+    assert server.documents[1]["thinking"]["budget_tokens"] < 10_000
+    server.enqueue(Fault(kind=FaultKind.BAD_REQUEST, message=said.replace("190000", "199999")))
+    with pytest.raises(ContextOverflow) as caught:
+        await say(model)
+    assert caught.value.limit_tokens == 200_000
     await model.aclose()
 
 

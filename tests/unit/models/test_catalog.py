@@ -235,6 +235,20 @@ async def test_a_local_server_tells_its_window(entry: dict[str, Any]) -> None:
         await catalog.aclose()
 
 
+async def test_ollama_tells_how_much_of_a_model_it_has_loaded() -> None:
+    async with ModelServer(
+        models=[{"name": "other", "context_length": 1}, {"name": "m:4b", "model": "m:4b", "context_length": 4096}]
+    ) as server:
+        catalog = catalog_of(server, None, {"OLLAMA_BASE_URL": server.url})
+        model = catalog.open("ollama/m:4b")
+        await hear(model, request())
+        await catalog.looked_up()
+        assert model.window == 4096
+        assert server.model_list_requests[0].path == "/api/ps"
+        await model.aclose()
+        await catalog.aclose()
+
+
 async def test_a_provider_without_a_catalogue_has_a_table(server: ModelServer) -> None:
     claude = ProviderProfile(base_url=server.v1, wire="anthropic")
     catalog = catalog_of(server, None, {"ANTHROPIC_API_KEY": "k"}, providers={"a": claude})
