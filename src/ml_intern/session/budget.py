@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ml_intern.session.permissions import Mode
 from ml_intern.session.state import Spending
 from ml_intern.tools.base import Effect, Risk
 
 
-@dataclass(frozen=True, slots=True)
-class CostJudgement:
+class CostJudgement(Struct, frozen=True):
     """``blocked`` is empty when the call may start unasked; ``remaining_usd`` None means that there is no cap."""
 
     blocked: str

@@ -7,7 +7,8 @@ without a model. Whatever fails, the originals stay in the log.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ml_intern.errors import BillingError, ModelAuthError, ModelError
 from ml_intern.models.base import ModelRequest
@@ -41,8 +42,7 @@ INSTRUCTION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """Where history is cut: ``old`` is summarised, ``kept`` stays, some of it shortened."""
 
     old: tuple[Message, ...]

@@ -8,7 +8,8 @@ that to encode each message once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ml_intern.protocol.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 
@@ -20,16 +21,14 @@ SHORTENED_CHARS = 8_000
 UNKNOWN_OUTCOME = "Interrupted: the outcome of this call is unknown. It was not repeated. Check the state of things before going on."
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A message and the seq of the event that brought it."""
 
     seq: int
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Compaction:
+class Compaction(Struct, frozen=True):
     """From ``keep_from_seq`` on, history counts word for word; what lies before is ``summary`` and the first user message."""
 
     seq: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from ml_intern.errors import ConfigError
 from ml_intern.tools.base import Effect, PermissionSubject, Risk
@@ -34,8 +35,7 @@ class Outcome(StrEnum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """``reason`` is for the user (ask) or the model (deny). ``blocked`` says why auto-approval could not take it."""
 
     outcome: Outcome
@@ -43,8 +43,7 @@ class Judgement:
     blocked: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One parsed rule; ``text`` is what the user wrote."""
 
     text: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Protocol, assert_never
+
+from msgspec import Struct, field
 
 from ml_intern.errors import MlInternError, SessionClosed
 from ml_intern.protocol import events as e
@@ -20,8 +21,7 @@ from ml_intern.session.recovery import recover
 from ml_intern.session.turn import Inbox, Turn, TurnParts
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedModel:
+class OpenedModel(Struct, frozen=True):
     """A model that was switched to; ``effective_effort`` differs from the preference when the provider refuses that."""
 
     port: ModelPort
@@ -37,8 +37,7 @@ class ModelDirectory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionParts:
+class SessionParts(Struct, frozen=True, kw_only=True):
     """What a session is made of; ``app.py`` puts it together. ``remember_in_project`` keeps a rule for this folder."""
 
     turn: TurnParts

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ml_intern.protocol import events as e
 from ml_intern.protocol.display import PlanItem
@@ -16,8 +17,7 @@ RECENT_CALLS = 30
 FIRST_USAGE_WARNING_USD = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(Struct, frozen=True):
     """A call and its answer, as the policies see them. ``arguments`` is the model's text, ``result`` the answer's."""
 
     name: str

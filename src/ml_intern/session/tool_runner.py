@@ -12,11 +12,11 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from ml_intern.errors import ToolError
 from ml_intern.protocol.events import ApprovalRequired, PendingTool, ToolCalled, ToolFinished, ToolLog, ToolStateChange
@@ -40,8 +40,7 @@ REPORTS_KEPT = 20
 NOT_RUN = "Interrupted before it started: this call was not run."
 
 
-@dataclass(slots=True, kw_only=True)
-class _Plan:
+class _Plan(Struct, kw_only=True):
     """A call on its way: either ``failure`` says why it will not run, or the rest is filled in."""
 
     call: ToolCall

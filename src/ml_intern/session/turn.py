@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ml_intern.errors import ContextOverflow, MlInternError
 from ml_intern.models.base import ModelRequest, Reply, ToolSchema, Usage
@@ -27,16 +28,14 @@ MAX_OVERFLOWS = 3
 """Compactions that one turn may be forced into by a provider's refusal."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Inbox:
+class Inbox(Struct, kw_only=True):
     """What arrived while the turn ran, for its next step."""
 
     messages: list[UserInput] = field(default_factory=list[UserInput])
     compact: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnParts:
+class TurnParts(Struct, frozen=True, kw_only=True):
     """What a turn works with. ``stream`` and ``system`` are fixed for the session: they are part of the cached prefix."""
 
     log: EventLog

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ml_intern.models.base import ToolSchema
 from ml_intern.protocol.display import Display
@@ -48,8 +47,7 @@ class Effect(StrEnum):
     ASKS_USER = "asks the user"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Risk:
+class Risk(Struct, frozen=True, kw_only=True):
     """What one call may do, and what it touches.
 
     ``reads`` / ``writes`` are resource names (absolute paths, or ``ANY_FILE``): two calls of one batch that touch the same
@@ -80,8 +78,7 @@ class ToolOutput(Struct, frozen=True, kw_only=True):
     error_kind: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolContext:
+class ToolContext(Struct, frozen=True, kw_only=True):
     """What one call may use besides its tool's own parts.
 
     ``report`` shows live output and never blocks; ``emit`` stores an event (only ``plan_update``, resource events and the
@@ -95,8 +92,7 @@ class ToolContext:
     ask: Callable[[str, tuple[str, ...]], Awaitable[str | None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PermissionSubject:
+class PermissionSubject(Struct, frozen=True, kw_only=True):
     """What permission rules match: every one of ``parts`` must be allowed, any one of them may be denied.
 
     ``simple`` False: the call hides parts that cannot be seen (a shell substitution), so no allow rule can cover it.
@@ -167,8 +163,7 @@ def _inlined(node: Any, components: dict[str, Any]) -> Any:
     return node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSpec:
+class ToolSpec(Struct, frozen=True, kw_only=True):
     """A tool from outside: the entry point group ``ml_intern.tools``, or ``open_session(tools=[…])``.
 
     ``parameters`` is a JSON Schema object; ``handler`` gets the arguments and returns the text for the model.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ml_intern.models.base import Reply
 from ml_intern.protocol.display import PlanItem
 from ml_intern.session.state import CallRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepView:
+class StepView(Struct, frozen=True, kw_only=True):
     """The turn at the start of a step. ``guards`` counts nudges since the last tool call, ``calls_since_guard`` calls since each."""
 
     step: int
@@ -31,13 +31,11 @@ class StepView:
     """Whether a person answers approvals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proceed:
+class Proceed(Struct, frozen=True):
     """Nothing to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Nudge:
+class Nudge(Struct, frozen=True):
     """Tell the model something and go on; after a reply, instead of ending. ``drop_calls``: the reply's calls never happened."""
 
     message: str
@@ -45,13 +43,11 @@ class Nudge:
     drop_calls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Compact:
+class Compact(Struct, frozen=True):
     """Make room first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Ask the user before going on; a no ends the turn. ``kind`` is ``usage_threshold`` or ``yolo_budget``."""
 
     kind: str
@@ -59,8 +55,7 @@ class Ask:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """End the turn; ``reason`` as in ``TurnComplete``, ``detail`` a sentence for the user."""
 
     reason: str
