@@ -99,6 +99,7 @@ class Helper:
             self._reply(STARTED, command_id, pid)
         finally:
             os.close(output_fd)
+            os.chdir("/")
 
     def _signal(self, command_id: int, number: int) -> None:
         _kill_group(self._groups[command_id], number)
