@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ class Factory:
         model_id = await self._catalog.default_model()
         self._catalog.resolve(model_id)  # a wrong id is said before anything is written
         started = e.SessionStarted(
-            session_id=uuid.uuid4().hex, cwd=str(self._loaded.cwd), model=model_id, effort=self._settings.reasoning_effort
+            session_id=os.urandom(16).hex(), cwd=str(self._loaded.cwd), model=model_id, effort=self._settings.reasoning_effort
         )
         await self._create(started)
         log = self._log(started.session_id)
@@ -158,7 +158,7 @@ class Factory:
         if not 1 <= last <= parent.last_seq:
             raise ConfigError(f"This session has no event {at_seq}.", hint=f"Its events are 1 to {parent.last_seq}.")
         started = e.SessionStarted(
-            session_id=uuid.uuid4().hex,
+            session_id=os.urandom(16).hex(),
             cwd=parent.cwd,
             model=parent.model,
             effort=parent.effort,

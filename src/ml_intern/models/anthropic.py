@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -56,7 +55,7 @@ class Anthropic:
             room = output_room(error)
             if room is None or room >= self._max_tokens(request):
                 raise
-        async with aclosing(self._exchange(replace(request, max_output_tokens=room))) as deltas:
+        async with aclosing(self._exchange(msgspec.structs.replace(request, max_output_tokens=room))) as deltas:
             async for delta in deltas:
                 yield delta
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 from ml_intern.errors import NonsenseReply
@@ -63,7 +63,7 @@ def unique_ids(calls: Iterable[ToolCall], taken: set[str]) -> tuple[ToolCall, ..
     for call in calls:
         call_id = call.id
         if not call_id or call_id in seen:
-            call_id = f"call_{uuid.uuid4().hex[:24]}"
+            call_id = f"call_{os.urandom(12).hex()}"
         seen.add(call_id)
         result.append(call if call_id == call.id else ToolCall(call_id, call.name, call.arguments))
     return tuple(result)

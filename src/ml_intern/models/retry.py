@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from ml_intern.errors import ContextOverflow, EffortRejected, RateLimited, RetryableModelError, SignatureRejected
 from ml_intern.models.base import Delta, EffortNotice, ModelRequest, Reply, RetryNotice
@@ -116,7 +118,7 @@ class _Call:
         wanted = self._request.effort
         if wanted is None or wanted not in self._effective:
             return self._request
-        return replace(self._request, effort=self._effective[wanted])
+        return msgspec.structs.replace(self._request, effort=self._effective[wanted])
 
     def lower_effort(self, refused: EffortRejected) -> EffortNotice:
         """Step down; the levels are few, and below the weakest none is sent at all. Raises when none was sent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 
 from ml_intern.protocol.events import ApprovalRequired, PendingTool
 from ml_intern.protocol.operations import ApprovalAnswer
@@ -20,7 +20,7 @@ class MoneyQuestions:
 
     async def ask(self, question: Ask) -> bool:
         """Whether the user wants to go on."""
-        key = f"{question.kind.replace('_', '-')}-{uuid.uuid4().hex[:10]}"
+        key = f"{question.kind.replace('_', '-')}-{os.urandom(5).hex()}"
         pending = PendingTool(
             tool=question.kind, arguments=dict(question.arguments), tool_call_id=key, reason=question.reason, risk=("spends",)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 
 from ml_intern.protocol.events import QuestionAnswered, QuestionAsked
 from ml_intern.session.approvals import Gate
@@ -18,7 +18,7 @@ class Questions:
 
     async def ask(self, question: str, options: tuple[str, ...], *, call_id: str) -> str | None:
         """The user's words, or None when they declined or nobody is there."""
-        question_id = uuid.uuid4().hex[:12]
+        question_id = os.urandom(6).hex()
         with self._gate.ask(question_id) as answer:
             await self._log.append(QuestionAsked(question_id=question_id, question=question, options=options, tool_call_id=call_id))
             return await answer
