@@ -129,7 +129,7 @@ async def test_a_terminal_shows_the_answer_drawn_and_leaves_nothing_that_moves(c
     command.server.enqueue(calls("bash", "First a *look*.", command="echo one; echo two"), ServerReply(text="# Found\n\nIt is **42**.\n"))
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = await command.start("Look", stdout=follower, stderr=follower)
+    process = await command.start("Look", stdout=follower, stderr=follower, env={**os.environ, "TERM": "xterm-256color"})
     os.close(follower)
     screen = await asyncio.get_running_loop().run_in_executor(None, _read_all, leader)
     await process.wait()

@@ -93,7 +93,9 @@ async def headless(
     ):
         console = Console(stdout=stdout, stderr=stderr, stdout_is_terminal=terminal)
         given = HeadlessOptions(**{"prompt": "do it", **options})
-        code = await run_headless(open_host, loaded_with(environ or {"TERM": "xterm-256color"}), given, console, patience)
+        code = await run_headless(
+            open_host, loaded_with({"TERM": "xterm-256color"} if environ is None else environ), given, console, patience
+        )
     return Result(code, out.text(), err.text(), host, Screen(columns).feed(out.text()).lines if terminal else [])
 
 

@@ -147,8 +147,9 @@ async def test_a_call_is_one_line_whatever_its_arguments_hold() -> None:
     assert '▸ bash  cat <<E … (+2 lines)\n▸ plan_tool  3 todos\n▸ odd  {"a":1,"b":{"c":"\\n"}}\n▸ bare\n' in err
 
 
-async def test_a_dumb_terminal_gets_plain_lines() -> None:
-    result = await headless(plays(reply("**42**"), done("**42**")), terminal=True, environ={"TERM": "dumb"})
+@pytest.mark.parametrize("term", ["dumb", ""])
+async def test_a_dumb_terminal_gets_plain_lines(term: str) -> None:
+    result = await headless(plays(reply("**42**"), done("**42**")), terminal=True, environ={"TERM": term})
     assert result.out.replace("\r\n", "\n") == "**42**\n"
     assert "\x1b" not in result.out + result.err
 

@@ -68,7 +68,8 @@ def _view(out: OutputThread, console: Console, loaded: LoadedSettings, options: 
         from ml_intern.frontends.headless.json_lines import JsonLines
 
         return JsonLines(out)
-    if console.stdout_is_terminal and options.output_schema is None and loaded.environ.get("TERM") != "dumb":
+    # Without a name a terminal is taken for one that understands no sequences, as curses does.
+    if console.stdout_is_terminal and options.output_schema is None and (loaded.environ.get("TERM") or "dumb") != "dumb":
         from ml_intern.frontends.headless.region import LiveRegion
         from ml_intern.frontends.headless.terminal_output import TerminalOutput
 
