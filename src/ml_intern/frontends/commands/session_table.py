@@ -1,0 +1,99 @@
+"""The list of sessions, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ml_intern.frontends.headless.tally import usd
+from ml_intern.frontends.headless.text import clip_text, width
+from ml_intern.frontends.sanitize import plain
+from ml_intern.stores.base import SessionRecord
+
+Numbered = Sequence[tuple[int, SessionRecord]]
+"""With the number by which a session can be named."""
+
+HEADS = ("#", "", "id", "age", "turns", "cost", "size", "model", "folder", "title")
+_RIGHT = ("#", "turns", "cost", "size", "age")
+_WIDEST = {"model": 28, "folder": 28}
+
+
+def as_json(records: Numbered) -> str:
+    """An array of objects, one per session."""
+    rows: list[dict[str, Any]] = [{"index": place, **msgspec.to_builtins(record)} for place, record in records]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
+
+
+def as_table(records: Numbered, *, now: datetime | None = None) -> str:
+    """Aligned columns; on a terminal no wider than it, the title giving way."""
+    now = now or datetime.now(UTC)
+    rows = [HEADS, *(_cells(place, record, now) for place, record in records)]
+    if columns := _terminal_columns():
+        rows = [tuple(clip_text(cell, _WIDEST.get(head, columns)) for head, cell in zip(HEADS, row, strict=True)) for row in rows]
+    widths = [max(width(row[i]) for row in rows) for i in range(len(HEADS))]
+    drawn = ["  ".join(_padded(head, cell, w) for head, cell, w in zip(HEADS, row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(clip_text(row, columns) if columns else row for row in drawn)
+
+
+def _terminal_columns() -> int:
+    """0 when nobody looks: a program that reads the table wants it whole."""
+    if not sys.stdout.isatty():
+        return 0
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
+def _cells(place: int, record: SessionRecord, now: datetime) -> tuple[str, ...]:
+    return (
+        str(place),
+        "●" if record.owner else " ",
+        record.id[:8],
+        age((now - record.updated_at).total_seconds(), record.updated_at),
+        str(record.turn_count),
+        usd(record.cost_usd),
+        size(record.size_bytes),
+        _line(record.model),
+        _folder(record.cwd),
+        _line(record.title or record.preview),
+    )
+
+
+def _padded(head: str, cell: str, cells: int) -> str:
+    space = " " * (cells - width(cell))
+    return space + cell if head in _RIGHT else cell + space
+
+
+def age(seconds: float, at: datetime) -> str:
+    """Such as ``now``, ``5 min``, ``3 h``, ``12 d``; the date when it is longer ago than a month."""
+    if seconds < 60:
+        return "now"
+    if seconds < 3_600:
+        return f"{int(seconds // 60)} min"
+    if seconds < 86_400:
+        return f"{int(seconds // 3_600)} h"
+    return f"{int(seconds // 86_400)} d" if seconds < 31 * 86_400 else f"{at.astimezone():%Y-%m-%d}"
+
+
+def size(count: int) -> str:
+    """Such as ``812 B``, ``12 kB``, ``3.4 MB``."""
+    if count < 1_000:
+        return f"{count} B"
+    return f"{count / 1_000:.0f} kB" if count < 999_500 else f"{count / 1_000_000:.1f} MB"
+
+
+def _folder(path: str) -> str:
+    home = str(Path.home())
+    return _line("~" + path[len(home) :] if path == home or path.startswith(home + os.sep) else path)
+
+
+def _line(text: str) -> str:
+    return " ".join(plain(text).split())

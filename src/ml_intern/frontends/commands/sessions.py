@@ -1,0 +1,243 @@
+"""``ml-intern sessions …``: what is stored on this machine, and what to do with it. Settings are not read: it works with broken ones."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ml_intern.config.environ import Environ
+from ml_intern.config.load import process_environ
+from ml_intern.config.paths import paths_from
+from ml_intern.errors import SessionBusy, StoreError
+from ml_intern.frontends.commands.session_table import as_json, as_table
+from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.session_names import complete_session
+from ml_intern.stores.base import EventStore, SessionRecord
+
+T = TypeVar("T")
+
+NEWEST = 20
+LONGEST_TITLE = 200
+POLL_S = 0.25
+
+_name = click.argument("name", metavar="ID", shell_complete=complete_session)
+
+
+def _with_store(work: Callable[[EventStore], Awaitable[T]]) -> T:
+    """Run ``work`` over the store of this machine. One that was never made stays unmade."""
+    paths = paths_from(Environ(process_environ()))
+
+    async def run() -> T:
+        store = _open(paths.sessions_db, paths.spill_dir)
+        try:
+            return await work(store)
+        finally:
+            await store.aclose()
+
+    return asyncio.run(run())
+
+
+def _open(path: Path, spill_dir: Path) -> EventStore:
+    if path.exists():
+        from ml_intern.stores.sqlite import SqliteStore
+
+        return SqliteStore(path, spill_dir=spill_dir)
+    from ml_intern.stores.memory import MemoryStore
+
+    return MemoryStore()
+
+
+@click.group("sessions", invoke_without_command=True)
+@click.pass_context
+def sessions_group(ctx: click.Context) -> None:
+    """List, show, search, export, rename or delete past sessions.
+
+    A session is named by its id, the beginning of it, its number in the list, or "last".
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_command)
+
+
+@sessions_group.command("list")
+@click.option("--all", "everything", is_flag=True, help=f"All of them, not the {NEWEST} newest.")
+@click.option("--cwd", type=click.Path(file_okay=False), metavar="DIR", help="Only those that worked in this folder (or below it).")
+@click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
+def list_command(everything: bool = False, cwd: str | None = None, json_: bool = False) -> None:
+    """List sessions, the newest first. ● marks those in use."""
+    records = list(enumerate(_with_store(lambda store: store.sessions()), 1))
+    if cwd is not None:
+        folder = Path(cwd).resolve()
+        records = [(place, record) for place, record in records if Path(record.cwd).is_relative_to(folder)]
+    shown = records if everything or json_ else records[:NEWEST]
+    if json_:
+        click.echo(as_json(shown))
+    elif not shown:
+        click.echo("No sessions yet." if cwd is None else f"No sessions in {plain(cwd)}.", err=True)
+    else:
+        click.echo(as_table(shown))
+        if len(shown) < len(records):
+            click.echo(f"… and {len(records) - len(shown)} older ones: --all", err=True)
+
+
+@sessions_group.command("show")
+@_name
+@click.option("-f", "--follow", is_flag=True, help="Stay and show what its owner adds, until nobody works on it any more.")
+@click.option("--json", "json_", is_flag=True, help="Print every event as a line of JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show more of what tools answered.")
+def show_command(name: str, follow: bool, json_: bool, verbose: bool) -> None:
+    """Show a session. Read-only: it may be in use elsewhere."""
+    from ml_intern.frontends.session_view import JsonView, TextView
+
+    view = JsonView() if json_ else TextView(live=follow, verbose=verbose)
+
+    async def work(store: EventStore) -> None:
+        record = await store.find(name)
+        view.begin(record)
+        if follow:
+            await _follow(store, record.id, view.tell)
+        else:
+            await _tell_from(store, record.id, 0, view.tell)
+        view.end()
+
+    _with_store(work)
+
+
+async def _tell_from(store: EventStore, session_id: str, seq: int, tell: Callable[[Any], None]) -> int:
+    from ml_intern.session.export import read_log
+
+    for envelope in await read_log(store, session_id, after_seq=seq):
+        tell(envelope)
+        seq = envelope.seq or seq
+    sys.stdout.flush()
+    return seq
+
+
+async def _follow(store: EventStore, session_id: str, tell: Callable[[Any], None]) -> None:
+    """Look again and again: another process writes, and nothing tells us when."""
+    seq = 0
+    while True:
+        owned = bool((await store.record(session_id)).owner)  # asked first: what is written before it leaves is still shown
+        if await store.last_seq(session_id) > seq:
+            seq = await _tell_from(store, session_id, seq, tell)
+        if not owned:
+            click.echo("Nobody works on this session now.", err=True)
+            return
+        await asyncio.sleep(POLL_S)
+
+
+@sessions_group.command("search")
+@click.argument("text", nargs=-1, required=True)
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many sessions.")
+@click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
+def search_command(text: tuple[str, ...], limit: int, json_: bool) -> None:
+    """Search what users and models said and tools answered: all words, or "a phrase" in double quotes."""
+
+    async def work(store: EventStore) -> list[tuple[SessionRecord, Any]]:
+        return [(await store.record(hit.session_id), hit) for hit in await store.search(" ".join(text), limit=limit)]
+
+    hits = _with_store(work)
+    if json_:
+        import json
+
+        rows = [
+            {"id": hit.session_id, "seq": hit.seq, "title": record.title or record.preview, "snippet": hit.snippet} for record, hit in hits
+        ]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for record, hit in hits:
+        title = " ".join(plain(record.title or record.preview).split())
+        click.secho(f"{record.id[:8]}  {record.updated_at.astimezone():%Y-%m-%d %H:%M}  {title}", bold=True)
+        click.echo(f"  {plain(hit.snippet)}")
+    if not hits:
+        click.echo("Nothing found.", err=True)
+
+
+@sessions_group.command("export")
+@_name
+@click.option("--format", "format_", type=click.Choice(["jsonl", "markdown"]), default="markdown", show_default=True)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="A file, instead of standard output.")
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def export_command(name: str, format_: str, output: str, force: bool) -> None:
+    """Export a session: every event as JSONL, or the conversation as Markdown."""
+    from ml_intern.session.export import read_log, to_jsonl, to_markdown
+
+    async def work(store: EventStore) -> str:
+        record = await store.find(name)
+        envelopes = await read_log(store, record.id)
+        return "".join(to_jsonl(envelopes) if format_ == "jsonl" else to_markdown(record, envelopes))
+
+    text = _with_store(work)
+    text = text if format_ == "jsonl" else plain(text)
+    if output == "-":
+        click.echo(text, nl=False)
+    else:
+        _write_private(Path(output), text, replace=force)
+
+
+def _write_private(path: Path, text: str, *, replace: bool) -> None:
+    """For the user's eyes, like the store itself."""
+    import os
+
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
+    try:
+        with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise click.UsageError(f"{path} is already there. To replace it: --force") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+@sessions_group.command("delete")
+@click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=complete_session)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete_command(names: tuple[str, ...], yes: bool) -> None:
+    """Delete sessions with everything that was kept of them. They do not come back."""
+
+    async def find_all(store: EventStore) -> list[SessionRecord]:
+        return list({record.id: record for record in [await store.find(name) for name in names]}.values())
+
+    records = _with_store(find_all)
+    for record in records:
+        title = " ".join(plain(record.title or record.preview).split())
+        click.echo(f"{record.id[:8]}  {record.event_count} events  {title}", err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("Nobody is there to be asked. To delete them unasked: --yes")
+        click.confirm(f"Delete {'it' if len(records) == 1 else f'these {len(records)}'}?", abort=True, err=True)
+
+    async def delete(store: EventStore) -> list[SessionBusy]:
+        refused: list[SessionBusy] = []
+        for record in records:
+            try:
+                await store.delete(record.id)
+            except SessionBusy as busy:
+                refused.append(busy)
+        return refused
+
+    refused = _with_store(delete)
+    click.echo(f"Deleted: {len(records) - len(refused)}", err=True)
+    if refused:
+        raise SessionBusy("\n".join(busy.message for busy in refused), hint=refused[0].hint)
+
+
+@sessions_group.command("rename")
+@_name
+@click.argument("title")
+def rename_command(name: str, title: str) -> None:
+    """Give a session a title."""
+    from ml_intern.session.retitle import retitle
+
+    title = " ".join(plain(title).split())[:LONGEST_TITLE]
+    if not title:
+        raise click.UsageError("The title is empty.")
+
+    async def work(store: EventStore) -> None:
+        await retitle(store, (await store.find(name)).id, title)
+
+    _with_store(work)

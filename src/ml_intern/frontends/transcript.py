@@ -1,0 +1,57 @@
+"""A stored session as lines for a terminal: what was said, a line per call, and what was decided on the way."""
+
+from __future__ import annotations
+
+from ml_intern.frontends.headless.describe import describe
+from ml_intern.frontends.headless.show import answer_lines, call_line
+from ml_intern.frontends.headless.text import Line, line, lines
+from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.events import (
+    AssistantMessageAdded,
+    Interrupted,
+    ToolCalled,
+    ToolFinished,
+    TurnComplete,
+    UndoComplete,
+    UserMessageAdded,
+)
+
+
+class Transcript:
+    """``live`` shows a call when it begins too, for a reader who waits for its end."""
+
+    def __init__(self, *, live: bool, verbose: bool) -> None:
+        self._live = live
+        self._verbose = verbose
+        self._calls: dict[str, ToolCalled] = {}
+
+    def tell(self, envelope: Envelope) -> list[Line]:
+        """The lines of an event; none for bookkeeping."""
+        event = envelope.event
+        match event:
+            case UserMessageAdded():
+                pictures = [line(("dim", f"  ({len(event.images)} pictures)"))] if event.images else []
+                first, *more = lines(event.content, "bold")
+                return [line(), line(("accent", "❯ "), *first), *more, *pictures, line()]
+            case AssistantMessageAdded():
+                return [*lines(event.content.strip()), line()] if event.content.strip() else []
+            case ToolCalled():
+                self._calls[event.tool_call_id] = event
+                return describe(event, verbose=self._verbose) if self._live else []
+            case ToolFinished():
+                call = self._calls.pop(event.tool_call_id, None)
+                return answer_lines(event, arguments=call.arguments if call else None, verbose=self._verbose)
+            case UndoComplete() if event.cut_seq:
+                return [line(("warn", f"↶ undone: everything from event {event.cut_seq} on"))]
+            case Interrupted():
+                return [line(("warn", "· interrupted"))]
+            case TurnComplete() if event.reason != "done":
+                return [line(("warn", f"· stopped: {event.reason.replace('_', ' ')}{': ' + event.detail if event.detail else ''}"))]
+            case _:
+                return describe(event, verbose=self._verbose)
+
+    def unanswered(self) -> list[Line]:
+        """Calls that have no answer: they run now, or were cut off."""
+        if self._live:
+            return []
+        return [call_line("▸", call.tool, call.arguments, note="no answer yet") for call in self._calls.values()]
