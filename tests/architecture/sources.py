@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -60,11 +60,13 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDe
             yield from _functions(child, prefix)
 
 
+@cache
 def product() -> list[Source]:
     """Every module of the package."""
     return [Source(path, path.relative_to(SRC).as_posix()) for path in sorted(SRC.rglob("*.py"))]
 
 
+@cache
 def whole_repository() -> list[Source]:
     """Every Python file that we keep: the package, tests, benchmark, scripts."""
     folders = ("src", "tests", "bench", "scripts")
