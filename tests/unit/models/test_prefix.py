@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_intern.models.anthropic import Anthropic
@@ -75,6 +75,7 @@ MAKES = {
 
 
 @pytest.mark.parametrize("make", MAKES.values(), ids=MAKES.keys())
+@settings(max_examples=40)
 @given(steps=histories())
 def test_everything_but_the_new_tail_is_byte_identical(make: Any, steps: list[list[Message]]) -> None:
     client, messages, before = make(), [], b""
@@ -102,6 +103,7 @@ def test_the_messages_server_takes_every_history(steps: list[list[Message]]) -> 
 
 
 @pytest.mark.parametrize("make", MAKES.values(), ids=MAKES.keys())
+@settings(max_examples=40)
 @given(steps=histories(), cut=st.integers(0, 20), tail=turns(99))
 def test_after_an_undo_or_a_compaction_the_body_is_that_of_a_fresh_client(
     make: Any, steps: list[list[Message]], cut: int, tail: list[Message]
