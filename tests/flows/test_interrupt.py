@@ -192,3 +192,12 @@ async def test_words_typed_before_an_interrupt_are_kept_for_the_next_turn(world:
     await _interrupt(w)
     await _still_works(w)
     assert [m.text for m in w.port.requests[-1][-2:]] == ["use the small set", "again"]
+
+
+async def test_an_interrupt_right_behind_the_words_still_ends_the_turn(world: MakeWorld) -> None:
+    w = await world("never")
+    await w.session.submit(op.UserInput(text="go"))
+    await w.session.submit(op.Interrupt())
+    assert isinstance(await w.turn_end(), e.Interrupted)
+    assert len(w.of(e.UserMessageAdded)) == len(w.of(e.Processing)) == 1
+    await _still_works(w)

@@ -158,13 +158,22 @@ class Session:
 
     def _begin(self, work: Awaitable[None]) -> None:
         self._interrupting = False
-        self._work = asyncio.ensure_future(work)
+        self._work = asyncio.ensure_future(self._supervised(work))
+
+    async def _supervised(self, work: Awaitable[None]) -> None:
+        """An interrupt between a turn's first event and its first step must still end it in the log."""
+        try:
+            await work
+        finally:
+            if self.state.turn_running:
+                await self.log.append(e.Interrupted())
 
     async def _interrupt(self) -> None:
         """Cancel once: a second cancellation would tear up the clean-up of the first."""
         if self.busy and not self._interrupting:
             assert self._work is not None
             self._interrupting = True
+            await asyncio.sleep(0)  # a task that is cancelled before its first step would never write its end
             self._work.cancel()
 
     async def _stop_work(self) -> None:
