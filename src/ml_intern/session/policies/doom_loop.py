@@ -35,10 +35,10 @@ class DoomLoop(Policy):
 
 def find_repeat(calls: Sequence[CallRecord]) -> tuple[str, ...]:
     """The names of the cycle that the calls end with, or nothing. Looks at the tail alone."""
-    calls = list(calls)
-    signatures = [_signature(call) for call in calls]
-    if len(signatures) < MIN_REPEATS:
+    calls = list(calls)[-2 * LONGEST_CYCLE :]
+    if len(calls) < MIN_REPEATS or not _may_repeat(calls):
         return ()
+    signatures = [_signature(call) for call in calls]
     if len(set(signatures[-MIN_REPEATS:])) == 1:
         return (calls[-1].name,)
     for length in range(2, LONGEST_CYCLE + 1):
@@ -46,6 +46,12 @@ def find_repeat(calls: Sequence[CallRecord]) -> tuple[str, ...]:
         if len(signatures) >= 2 * length and signatures[-2 * length : -length] == tail:
             return tuple(call.name for call in calls[-length:])
     return ()
+
+
+def _may_repeat(calls: Sequence[CallRecord]) -> bool:
+    """Whether the last call was made before at all: most steps end here, and decode nothing."""
+    last = calls[-1]
+    return any(call.name == last.name and call.result == last.result for call in calls[:-1])
 
 
 def _signature(call: CallRecord) -> tuple[str, str, int]:
