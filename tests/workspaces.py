@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,3 +82,14 @@ class Calls:
             return self.answer
 
         return ToolContext(call_id="call_1", session_id="s1", report=self.reported.append, emit=emit, ask=ask)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes of this machine that work in the folder."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").readlink() == folder:
+                    found.append(int(entry.name))
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -17,22 +16,11 @@ import pytest
 from ml_intern.compute.local import LocalWorkspace
 from ml_intern.errors import ToolError
 from ml_intern.tools.files.place import target
-from tests.workspaces import Machine
+from tests.workspaces import Machine, processes_in
 
 pytestmark = pytest.mark.sandbox
 
 SECRET = "hunter2-do-not-show"
-
-
-def _processes_in(folder: Path) -> list[int]:
-    """Processes of this machine that work in the folder."""
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if (entry / "cwd").readlink() == folder:
-                    found.append(int(entry.name))
-    return found
 
 
 @pytest.fixture
@@ -224,7 +212,7 @@ async def test_background_children_die_with_the_session(machine: Machine) -> Non
     result = await workspace.exec(f"setsid sh -c '{lives_on}' >/dev/null 2>&1 & until test -e started; do :; done")
     assert result.exit_code == 0
     await workspace.aclose()
-    assert _processes_in(machine.root) == []
+    assert processes_in(machine.root) == []
 
 
 async def test_a_time_out_finds_children_that_left_their_group(inside: LocalWorkspace, machine: Machine) -> None:
@@ -233,7 +221,7 @@ async def test_a_time_out_finds_children_that_left_their_group(inside: LocalWork
     result = await inside.exec(command, timeout_s=0.5)
     assert result.timed_out
     assert not result.holds_on
-    while _processes_in(machine.root):
+    while processes_in(machine.root):
         await asyncio.sleep(0)
 
 
@@ -265,7 +253,7 @@ async def test_all_of_it_dies_with_a_killed_parent(machine: Machine, tmp_path: P
             pass
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    while _processes_in(machine.root):
+    while processes_in(machine.root):
         await asyncio.sleep(0)
 
 

@@ -47,8 +47,9 @@ class CommandResult(Struct, frozen=True, kw_only=True):
     """How a command ended.
 
     ``exit_code`` follows the shell: 128 + n for signal n. ``head`` is the whole output (stdout and stderr as they came,
-    undecodable bytes replaced) unless it outgrew memory: then it is the beginning, ``tail`` the end, and all of it, up to
-    the spill limit, lies in ``spill_path``. ``holds_on``: processes that the command started outlived it.
+    undecodable bytes replaced) unless it outgrew memory: then it is the beginning, ``tail`` the end, and the first
+    ``spilled_bytes`` of it lie in ``spill_path`` (None when no file could be made). ``holds_on``: processes that the
+    command started outlived it.
     """
 
     exit_code: int

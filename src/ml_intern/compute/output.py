@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class OutputCapture:
         self._head = bytearray()
         self._tail = bytearray()
         self._fd = -1
+        self._overflowed = False
         self.total_bytes = 0
         self.spilled_bytes = 0
         self.spill_path: Path | None = None
@@ -29,7 +31,7 @@ class OutputCapture:
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
         self.total_bytes += len(data)
-        if self.spill_path is None:
+        if not self._overflowed:
             self._head += data
             if len(self._head) > HEAD_BYTES + TAIL_BYTES:
                 self._overflow()
@@ -40,9 +42,12 @@ class OutputCapture:
             del self._tail[:-TAIL_BYTES]
 
     def _overflow(self) -> None:
-        self._spill_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.spill_path = self._spill_dir / f"bash_output_{os.urandom(6).hex()}.txt"
-        self._fd = os.open(self.spill_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._overflowed = True
+        path = self._spill_dir / f"bash_output_{os.urandom(6).hex()}.txt"
+        with contextlib.suppress(OSError):  # No room for a file: the command must not suffer, head and tail are left.
+            self._spill_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self.spill_path = path
         self._spill(bytes(self._head))
         self._tail = self._head[HEAD_BYTES:]
         del self._head[HEAD_BYTES:]
@@ -56,12 +61,12 @@ class OutputCapture:
                 written = os.write(self._fd, view)
                 self.spilled_bytes += written
                 view = view[written:]
-        except OSError:  # The disk is full: the command must not suffer, and the result says how much was kept.
+        except OSError:  # The disk is full: the result says how much was kept.
             self.close()
 
     @property
     def head(self) -> bytes:
-        """All of it, or its first part once ``spill_path`` is set."""
+        """All of it, or its first part once there is a ``tail``."""
         return bytes(self._head)
 
     @property
@@ -71,8 +76,11 @@ class OutputCapture:
 
     def slice(self, start: int, end: int) -> bytes:
         """Bytes from memory where it has them all, else from the file; less than asked where neither reaches."""
-        if self.spill_path is None:
+        if not self._overflowed:
             return bytes(self._head[start:end])
+        if self.spill_path is None or start >= self.spilled_bytes:
+            offset = self.total_bytes - len(self._tail)
+            return bytes(self._tail[start - offset : end - offset]) if start >= offset else bytes(self._head[start:end])
         with self.spill_path.open("rb") as file:
             file.seek(start)
             return file.read(max(0, end - start))

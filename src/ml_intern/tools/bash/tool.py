@@ -128,15 +128,12 @@ class BashTool(Tool[BashArgs]):
 
         notes = self._notes(args, result)
         room = MAX_CHARS - len(notes) - 1
-        if result.spill_path is None:
+        if not result.tail:
             limited = limit(plain(result.head).rstrip("\n"), self._spill_dir, room)
             body, spill = limited.text, limited.spill_path
         else:
-            missing = result.total_bytes - result.spilled_bytes
-            where = f"all of it is in {result.spill_path}: read it with offset and limit"
-            if missing:
-                where = f"the first {result.spilled_bytes:,} bytes are in {result.spill_path}, the {missing:,} after them were not kept"
-            body, spill = join_ends(plain(result.head), plain(result.tail).rstrip("\n"), result.total_bytes, where, room), result.spill_path
+            head, tail = plain(result.head), plain(result.tail).rstrip("\n")
+            body, spill = join_ends(head, tail, result.total_bytes, _where(result), room), result.spill_path
         return ToolOutput(
             text=f"{body or '(no output)'}\n{notes}",
             success=result.exit_code == 0 and not result.timed_out,
@@ -162,6 +159,15 @@ class BashTool(Tool[BashArgs]):
     def _left_over(self, running: RunningCommand, line: str) -> str:
         command = self._background.add(line, running, left_over=True)
         return f"Processes that it started still run, as background command {command.id}; they end with the session."
+
+
+def _where(result: CommandResult) -> str:
+    """Where the rest of an output is that outgrew memory."""
+    if result.spill_path is None:
+        return "the rest could not be kept: the disk took no file"
+    if result.spilled_bytes < result.total_bytes:
+        return f"the first {result.spilled_bytes:,} bytes are in {result.spill_path}, what came after them was not kept"
+    return f"all of it is in {result.spill_path}: read it with offset and limit"
 
 
 def _signal_name(number: int) -> str:
