@@ -220,3 +220,20 @@ async def test_a_session_in_use_is_neither_deleted_nor_renamed(here: SqliteStore
         assert f"process {os.getpid()} on ".encode() in err
         assert b"Traceback" not in err
     assert (await here.record("abcdef")).title == ""
+
+
+@pytest.mark.parametrize(("answer", "left", "code"), [(b"n\n", ["abcdef"], 1), (b"y\n", [], 0)])
+async def test_on_a_terminal_deleting_asks_first(here: SqliteStore, answer: bytes, left: list[str], code: int) -> None:
+    await here.create(SessionRecord(id="abcdef", created_at=NOW, updated_at=NOW, cwd="/", model="m", title="Digits"))
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ml_intern", "sessions", "delete", "abc", stdin=theirs, stdout=PIPE, stderr=PIPE
+    )
+    os.write(ours, answer)
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    os.close(ours)
+    os.close(theirs)
+    assert b"Digits" in err
+    assert b"Delete it?" in err
+    assert process.returncode == code
+    assert [record.id for record in await here.sessions()] == left

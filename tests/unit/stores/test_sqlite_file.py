@@ -13,8 +13,11 @@ import pytest
 
 from ml_intern.errors import SessionBusy, StoreCorrupt, StoreError, StoreLocked
 from ml_intern.stores.base import SessionRecord, StoredEvent
-from ml_intern.stores.lease import Owner
+from ml_intern.stores.lease import EXPIRY, Owner
 from ml_intern.stores.sqlite import SqliteStore
+from ml_intern.stores.sqlite.connection import open_database
+from ml_intern.stores.sqlite.full_text import Indexer, is_behind
+from ml_intern.stores.sqlite.leases import Leases
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -291,3 +294,54 @@ async def test_closing_releases_ones_own_leases_and_no_others(tmp_path: Path) ->
     await second.append("b", [an_event(1)])
     assert [bool((await second.record(name)).owner) for name in ("a", "b")] == [False, True]
     await second.aclose()
+
+
+# ── what the writer does by itself ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_held_lease_is_renewed_in_time_and_nothing_is_due_without_one(tmp_path: Path) -> None:
+    path, clock = tmp_path / "sessions.db", Hands()
+    await filled(path)
+    elsewhere, here = Owner(host="far-away", pid=1, instance="x"), Owner(host="here", pid=2, instance="y")
+    leases = Leases(clock, elsewhere)
+    connection = open_database(path, 1.0)
+    assert leases.due_in_s() is None
+    leases.acquire(connection, 1, "s")
+    due = leases.due_in_s()
+    assert due is not None
+    assert due < EXPIRY.total_seconds() / 2
+    clock.now += timedelta(seconds=25)
+    leases.do(connection)
+    clock.now += timedelta(seconds=25)
+    with pytest.raises(SessionBusy):
+        Leases(clock, here).acquire(connection, 1, "s")
+    leases.release(connection, 1)
+    assert leases.due_in_s() is None
+    connection.close()
+
+
+async def test_texts_are_indexed_behind_the_appends_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    await filled(path, 500)
+    connection = open_database(path, 1.0)
+    indexer = Indexer()
+    assert indexer.due_in_s() is None
+    indexer.wanted = True
+    pieces = 0
+    while indexer.due_in_s() is not None:
+        indexer.do(connection)
+        pieces += 1
+    assert pieces > 2, "other processes wait while one is indexed"
+    assert connection.execute("SELECT count(*) FROM search WHERE search MATCH 'hello'").fetchone() == (500,)
+    assert not is_behind(connection)
+    connection.close()
+
+
+async def test_whoever_waits_for_a_broken_writer_is_answered(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "sessions.db")
+    await store.create(a_record())
+    await store.acquire("s")
+    with pytest.raises((TypeError, AttributeError)):
+        await store.append("s", [None])  # type: ignore[list-item]
+    await store.append("s", [an_event(1)])
+    await store.aclose()

@@ -209,7 +209,9 @@ def delete_command(names: tuple[str, ...], yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("Nobody is there to be asked. To delete them unasked: --yes")
-        click.confirm(f"Delete {'it' if len(records) == 1 else f'these {len(records)}'}?", abort=True, err=True)
+        if not click.confirm(f"Delete {'it' if len(records) == 1 else f'these {len(records)}'}?", err=True):
+            click.echo("Nothing was deleted.", err=True)
+            raise click.exceptions.Exit(1)
 
     async def delete(store: EventStore) -> list[SessionBusy]:
         refused: list[SessionBusy] = []

@@ -1,0 +1,248 @@
+"""``ml-intern sessions …`` over a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from ml_intern.frontends.cli import main
+from ml_intern.frontends.commands.session_table import age, as_table, size
+from ml_intern.protocol import events as e
+from ml_intern.protocol.codec import decode, encode_data
+from ml_intern.stores.base import SessionPatch, SessionRecord, StoredEvent
+from ml_intern.stores.sqlite import SqliteStore
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+HOSTILE = "\x1b]0;owned\x07\x1b[2J[bold]red[/bold]\u202egpj.exe"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """The command, in this process: exit code, standard output, standard error."""
+
+    async def never(**_: object) -> NoReturn:
+        raise AssertionError("a session was opened")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(["sessions", *arguments], never)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def path(home: Path) -> Path:
+    return home / ".local" / "share" / "ml-intern" / "sessions.db"
+
+
+def with_store(path: Path, work: Callable[[SqliteStore], Awaitable[None]]) -> None:
+    async def all_of_it() -> None:
+        store = SqliteStore(path)
+        await work(store)
+        await store.aclose()
+
+    asyncio.run(all_of_it())
+
+
+def fill(path: Path, *ids: str, cwd: str = "/work", text: str = "Compare digits.") -> None:
+    async def work(store: SqliteStore) -> None:
+        for minutes, session_id in enumerate(ids):
+            at = NOW + timedelta(minutes=minutes)
+            await store.create(SessionRecord(id=session_id, created_at=at, updated_at=at, cwd=cwd, model="org/model"))
+            await store.acquire(session_id)
+            events: list[e.AnyEvent] = [
+                e.SessionStarted(session_id=session_id, cwd=cwd, model="org/model"),
+                e.UserMessageAdded(content=text),
+                e.ToolCalled(tool="bash", arguments={"command": "ls"}, tool_call_id="c1"),
+                e.ToolFinished(tool="bash", tool_call_id="c1", output="walrus.csv", success=False),
+                e.AssistantMessageAdded(content=f"All done in {session_id}."),
+                e.ToolCalled(tool="bash", arguments={"command": "sleep 9"}, tool_call_id="c2"),
+            ]
+            rows = [StoredEvent(seq, at, event.wire, encode_data(event)) for seq, event in enumerate(events, 1)]
+            await store.append(session_id, rows, SessionPatch(preview=text[:72], turn_count=1, cost_usd=0.0123))
+
+    with_store(path, work)
+
+
+def test_without_a_store_nothing_is_listed_and_nothing_is_made(run: Run, path: Path) -> None:
+    assert run() == (0, "", "No sessions yet.\n")
+    assert run("list", "--json") == (0, "[]\n", "")
+    assert run("search", "x")[0] == 0
+    assert run("show", "last")[0] == 2
+    assert not path.parent.exists()
+
+
+def test_the_list_shows_the_newest_first_with_the_number_that_names_it(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa", "bbbbbbbbbb")
+    code, out, _ = run("list")
+    head, first, second = out.splitlines()
+    assert code == 0
+    assert head.split() == ["#", "id", "age", "turns", "cost", "size", "model", "folder", "title"]
+    assert first.split()[:2] == ["1", "bbbbbbbb"]
+    assert second.split()[:2] == ["2", "aaaaaaaa"]
+    for part in ("$0.0123", "org/model", "/work", "Compare digits."):
+        assert part in first
+    assert run()[1] == out
+
+
+def test_the_list_as_json_has_every_field(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+    (row,) = json.loads(run("list", "--json")[1])
+    assert (row["index"], row["id"], row["event_count"], row["turn_count"], row["owner"]) == (1, "aaaaaaaaaa", 6, 1, "")
+    assert datetime.fromisoformat(row["updated_at"]) == NOW
+
+
+def test_the_list_is_cut_to_the_newest_and_says_so(run: Run, path: Path) -> None:
+    fill(path, *(f"session{n:03}" for n in range(25)))
+    _, out, err = run("list")
+    assert len(out.splitlines()) == 21
+    assert err == "… and 5 older ones: --all\n"
+    assert len(run("list", "--all")[1].splitlines()) == 26
+    assert len(json.loads(run("list", "--json")[1])) == 25
+
+
+def test_the_list_of_a_folder_keeps_the_numbers(run: Run, path: Path, tmp_path: Path) -> None:
+    fill(path, "aaaaaaaaaa", cwd=str(tmp_path / "x" / "y"))
+    fill(path, "bbbbbbbbbb", cwd="/elsewhere")
+    rows = json.loads(run("list", "--json", "--cwd", str(tmp_path / "x"))[1])
+    places = {row["id"]: row["index"] for row in json.loads(run("list", "--json")[1])}
+    assert [(row["id"], row["index"]) for row in rows] == [("aaaaaaaaaa", places["aaaaaaaaaa"])]
+    assert run("list", "--cwd", str(tmp_path / "z"))[1] == ""
+
+
+def test_a_session_in_use_is_marked(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+
+    async def work(store: SqliteStore) -> None:
+        await store.acquire("aaaaaaaaaa")
+        table = as_table(list(enumerate(await store.sessions(), 1)), now=NOW)
+        assert "●" in table.splitlines()[1]
+
+    with_store(path, work)
+    assert "●" not in run("list")[1]
+
+
+def test_showing_tells_what_was_said_and_done(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+    code, out, _ = run("show", "aaaa")
+    assert code == 0
+    places = [
+        out.index(part) for part in ("❯ Compare digits.", "✗ bash  ls", "walrus.csv", "All done in aaaaaaaaaa.", "sleep 9  no answer")
+    ]
+    assert places == sorted(places)
+
+
+def test_showing_as_json_prints_the_envelopes_and_nothing_else(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+    code, out, err = run("show", "last", "--json")
+    assert (code, err) == (0, "")
+    assert [decode(line).seq for line in out.splitlines()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_following_what_nobody_works_on_shows_it_and_ends(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+    code, out, err = run("show", "1", "--follow")
+    assert code == 0
+    assert "All done" in out
+    assert "Nobody works on this session now." in err
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("show", "1"), ("search", "walrus"), ("export", "1"), ("list", "--json")])
+def test_stored_control_sequences_never_reach_the_terminal(run: Run, path: Path, arguments: tuple[str, ...]) -> None:
+    fill(path, "aaaaaaaaaa", text=f"{HOSTILE} walrus", cwd=f"/w{HOSTILE}")
+    code, out, err = run(*arguments)
+    assert code == 0
+    assert "\x1b" not in out + err
+    assert "\x07" not in out + err
+    if "--json" not in arguments:
+        assert "\u202e" not in out + err
+        assert "[bold]red[/bold]" in out, "markup is text"
+
+
+def test_searching_names_the_session_and_the_words(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa", "bbbbbbbbbb")
+    code, out, _ = run("search", "walrus")
+    assert code == 0
+    assert "aaaaaaaa" in out
+    assert "bbbbbbbb" in out
+    assert out.count("walrus.csv") == 2
+    assert len(json.loads(run("search", "walrus", "--json", "-n", "1")[1])) == 1
+    assert run("search", "tiger") == (0, "", "Nothing found.\n")
+
+
+def test_exporting_writes_a_private_file_and_replaces_none_unasked(run: Run, path: Path, tmp_path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+    target = tmp_path / "out.jsonl"
+    assert run("export", "1", "--format", "jsonl", "-o", str(target))[0] == 0
+    assert len(target.read_text().splitlines()) == 6
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    code, _, err = run("export", "1", "-o", str(target))
+    assert code == 2
+    assert "--force" in err
+    assert run("export", "1", "-o", str(target), "--force")[0] == 0
+    assert target.read_text().startswith("# Compare digits.")
+    assert run("export", "1", "-o", str(tmp_path / "no" / "x"))[0] == 1
+
+
+def test_deleting_asks_only_where_somebody_can_answer(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc")
+    code, _, err = run("delete", "aaa", "bbb")
+    assert code == 2
+    assert "--yes" in err
+    assert run("delete", "aaa", "1", "aaa", "--yes")[0] == 0
+    assert [row["id"] for row in json.loads(run("list", "--json")[1])] == ["bbbbbbbbbb"]
+
+
+def test_a_wrong_name_among_several_deletes_nothing(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa", "bbbbbbbbbb")
+    code, _, err = run("delete", "aaa", "zzz", "--yes")
+    assert code == 2
+    assert "zzz" in err
+    assert len(json.loads(run("list", "--json")[1])) == 2
+
+
+def test_renaming_shows_in_the_list_and_an_empty_title_is_refused(run: Run, path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+    assert run("rename", "1", f"My {HOSTILE}\ntitle")[0] == 0
+    (row,) = json.loads(run("list", "--json")[1])
+    assert row["title"] == "My [bold]red[/bold]gpj.exe title"
+    assert run("rename", "1", " \n ")[0] == 2
+
+
+def test_an_ambiguous_name_lists_the_candidates(run: Run, path: Path) -> None:
+    fill(path, "abc1111111", "abc2222222")
+    code, _, err = run("show", "abc")
+    assert code == 2
+    assert "abc1111111" in err
+    assert "abc2222222" in err
+
+
+def test_a_damaged_store_is_said_in_a_sentence(run: Run, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text("notes\n" * 1_000)
+    code, _, err = run("list")
+    assert code == 1
+    assert str(path) in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "now"), (59, "now"), (60, "1 min"), (3_600, "1 h"), (86_400, "1 d"), (40 * 86_400, "2026-01-02")]
+)
+def test_ages_are_told_in_the_largest_unit(seconds: float, text: str) -> None:
+    assert age(seconds, NOW + timedelta(hours=12)) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (999_500, "1.0 MB"), (3_400_000, "3.4 MB")])
+def test_sizes_are_told_in_the_largest_unit(count: int, text: str) -> None:
+    assert size(count) == text
