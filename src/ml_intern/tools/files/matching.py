@@ -148,24 +148,28 @@ def fitted(text: str, new: str, old: str, span: Span, newline: str) -> str:
     """``new`` with the file's newlines and, where the match ignored indentation, with the file's instead of ``old``'s."""
     lines = re.split(r"\r\n|\n|\r", new)
     if span.loose:
-        indents = _indents(text, old, span)
-        lines = [line if not line.strip() else _moved(line, indents) for line in lines]
         before = _line_before(text, span.start)
+        indents = _indents(text, old, span, whole_start=not before.strip())
+        first, *others = lines
         if not before.strip():  # The span begins behind the file's own indentation, which stays.
-            lines[0] = lines[0].removeprefix(before) if lines[0].startswith(before) else lines[0].lstrip(" \t")
+            moved = _moved(first, indents)
+            first = moved.removeprefix(before) if moved.startswith(before) else moved.lstrip(" \t")
+        lines = [first, *(_moved(line, indents) for line in others)]
     return newline.join(lines)
 
 
-def _indents(text: str, old: str, span: Span) -> list[tuple[str, str]]:
-    """How ``old`` indents and how the file does, for each matched line; the first of equals counts."""
+def _indents(text: str, old: str, span: Span, *, whole_start: bool) -> list[tuple[str, str]]:
+    """How ``old`` indents and how the file does, for each matched line but a half one; the first of equals counts."""
     written = re.split(r"\r\n|\n|\r", old)
     actual = re.split(r"\r\n|\n|\r", _line_before(text, span.start) + text[span.start : span.end])
     pairs = [(_indent_of(one), _indent_of(other)) for one, other in zip(written, actual, strict=False) if one.strip()]
-    return list(dict(reversed(pairs)).items())
+    return list(dict(reversed(pairs if whole_start else pairs[1:])).items())
 
 
 def _moved(line: str, indents: list[tuple[str, str]]) -> str:
     indent = _indent_of(line)
+    if not line.strip() or not indents:
+        return line
     known = [pair for pair in indents if indent.startswith(pair[0])]
     if known:
         written, actual = max(known, key=lambda pair: len(pair[0]))
