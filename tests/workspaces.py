@@ -30,9 +30,10 @@ class Machine:
         self.home = self.base / "home"
         self.data = self.home / ".local" / "share" / "ml-intern"
         self.scratch = self.data / "spill" / "session"
-        for folder in (self.root, self.home, self.scratch):
+        self.tmp = self.base / "tmp"
+        for folder in (self.root, self.home, self.scratch, self.tmp):
             folder.mkdir(parents=True, exist_ok=True)
-        self.variables = {**self.environ, "HOME": str(self.home)}
+        self.variables = {**self.environ, "HOME": str(self.home), "TMPDIR": str(self.tmp)}
         self.hidden = HiddenPaths(hidden_paths(self.home, {}, [self.data]))
 
     def bare(self) -> LocalWorkspace:

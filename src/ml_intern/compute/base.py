@@ -131,7 +131,7 @@ class Workspace(Protocol):
 
     @property
     def python(self) -> str:
-        """The interpreter that the project uses, or ``python3``."""
+        """The interpreter that the project uses, else ``python3``, else any."""
         ...
 
     async def ready(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -76,7 +77,7 @@ class LocalWorkspace:
         for environment in environments:
             if os.access(python := environment / "bin" / "python", os.X_OK):
                 return str(python)
-        return find_program("python3", self._env) or "python3"
+        return find_program("python3", self._env) or sys.executable
 
     # ── the sandbox ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -66,7 +66,7 @@ class BashTool(Tool[BashArgs]):
     def _trusts(self, work_dir: str) -> Callable[[str], bool]:
         def trust(path: str) -> bool:
             try:
-                resolved = self._workspace.resolve(os.path.join(work_dir, path))
+                resolved = self._workspace.resolve(path if path.startswith("~") else os.path.join(work_dir, path))
             except ValueError:
                 return False
             return self._workspace.place(resolved) is Place.WORKSPACE and not self._workspace.contains_hidden(resolved)

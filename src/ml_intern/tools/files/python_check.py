@@ -24,7 +24,9 @@ def check(source: str, path: str) -> list[str]:
     try:
         tree = ast.parse(source, path)
     except SyntaxError as error:
-        return [f"syntax error in line {error.lineno}: {error.msg}: {(error.text or '').strip()}"]
+        place = f" in line {error.lineno}" if error.lineno else ""
+        text = f": {error.text.strip()}" if error.text else ""
+        return [f"syntax error{place}: {error.msg}{text}"]
     except (ValueError, RecursionError, MemoryError) as error:
         return [f"cannot be parsed: {error or type(error).__name__}"]
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

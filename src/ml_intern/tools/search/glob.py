@@ -37,7 +37,7 @@ class GlobTool(Tool[GlobArgs]):
         result = await search(self._workspace, glob_command(self._workspace, args.pattern, MAX_FILES + 1), folder)
         found = result.head.splitlines()
         if not found:
-            return ToolOutput(text=f"No files match {args.pattern} in {args.path}.")
+            return ToolOutput(text=f"No files match {args.pattern} in {args.path}")
         prefix = "" if args.path in (".", "./") else args.path.rstrip("/") + "/"
         rows = [prefix + name.removeprefix("./") for name in found[:MAX_FILES]]
         if len(found) > MAX_FILES:

@@ -54,7 +54,7 @@ class GrepTool(Tool[GrepArgs]):
         result = await search(self._workspace, command, path.parent if is_file else path)
         rows = [self._shown(row, args.path, target) for row in result.head.split("\n") if row]
         if not rows:
-            return ToolOutput(text="No more matches." if args.offset else f"No matches for {args.pattern} in {args.path}.")
+            return ToolOutput(text="No more matches." if args.offset else f"No matches for {args.pattern} in {args.path}")
         return ToolOutput(text=_page(rows, args))
 
     def _shown(self, row: str, path: str, target: str) -> str:

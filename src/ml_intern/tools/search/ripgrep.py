@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 
 import msgspec
@@ -75,6 +76,13 @@ async def search(workspace: Workspace, command: str, cwd: Path) -> CommandResult
         raise ToolError(f"The search could not be started: {error}.") from error
     if result.timed_out:
         raise ToolError(f"The search took longer than {SEARCH_TIMEOUT_S:g} s.", hint="Search a smaller folder.")
-    if result.exit_code == 2:
-        raise ToolError(f"The search failed: {result.head.strip()[:2000]}")
+    if not _went_well(result):
+        raise ToolError(f"The search failed (exit code {result.exit_code}): {result.head.strip()[:2000]}")
     return result
+
+
+def _went_well(result: CommandResult) -> bool:
+    if result.exit_code in (0, 1, 128 + signal.SIGPIPE):  # 1: nothing found, or `head` had enough.
+        return not result.head.startswith("Traceback ")
+    # ripgrep also ends with 2 when it was kept out of some folder, which does not spoil the rest.
+    return result.exit_code == 2 and not result.head.startswith(("rg: ", "regex parse error", "error: "))

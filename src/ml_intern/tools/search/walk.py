@@ -1,7 +1,7 @@
 """What ``glob`` and ``grep`` run where ripgrep is not installed: a script for the project's interpreter (any Python from 3.8).
 
 ``walk.py glob PATTERN FOLDER LIMIT`` prints paths, the newest first. ``walk.py grep JSON FOLDER`` prints ``path:line:text``,
-``path`` or ``path:count`` lines. Exit status as ripgrep's: 0 found, 1 nothing found, 2 a mistake.
+``path`` or ``path:count`` lines. Exit status 0, or 2 for a pattern that is none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def _translate(pattern: str) -> str:
         if token in _GLOB_TOKENS:
             parts.append(_GLOB_TOKENS[token])
         elif token[0] == "[" and len(token) > 1:
-            parts.append("[" + ("^" if token[1] == "!" else "") + token[1:].lstrip("!").replace("\\", "\\\\"))
+            inner = token[1:-1].removeprefix("!")
+            parts.append(f"[{'^' if token[1] == '!' else ''}{re.escape(inner).replace(re.escape('-'), '-')}]")
         elif token == "{":
             depth += 1
             parts.append("(?:")
@@ -131,8 +132,12 @@ def main(arguments: list[str]) -> int:
     except re.error as error:
         sys.stdout.write(f"regex parse error: {error}")
         return 2
-    sys.stdout.write("".join(f"{row}\n" for row in rows))
-    return 0 if rows else 1
+    try:
+        sys.stdout.write("".join(f"{row}\n" for row in rows))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `head` had enough; nothing may be flushed again at exit.
+        os._exit(0)
+    return 0
 
 
 if __name__ == "__main__":
