@@ -49,7 +49,7 @@ class CommandResult(Struct, frozen=True, kw_only=True):
     ``exit_code`` follows the shell: 128 + n for signal n. ``head`` is the whole output (stdout and stderr as they came,
     undecodable bytes replaced) unless it outgrew memory: then it is the beginning, ``tail`` the end, and the first
     ``spilled_bytes`` of it lie in ``spill_path`` (None when no file could be made). ``holds_on``: processes that the
-    command started outlived it.
+    command started outlived it; ``Workspace.holding_on`` then has it under the same ``pid``.
     """
 
     exit_code: int
@@ -57,6 +57,7 @@ class CommandResult(Struct, frozen=True, kw_only=True):
     tail: str
     total_bytes: int
     duration_s: float
+    pid: int
     timed_out: bool = False
     holds_on: bool = False
     spill_path: Path | None = None

@@ -184,6 +184,7 @@ class Process:
             tail=self._capture.tail.decode("utf-8", "replace"),
             total_bytes=self._capture.total_bytes,
             duration_s=time.monotonic() - self._started_s,
+            pid=self.pid,
             timed_out=self._timed_out,
             holds_on=self._something_lives(),
             spill_path=self._capture.spill_path,

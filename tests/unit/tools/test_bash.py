@@ -209,6 +209,12 @@ async def test_what_a_command_leaves_running_becomes_a_background_command(shell:
     assert (await shell.run("echo next")).text == "next\nExit code: 0"
 
 
+async def test_left_overs_of_commands_that_ran_side_by_side_are_told_apart(shell: Shell) -> None:
+    await asyncio.gather(shell.run("sleep 60 & echo first"), shell.run("sleep 61 & echo second"))
+    listed = await shell.follow("list")
+    assert listed.count("sleep 60 & echo first") == listed.count("sleep 61 & echo second") == 1
+
+
 async def test_background_commands_end_with_the_session(shell: Shell, machine: Machine) -> None:
     await shell.run("sleep 60", run_in_background=True)
     await shell.run("sleep 61 &")

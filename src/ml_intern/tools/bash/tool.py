@@ -149,12 +149,8 @@ class BashTool(Tool[BashArgs]):
             left = "some of its processes may still run" if result.holds_on else "it and the processes it started were stopped"
             notes.insert(0, f"Timed out after {args.timeout} s: {left}. For long work use run_in_background, or a longer timeout.")
         elif result.holds_on:
-            notes += [self._left_over(running, args.command) for running in self._new_left_overs()]
+            notes += [self._left_over(running, args.command) for running in self._workspace.holding_on() if running.pid == result.pid]
         return "\n".join(notes)[:_NOTES_CHARS]
-
-    def _new_left_overs(self) -> list[RunningCommand]:
-        known = {command.running.pid for command in self._background.all()}
-        return [running for running in self._workspace.holding_on() if running.pid not in known]
 
     def _left_over(self, running: RunningCommand, line: str) -> str:
         command = self._background.add(line, running, left_over=True)
