@@ -83,6 +83,9 @@ class FakePort:
             self.closed_streams += 1
 
     async def cost_usd(self, usage: Usage | None, stated: float | None) -> float | None:
+        """``price_usd`` a reply, however long; prompts are free."""
+        if stated is None and usage is not None and not usage.completion_tokens and self.price_usd is not None:
+            return 0.0
         return stated if stated is not None else self.price_usd
 
     def learn_window(self, tokens: int) -> None:

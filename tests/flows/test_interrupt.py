@@ -201,3 +201,34 @@ async def test_an_interrupt_right_behind_the_words_still_ends_the_turn(world: Ma
     assert isinstance(await w.turn_end(), e.Interrupted)
     assert len(w.of(e.UserMessageAdded)) == len(w.of(e.Processing)) == 1
     await _still_works(w)
+
+
+async def test_words_that_come_while_the_interrupt_cleans_up_start_a_turn(world: MakeWorld) -> None:
+    started, cleaning, clean = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hang(args, ctx):  # type: ignore[no-untyped-def]
+        started.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            cleaning.set()
+            await clean.wait()
+
+    w = await world([call("echo")], "here I am", tools=[Echo(hang)])
+    await w.session.submit(op.UserInput(text="go"))
+    await asyncio.wait_for(started.wait(), 5)
+    await w.session.submit(op.Interrupt())
+    await asyncio.wait_for(cleaning.wait(), 5)
+    await w.session.submit(op.UserInput(text="now this"))
+    clean.set()
+    assert isinstance(await w.turn_end(), e.Interrupted)
+    end = await w.turn_end(2)
+    assert end.final_response == "here I am" and w.port.requests[-1][-1].text == "now this"
+
+
+async def test_words_that_come_during_a_compaction_start_a_turn_after_it(world: MakeWorld) -> None:
+    w = await world("first", "second")
+    await w.say("one")
+    await w.session.submit(op.Compact())
+    await w.session.submit(op.UserInput(text="two"))
+    assert (await w.turn_end(2)).final_response == "second"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ml_intern.protocol.display import Display, PlanItem
 from ml_intern.protocol.event_base import Event
@@ -197,6 +197,8 @@ class LlmCall(Event, frozen=True):
     cache_read_tokens: int
     cache_creation_tokens: int
     first_token_ms: int | None = None
+    estimated: bool = False
+    """The provider told no usage, or the call was cut off: tokens and cost are our estimate."""
 
 
 class Compacted(Event, frozen=True):
@@ -285,6 +287,10 @@ class ToolStateChange(Event, frozen=True):
     state: str
     note: str = ""
     arguments: dict[str, Any] | None = None
+    job_url: str = field(name="jobUrl", default="")
+    trackio_space_id: str = field(name="trackioSpaceId", default="")
+    trackio_project: str = field(name="trackioProject", default="")
+    namespace: str = ""
 
 
 class ToolFinished(Event, frozen=True):

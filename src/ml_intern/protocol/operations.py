@@ -6,11 +6,14 @@ events. The ``type`` tag is the wire name that users of the original know.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
 from ml_intern.protocol.messages import Image
+
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+EFFORTS: tuple[str, ...] = get_args(Effort)
 
 
 class Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
@@ -33,7 +36,7 @@ class ApprovalAnswer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     edited_script: str | None = None
     namespace: str | None = None
     arguments: dict[str, Any] | None = None
-    remember: str = ""
+    remember: Literal["", "session", "project"] = ""
 
 
 class ExecApproval(Operation, tag="exec_approval", frozen=True):
@@ -90,14 +93,15 @@ class SwitchModel(Operation, tag="switch_model", frozen=True):
 class SetEffort(Operation, tag="set_effort", frozen=True):
     """Set the preferred reasoning effort; None switches it off."""
 
-    effort: str | None = None
+    effort: Effort | None = None
 
 
 class SetAutoApproval(Operation, tag="set_auto_approval", frozen=True):
-    """Approve without asking (recurring jobs excepted), within ``cost_cap_usd`` when given."""
+    """Approve without asking (recurring jobs excepted). ``cost_cap_usd`` changes the cap, ``lift_cap`` takes it away."""
 
     enabled: bool
     cost_cap_usd: float | None = None
+    lift_cap: bool = False
 
 
 class SetTitle(Operation, tag="set_title", frozen=True):

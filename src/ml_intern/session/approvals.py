@@ -28,6 +28,7 @@ class Gate(Generic[A]):
 
     def __init__(self) -> None:
         self._open: dict[str, asyncio.Future[A]] = {}
+        self._claimed: set[str] = set()
 
     @contextmanager
     def ask(self, key: str) -> Generator[asyncio.Future[A]]:
@@ -38,7 +39,15 @@ class Gate(Generic[A]):
             yield future
         finally:
             self._open.pop(key, None)
+            self._claimed.discard(key)
             future.cancel()
+
+    def claim(self, key: str) -> bool:
+        """The right to answer, for one caller alone: who decides in the log first must be who answers. False when it is taken."""
+        if not self.is_open(key):
+            return False
+        self._claimed.add(key)
+        return True
 
     def answer(self, key: str, value: A) -> bool:
         """Answer a question. False when it is not open (any more)."""
@@ -49,9 +58,9 @@ class Gate(Generic[A]):
         return True
 
     def is_open(self, key: str) -> bool:
-        """Whether somebody waits for this answer."""
+        """Whether somebody waits for this answer and nobody has claimed it."""
         future = self._open.get(key)
-        return future is not None and not future.done()
+        return future is not None and not future.done() and key not in self._claimed
 
     def waiting(self) -> tuple[str, ...]:
         """The questions that wait, in the order they were asked."""

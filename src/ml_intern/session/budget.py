@@ -31,13 +31,19 @@ class Budget:
         """Whether this call fits the cap beside all that is spent, set aside and promised."""
         remaining = self._spending.remaining_usd
         if remaining is not None:
-            remaining = max(0.0, remaining - sum(self._promised.values()))
+            others = sum(amount for key, amount in self._promised.items() if key != call_id)
+            remaining = max(0.0, remaining - others)
         if Effect.SPENDS not in risk.effects:
             return CostJudgement("", remaining)
+        self._promised.pop(call_id, None)
         blocked = self._why_blocked(risk.cost_usd, remaining, mode)
         if not blocked and risk.cost_usd is not None:
             self._promised[call_id] = risk.cost_usd
         return CostJudgement(blocked, remaining)
+
+    def reserved(self, call_id: str) -> None:
+        """The promise is a reservation in the log from now on."""
+        self._promised.pop(call_id, None)
 
     @staticmethod
     def _why_blocked(cost_usd: float | None, remaining: float | None, mode: Mode) -> str:

@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from ml_intern.models.base import Delta, EffortNotice, ModelRequest, Reply, RetryNotice, TextDelta, ThinkingDelta, ToolCallDelta, Usage
+from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import (
     AssistantChunk,
     AssistantMessageAdded,
@@ -20,6 +21,7 @@ from ml_intern.protocol.events import (
 )
 from ml_intern.protocol.messages import AssistantMessage, ToolCall
 from ml_intern.session.clock import Clock
+from ml_intern.session.history import CHARS_PER_TOKEN, estimate_all
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_port import ModelPort
 from ml_intern.session.policies.base import Nudge, Verdict
@@ -39,23 +41,29 @@ class ModelCaller:
 
         Calls that the verdict drops are not part of the history. Raises ``ModelError``.
         """
-        shown: list[str] = []
+        progress = _Progress(self._clock.monotonic())
         try:
-            reply, record = await self._call(model, request, kind="main", shown=shown)
+            reply, record = await self._call(model, request, "main", progress)
         except BaseException:
-            # Whatever ended the call (an interrupt, an error after the last retry): what people read stays said.
-            if text := "".join(shown):
-                self._log.show(AssistantStreamEnd())
-                await self._log.append(
-                    AssistantMessageAdded(content=text, streamed=True, model=model.model_id, finish_reason="interrupted")
-                )
+            # Whatever ended the call (an interrupt, an error after the last retry): what people read stays said, and was paid for.
+            await self._keep_what_came(model, request, progress)
             raise
         verdict = judge(reply)
         if isinstance(verdict, Nudge) and verdict.drop_calls:
             reply = msgspec.structs.replace(reply, message=msgspec.structs.replace(reply.message, tool_calls=()))
         reply = msgspec.structs.replace(reply, message=self._with_own_ids(reply.message))
-        await self._store(reply, record, streamed=bool(shown))
+        await self._store(reply, record, streamed=bool(progress.shown))
         return reply, verdict
+
+    async def _keep_what_came(self, model: ModelPort, request: ModelRequest, progress: _Progress) -> None:
+        if progress.first_at is None:
+            return
+        events: list[Event] = [await self._estimated(model, request, "main", progress, "interrupted")]
+        if text := "".join(progress.shown):
+            self._log.show(AssistantStreamEnd())
+            said = AssistantMessageAdded(content=text, streamed=True, model=model.model_id, finish_reason="interrupted")
+            events.insert(0, said)
+        await self._log.append(*events)
 
     async def _store(self, reply: Reply, record: LlmCall, *, streamed: bool) -> None:
         message = reply.message
@@ -76,12 +84,17 @@ class ModelCaller:
 
     async def ask_aside(self, model: ModelPort, request: ModelRequest, *, kind: str) -> Reply:
         """A call beside the conversation (a summary, a probe): only its cost is stored. Raises ``ModelError``."""
-        reply, record = await self._call(model, request, kind=kind, shown=None)
+        progress = _Progress(self._clock.monotonic())
+        try:
+            reply, record = await self._call(model, request, kind, progress)
+        except BaseException:
+            if progress.first_at is not None:
+                await self._log.append(await self._estimated(model, request, kind, progress, "interrupted"))
+            raise
         await self._log.append(record)
         return reply
 
-    async def _call(self, model: ModelPort, request: ModelRequest, *, kind: str, shown: list[str] | None) -> tuple[Reply, LlmCall]:
-        started, first_at = self._clock.monotonic(), None
+    async def _call(self, model: ModelPort, request: ModelRequest, kind: str, progress: _Progress) -> tuple[Reply, LlmCall]:
         # Closing matters: it is what hangs up on the provider when the call is interrupted.
         stream = cast("AsyncGenerator[Delta | Reply]", model.stream(request))
         async with aclosing(stream):
@@ -90,61 +103,97 @@ class ModelCaller:
                     self._on_first_answer()
                     self._on_first_answer = None
                 if isinstance(item, Reply):
-                    cost = await model.cost_usd(item.usage, item.cost_usd)
-                    first_ms = None if first_at is None else int((first_at - started) * 1000)
-                    return item, _record(model, item, kind, int((self._clock.monotonic() - started) * 1000), first_ms, cost)
-                if first_at is None and not isinstance(item, RetryNotice):
-                    first_at = self._clock.monotonic()
-                await self._show(item, shown)
+                    return item, await self._record(model, request, kind, progress, item)
+                if isinstance(item, RetryNotice):
+                    await self._retrying(model, request, kind, progress, item)
+                elif isinstance(item, EffortNotice):
+                    effort = self._log.state.effort
+                    await self._log.append(EffortChanged(effort=effort, effective=item.effective, note=item.note))
+                else:
+                    progress.first_at = progress.first_at or self._clock.monotonic()
+                    self._show(item, progress, kind)
         raise AssertionError("ChatModel.stream ended without a Reply")  # the contract suite holds every client to it
 
-    async def _show(self, item: Delta, shown: list[str] | None) -> None:
+    def _show(self, item: TextDelta | ThinkingDelta | ToolCallDelta, progress: _Progress, kind: str) -> None:
         match item:
             case TextDelta():
-                if shown is not None:
-                    shown.append(item.text)
+                progress.chars += len(item.text)
+                if kind == "main":
+                    progress.shown.append(item.text)
                     self._log.show_text(AssistantChunk(content=item.text))
             case ThinkingDelta():
-                if shown is not None:
+                progress.chars += len(item.text)
+                if kind == "main":
                     self._log.show_text(ThinkingChunk(content=item.text))
             case ToolCallDelta():
-                pass
-            case RetryNotice():
-                if shown is not None and item.discard_text:
-                    shown.clear()
-                await self._log.append(
-                    Retrying(attempt=item.attempt, delay_s=item.delay_s, reason=item.reason, discard_text=item.discard_text)
-                )
-            case EffortNotice():
-                state = self._log.state
-                await self._log.append(EffortChanged(effort=state.effort, effective=item.effective, note=item.note))
+                progress.chars += len(item.arguments)
+
+    async def _retrying(self, model: ModelPort, request: ModelRequest, kind: str, progress: _Progress, notice: RetryNotice) -> None:
+        events: list[Event] = []
+        if progress.first_at is not None:  # it broke midway: what came was paid for
+            events.append(await self._estimated(model, request, kind, progress, "broken"))
+            progress.restart()
+        events.append(Retrying(attempt=notice.attempt, delay_s=notice.delay_s, reason=notice.reason, discard_text=notice.discard_text))
+        await self._log.append(*events)
+
+    async def _record(self, model: ModelPort, request: ModelRequest, kind: str, progress: _Progress, reply: Reply) -> LlmCall:
+        """What a whole reply took. A provider that tells no usage does not make the call free: then it is our estimate."""
+        usage = reply.usage or _estimated_usage(request, progress.chars or len(reply.message.text))
+        return self._llm_call(
+            model.model_id, kind, progress, reply.finish_reason, usage, await model.cost_usd(usage, reply.cost_usd), reply.usage is None
+        )
+
+    async def _estimated(self, model: ModelPort, request: ModelRequest, kind: str, progress: _Progress, reason: str) -> LlmCall:
+        usage = _estimated_usage(request, progress.chars)
+        return self._llm_call(model.model_id, kind, progress, reason, usage, await model.cost_usd(usage, None), True)
+
+    def _llm_call(
+        self, model_id: str, kind: str, progress: _Progress, reason: str, usage: Usage, cost_usd: float | None, estimated: bool
+    ) -> LlmCall:
+        first_ms = None if progress.first_at is None else int((progress.first_at - progress.started_at) * 1000)
+        return LlmCall(
+            model=model_id,
+            latency_ms=int((self._clock.monotonic() - progress.started_at) * 1000),
+            finish_reason=reason,
+            cost_usd=cost_usd,
+            kind=kind,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_creation_tokens=usage.cache_creation_tokens,
+            first_token_ms=first_ms,
+            estimated=estimated,
+        )
 
     def _with_own_ids(self, message: AssistantMessage) -> AssistantMessage:
-        """Ids that no earlier call of the session has: some servers count from zero in every reply."""
-        seen = self._log.state.call_ids
-        if not any(call.id in seen for call in message.tool_calls):
-            return message
+        """Ids that no other call of the session has: some servers count from zero in every reply."""
+        seen = set[str]()
         calls: list[ToolCall] = []
         for call in message.tool_calls:
             call_id, n = call.id, 2
-            while call_id in seen:
+            while call_id in seen or call_id in self._log.state.call_ids:
                 call_id, n = f"{call.id}-{n}", n + 1
-            calls.append(ToolCall(call_id, call.name, call.arguments))
+            seen.add(call_id)
+            calls.append(call if call_id == call.id else ToolCall(call_id, call.name, call.arguments))
         return msgspec.structs.replace(message, tool_calls=tuple(calls))
 
 
-def _record(model: ModelPort, reply: Reply, kind: str, latency_ms: int, first_token_ms: int | None, cost_usd: float | None) -> LlmCall:
-    usage = reply.usage or Usage()
-    return LlmCall(
-        model=model.model_id,
-        latency_ms=latency_ms,
-        finish_reason=reply.finish_reason,
-        cost_usd=cost_usd,
-        kind=kind,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.total_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_creation_tokens=usage.cache_creation_tokens,
-        first_token_ms=first_token_ms,
-    )
+class _Progress:
+    """A call on its way: what of it was shown, how much of it came, and when."""
+
+    def __init__(self, started_at: float) -> None:
+        self.started_at = started_at
+        self.first_at: float | None = None
+        self.shown: list[str] = []
+        self.chars = 0
+
+    def restart(self) -> None:
+        """The stream broke: what came is void."""
+        self.first_at, self.chars = None, 0
+        self.shown.clear()
+
+
+def _estimated_usage(request: ModelRequest, reply_chars: int) -> Usage:
+    prompt = estimate_all(request.messages) + len(request.system) // CHARS_PER_TOKEN
+    return Usage(prompt_tokens=prompt, completion_tokens=reply_chars // CHARS_PER_TOKEN + 1)

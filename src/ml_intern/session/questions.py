@@ -25,7 +25,7 @@ class Questions:
 
     async def answer(self, question_id: str, answer: str | None) -> bool:
         """Store and deliver an answer. False when nobody waits for it."""
-        if not self._gate.is_open(question_id):
+        if not self._gate.claim(question_id):
             return False
         await self._log.append(QuestionAnswered(question_id=question_id, answer=answer))
         return self._gate.answer(question_id, answer)

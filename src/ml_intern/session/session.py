@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, assert_never
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ml_intern.errors import MlInternError, SessionClosed
 from ml_intern.protocol import events as e
@@ -18,15 +18,20 @@ from ml_intern.session.model_port import ModelPort
 from ml_intern.session.permissions import Mode
 from ml_intern.session.questions import Questions
 from ml_intern.session.recovery import recover
-from ml_intern.session.turn import Inbox, Turn, TurnParts
+from ml_intern.session.turn import TurnParts
+from ml_intern.session.work import Work
 
 
 class OpenedModel(Struct, frozen=True):
-    """A model that was switched to; ``effective_effort`` differs from the preference when the provider refuses that."""
+    """A model that was switched to; ``effective_effort`` differs from the preference when the provider refuses that.
+
+    ``probe`` is what finding out cost, if it was asked.
+    """
 
     port: ModelPort
     effective_effort: str | None
     note: str = ""
+    probe: e.LlmCall | None = None
 
 
 class ModelDirectory(Protocol):
@@ -48,7 +53,7 @@ class SessionParts(Struct, frozen=True, kw_only=True):
     base_mode: Mode
     close: Callable[[], Awaitable[None]]
     """Gives back tools, processes, the lease."""
-    known_redaction: Callable[[str], bool] = field(default=lambda _: False)
+    known_redaction: Callable[[str], bool] = lambda _: False
 
 
 class Session:
@@ -58,23 +63,21 @@ class Session:
         self._p = parts
         self.log: EventLog = parts.turn.log
         self.state = parts.turn.log.state
-        self._model = model
-        self._inbox = Inbox()
-        self._work: asyncio.Task[None] | None = None
-        self._turn: Turn | None = None
-        self._interrupting = False
+        self._work = Work(parts.turn, model)
+        self._changing = asyncio.Lock()
+        """Held by operations that start or stop work: one of them at a time."""
         self._closed = False
-        self._update_mode()
+        parts.turn.runner.mode = Mode.YOLO if self.state.auto_approval else parts.base_mode
 
     async def start(self) -> None:
         """After a resume: answer what a crash left open, and go on waiting for approvals that were asked for."""
         if await recover(self.log, self._p.known_redaction):
-            self._begin(self._go_on())
+            self._work.go_on()
 
     @property
     def busy(self) -> bool:
         """Whether a turn or a compaction runs."""
-        return self._work is not None and not self._work.done()
+        return self._work.busy
 
     def events(self, *, after_seq: int = 0) -> AsyncIterator[Envelope]:
         """Stored events after ``after_seq``, then live ones until the session closes."""
@@ -85,34 +88,40 @@ class Session:
         if self._closed:
             raise SessionClosed("This session is closed.", hint="Resume it to go on.")
         match operation:
-            case op.UserInput():
-                await self._user_input(operation)
+            case op.UserInput() | op.Compact() | op.Undo():
+                async with self._changing:
+                    await self._start_or_stop(operation)
+            case op.Interrupt():
+                await self._work.interrupt()
             case op.ExecApproval():
                 await self._exec_approval(operation)
             case op.AnswerQuestion():
                 if not await self._p.questions.answer(operation.question_id, operation.answer):
                     await self._complain(f"No question '{operation.question_id}' waits for an answer.")
-            case op.Interrupt():
-                await self._interrupt()
-            case op.Compact():
-                await self._compact()
-            case op.Undo():
-                await self._undo(operation.before_message)
-            case op.Shutdown():
-                await self.aclose()
             case op.SwitchModel() | op.SetEffort() | op.SetAutoApproval() | op.SetTitle():
                 await self._change(operation)
+            case op.Shutdown():
+                await self.aclose()
             case op.New() | op.Resume() | op.Fork():
                 await self._complain(f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
             case _:
                 assert_never(operation)
+
+    async def _start_or_stop(self, operation: op.UserInput | op.Compact | op.Undo) -> None:
+        match operation:
+            case op.UserInput():
+                await self._user_input(operation)
+            case op.Compact():
+                self._work.compact()
+            case op.Undo():
+                await self._undo(operation.before_message)
 
     async def _change(self, operation: op.SwitchModel | op.SetEffort | op.SetAutoApproval | op.SetTitle) -> None:
         match operation:
             case op.SwitchModel():
                 await self._switch_model(operation.model)
             case op.SetEffort():
-                await self.log.append(e.EffortChanged(effort=operation.effort, effective=operation.effort))
+                await self._set_effort(operation.effort)
             case op.SetAutoApproval():
                 await self._set_auto_approval(operation)
             case op.SetTitle():
@@ -120,88 +129,33 @@ class Session:
             case _:
                 assert_never(operation)
 
-    # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the conversation ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _user_input(self, message: op.UserInput) -> None:
         if not message.text.strip() and not message.images:
             await self._complain("The message is empty.", hint="Say what you want done.")
             return
-        self._inbox.messages.append(message)
-        if self.busy:
-            await self._abandon_questions()
-        else:
-            self._begin(self._run_turns())
+        self._work.say(message)
+        await self._abandon_questions()
 
-    async def _run_turns(self) -> None:
-        """A turn for what is in the inbox, and another one if something came too late for it."""
-        while self._inbox.messages:
-            messages, self._inbox.messages = self._inbox.messages, []
-            added = [e.UserMessageAdded(content=message.text, images=message.images) for message in messages]
-            await self.log.append(*added, e.Processing(message="Processing user input"))
-            await self._run_turn()
-
-        if self._inbox.compact:  # asked for too late for the turn's last step
-            self._inbox.compact = False
-            await Turn(self._p.turn, self._model, self._inbox).compact()
-
-    async def _go_on(self) -> None:
-        """The turn that a resume found waiting for approval, and what came meanwhile."""
-        await self._run_turn()
-        await self._run_turns()
-
-    async def _run_turn(self) -> None:
-        self._turn = Turn(self._p.turn, self._model, self._inbox)
-        try:
-            await self._turn.run()
-        finally:
-            self._turn = None
-
-    def _begin(self, work: Awaitable[None]) -> None:
-        self._interrupting = False
-        self._work = asyncio.ensure_future(self._supervised(work))
-
-    async def _supervised(self, work: Awaitable[None]) -> None:
-        """An interrupt between a turn's first event and its first step must still end it in the log."""
-        try:
-            await work
-        finally:
-            if self.state.turn_running:
-                await self.log.append(e.Interrupted())
-
-    async def _interrupt(self) -> None:
-        """Cancel once: a second cancellation would tear up the clean-up of the first."""
-        if self.busy and not self._interrupting:
-            assert self._work is not None
-            self._interrupting = True
-            await asyncio.sleep(0)  # a task that is cancelled before its first step would never write its end
-            self._work.cancel()
-
-    async def _stop_work(self) -> None:
-        await self._interrupt()
-        if self._work is not None:
-            await asyncio.wait([self._work])
-
-    async def _compact(self) -> None:
-        if self.busy:
-            self._inbox.compact = True
-        else:
-            self._begin(Turn(self._p.turn, self._model, self._inbox).compact())
+    async def _undo(self, before_message: int | None) -> None:
+        """The last turn, steering included; or everything from the n-th message that the user wrote."""
+        await self._work.stop()
+        seqs = self.state.turn_seqs if before_message is None else self.state.history.user_seqs()
+        index = len(seqs) - 1 if before_message is None else before_message
+        await self.log.append(e.UndoComplete(cut_seq=seqs[index] if 0 <= index < len(seqs) else 0))
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _exec_approval(self, operation: op.ExecApproval) -> None:
         for answer in operation.approvals:
             pending = self.state.pending.get(answer.tool_call_id)
-            if pending is None or not self._p.gate.is_open(answer.tool_call_id):
+            if pending is None or not self._p.gate.claim(answer.tool_call_id):
                 await self._complain(f"No pending approval to process for '{answer.tool_call_id}'.")
                 continue
             await self._decide(pending, answer)
 
     async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer) -> None:
-        if answer.approved and answer.remember and pending.remember_rule:
-            await self.log.append(e.PermissionGranted(rule=pending.remember_rule, scope=answer.remember))
-            if answer.remember == "project":
-                self._p.remember_in_project(pending.remember_rule)
         changed = e.ToolStateChange(
             tool_call_id=pending.tool_call_id,
             tool=pending.tool,
@@ -209,12 +163,21 @@ class Session:
             note=answer.feedback or "",
             arguments=answer.arguments,
         )
-        await self.log.append(changed)
+        always = answer.approved and answer.remember in ("session", "project") and bool(pending.remember_rule)
+        granted = [e.PermissionGranted(rule=pending.remember_rule, scope=answer.remember)] if always else []
+        await self.log.append(changed, *granted)
         self._p.gate.answer(pending.tool_call_id, answer)
+        if always and answer.remember == "project":
+            try:
+                self._p.remember_in_project(pending.remember_rule)
+            except (OSError, MlInternError) as error:
+                await self._complain(f"The rule {pending.remember_rule} holds for this session only; it could not be kept: {error}")
 
     async def _abandon_questions(self) -> None:
         """The user typed instead of deciding."""
         for key in self._p.gate.waiting():
+            if not self._p.gate.claim(key):
+                continue
             tool = self.state.pending[key].tool if key in self.state.pending else ""
             await self.log.append(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned"))
             self._p.gate.answer(key, Abandoned())
@@ -222,28 +185,27 @@ class Session:
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _undo(self, before_message: int | None) -> None:
-        await self._stop_work()
-        seqs = self.state.history.user_seqs()
-        index = len(seqs) - 1 if before_message is None else before_message
-        await self.log.append(e.UndoComplete(cut_seq=seqs[index] if 0 <= index < len(seqs) else 0))
-
     async def _switch_model(self, model_id: str) -> None:
         try:
             opened = await self._p.models.open(model_id, self.state.effort)
         except MlInternError as error:
             await self._complain(error.message, hint=error.hint)
             return
-        previous, self._model = self._model, opened.port
-        await self.log.append(e.ModelSwitched(model=model_id, previous=previous.model_id))
+        switched = e.ModelSwitched(model=model_id, previous=self._work.model.model_id)
+        await self.log.append(*([opened.probe] if opened.probe else []), switched)
         if opened.effective_effort != self.state.effort or opened.note:
             await self.log.append(e.EffortChanged(effort=self.state.effort, effective=opened.effective_effort, note=opened.note))
-        if self._turn is not None:
-            self._turn.model = opened.port  # the old one is closed with the session: its reply may still stream
+        self._work.use_model(opened.port)  # the old one is closed with the session: its reply may still stream
+
+    async def _set_effort(self, effort: str | None) -> None:
+        if effort is not None and effort not in op.EFFORTS:
+            await self._complain(f"'{effort}' is no reasoning effort.", hint=f"Choose one of {', '.join(op.EFFORTS)}, or none.")
+        else:
+            await self.log.append(e.EffortChanged(effort=effort, effective=effort))
 
     async def _set_auto_approval(self, operation: op.SetAutoApproval) -> None:
         spending = self.state.spending
-        cap = spending.cap_usd if operation.cost_cap_usd is None else operation.cost_cap_usd
+        cap = None if operation.lift_cap else spending.cap_usd if operation.cost_cap_usd is None else operation.cost_cap_usd
         remaining = None if cap is None else max(0.0, cap - spending.committed_usd)
         auto_approval = {
             "enabled": operation.enabled,
@@ -252,10 +214,8 @@ class Session:
             "remaining_usd": remaining,
         }
         await self.log.append(e.SessionUpdate(session_id=self.log.session_id, auto_approval=auto_approval))
-        self._update_mode()
-
-    def _update_mode(self) -> None:
-        self._p.turn.runner.mode = Mode.YOLO if self.state.auto_approval else self._p.base_mode
+        careful = Mode.ASK if self._p.base_mode is Mode.YOLO else self._p.base_mode
+        self._p.turn.runner.mode = Mode.YOLO if operation.enabled else careful
 
     async def _complain(self, text: str, *, hint: str = "") -> None:
         await self.log.append(e.ErrorRaised(error=text, hint=hint, kind="BadOperation", ends_turn=False))
@@ -266,9 +226,9 @@ class Session:
             return
         self._closed = True
         try:
-            await self._stop_work()
+            await self._work.close()
             await self.log.append(e.SessionShutdown())
         finally:
             self.log.close()
-            await self._model.aclose()
+            await self._work.model.aclose()
             await self._p.close()

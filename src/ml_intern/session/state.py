@@ -15,6 +15,8 @@ from ml_intern.session.history import Compaction, History, estimate_all, estimat
 
 RECENT_CALLS = 30
 FIRST_USAGE_WARNING_USD = 5.0
+CUT_OFF = ("interrupted", "broken")
+"""Finish reasons of calls whose reply is not part of the conversation as a reply: they cost, but are no step."""
 
 
 class CallRecord(Struct, frozen=True):
@@ -56,7 +58,7 @@ class Spending:
         self.by_kind[kind] += amount_usd  # pyright: ignore[reportArgumentType]  # a Counter holds floats as well
 
     def acknowledge_warning(self) -> None:
-        while 0 < self.next_warning_usd <= self.spent_usd:
+        while 0 < self.next_warning_usd <= self.committed_usd:
             self.next_warning_usd *= 2
 
 
@@ -80,6 +82,9 @@ class SessionState:
         self.recent_calls: deque[CallRecord] = deque(maxlen=RECENT_CALLS)
         self.call_ids: set[str] = set()
         self._error_kinds: dict[str, str] = {}
+        self.turn_seqs: list[int] = []
+        """The seq of the first message of each turn: what undo goes back to."""
+        self._opening_seq = 0
         self.turn_count = 0
         self.turn_running = False
         self.steps = 0
@@ -131,6 +136,8 @@ class SessionState:
     def _user_message(self, seq: int, event: e.UserMessageAdded) -> None:
         self.first_user_text = self.first_user_text or event.content
         self._add_user(seq, UserMessage(text=event.content, images=event.images))
+        if not self.turn_running:
+            self._opening_seq = self._opening_seq or seq
 
     def _guard(self, seq: int, event: e.GuardTriggered) -> None:
         self.guards[event.guard] += 1
@@ -148,9 +155,11 @@ class SessionState:
         self._unreported_tokens += estimate_tokens(message)
 
     def _llm_call(self, seq: int, event: e.LlmCall) -> None:
-        self.steps += event.kind == "main"
         self.spending.spend(event.kind, event.cost_usd)
-        if event.kind == "main" and event.total_tokens:
+        if event.kind != "main" or event.finish_reason in CUT_OFF:
+            return
+        self.steps += 1
+        if event.total_tokens and not event.estimated:
             self._reported_tokens, self._unreported_tokens = event.total_tokens, 0
 
     def _tool_called(self, seq: int, event: e.ToolCalled) -> None:
@@ -218,7 +227,9 @@ class SessionState:
         self.history.cut(event.cut_seq)
         self._plans = [(at, plan) for at, plan in self._plans if at < event.cut_seq]
         self.plan = self._plans[-1][1] if self._plans else ()
-        self.turn_count = max(0, len(self.history.user_seqs()))
+        self.turn_seqs = [at for at in self.turn_seqs if at < event.cut_seq]
+        self.turn_count = len(self.turn_seqs)
+        self._opening_seq = 0
         self.recent_calls.clear()
         self.pending.clear()
         self._recount()
@@ -229,6 +240,9 @@ class SessionState:
 
     def _processing(self, seq: int, event: e.Processing) -> None:
         self.turn_running, self.steps = True, 0
+        if self._opening_seq:
+            self.turn_seqs.append(self._opening_seq)
+            self._opening_seq = 0
         self.guards.clear()
         self.turn_count += 1
 

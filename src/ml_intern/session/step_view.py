@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from ml_intern.session.model_port import ModelPort, compact_at_tokens
-from ml_intern.session.permissions import Mode
 from ml_intern.session.policies.base import StepView
 from ml_intern.session.state import SessionState
 
 
-def step_view(state: SessionState, model: ModelPort, context_tokens: int, next_call_usd: float | None, mode: Mode) -> StepView:
+def step_view(state: SessionState, model: ModelPort, context_tokens: int, next_call_usd: float | None, *, attended: bool) -> StepView:
     """A view that costs the same however long the session is."""
     return StepView(
         step=state.steps,
@@ -22,5 +21,5 @@ def step_view(state: SessionState, model: ModelPort, context_tokens: int, next_c
         cap_usd=state.spending.cap_usd,
         next_call_usd=next_call_usd,
         next_warning_usd=state.spending.next_warning_usd,
-        can_ask=mode is Mode.ASK,
+        can_ask=attended,
     )

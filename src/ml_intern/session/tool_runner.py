@@ -87,48 +87,46 @@ class ToolRunner:
         """Run a batch. Cancelled, it still answers every call before it raises."""
         if not calls:
             return
-        if self._ready is not None:
-            await self._ready()
-        self._budget.start_batch()
-        plans = [self._plan(call) for call in calls]
+        plans = [_Plan(call=call, arguments=_as_object(call.arguments)) for call in calls]
         known = [_called(plan) for plan in plans if plan.call.id not in self._log.state.pending]
         try:
             if known:
                 await self._log.append(*known)
+            if self._ready is not None:
+                await self._ready()
+            self._budget.start_batch()
+            for plan in plans:
+                self._prepare(plan)
             with ExitStack() as questions:
                 await self._ask(plans, questions)
                 await self._run_all(plans)
         except asyncio.CancelledError:
             await self._answer_rest(plans)
             raise
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError  # a tool swallowed the interrupt
 
     # ── judging ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _plan(self, call: ToolCall) -> _Plan:
-        plan = _Plan(call=call, arguments=_as_object(call.arguments))
-        tool = self._tools.get(call.name)
-        if tool is None:
+    def _prepare(self, plan: _Plan) -> None:
+        """Parse and judge; whatever goes wrong with that is the call's answer."""
+        name = plan.call.name
+        plan.tool = self._tools.get(name)
+        if plan.tool is None:
             names = ", ".join(sorted(self._tools))
-            plan.failure = _failure("unknown_tool", f"There is no tool '{call.name}'. The tools are: {names}.")
-            return plan
-        plan.tool = tool
+            plan.failure = _failure("unknown_tool", f"There is no tool '{name}'. The tools are: {names}.")
+            return
         try:
-            plan.args = tool.parse(call.arguments)
-        except msgspec.ValidationError as error:
-            plan.failure = _failure("invalid_arguments", f"ERROR: Wrong arguments for '{call.name}': {error}. The call was not run.")
-        except msgspec.DecodeError as error:
-            text = f"ERROR: Tool call to '{call.name}' had malformed JSON arguments: {error}. The call was not run."
-            plan.failure = _failure("malformed", text)
-        else:
-            self._judge_guarded(plan)
-        return plan
-
-    def _judge_guarded(self, plan: _Plan) -> None:
-        try:
+            plan.args = plan.tool.parse(plan.call.arguments)
             self._judge(plan)
-        except Exception as error:  # the boundary again: a tool that cannot say its risk does not run
-            logger.exception("tool %s cannot be judged", plan.call.name)
-            plan.failure = _failure("crash", f"{plan.call.name} could not be judged ({type(error).__name__}: {error}). It was not run.")
+        except msgspec.ValidationError as error:
+            plan.failure = _failure("invalid_arguments", f"ERROR: Wrong arguments for '{name}': {error}. The call was not run.")
+        except (msgspec.DecodeError, RecursionError) as error:
+            text = f"ERROR: Tool call to '{name}' had malformed JSON arguments: {error}. The call was not run."
+            plan.failure = _failure("malformed", text)
+        except Exception as error:  # the boundary: a tool that cannot say its risk does not run
+            logger.exception("tool %s could not be judged", name)
+            plan.failure = _crash(plan, error, "could not be judged", "It was not run.")
 
     def _judge(self, plan: _Plan) -> None:
         assert plan.tool is not None and plan.args is not None
@@ -209,7 +207,11 @@ class ToolRunner:
     async def _decide_and_run(self, plan: _Plan) -> ToolOutput:
         if plan.decision is not None:
             answer = await plan.decision
-            refusal = self._take_decision(plan, answer)
+            try:
+                refusal = self._take_decision(plan, answer)
+            except Exception as error:  # the boundary: as in _prepare, for the arguments as the user edited them
+                logger.exception("tool %s could not be judged", plan.call.name)
+                refusal = _crash(plan, error, "could not be judged", "It was not run.")
             if refusal is not None:
                 return refusal
             await self._log.append(ToolStateChange(tool_call_id=plan.call.id, tool=plan.call.name, state="running"))
@@ -223,8 +225,14 @@ class ToolRunner:
             feedback = f" User feedback: {answer.feedback}" if answer.feedback else ""
             return _failure("rejected", f"Rejected by the user; the call was not run.{feedback}")
         edited = edited_arguments(plan.arguments, answer)
-        if edited == plan.arguments:
-            return None
+        if edited != plan.arguments and (refusal := self._take_edit(plan, edited)):
+            return refusal
+        cost = self._budget.judge(plan.call.id, plan.risk, Mode.YOLO)
+        if cost.blocked and cost.remaining_usd is not None:
+            return _failure("over_budget", f"{cost.blocked} It was not run; the user can raise the cap.")
+        return None
+
+    def _take_edit(self, plan: _Plan, edited: JsonObject) -> ToolOutput | None:
         assert plan.tool is not None
         try:
             plan.args = plan.tool.parse_object(edited)
@@ -243,6 +251,7 @@ class ToolRunner:
             return await self._run(plan)
         reservation = plan.call.id
         await self._log.append(BudgetReserved(reservation_id=reservation, amount_usd=plan.risk.cost_usd, kind=plan.call.name))
+        self._budget.reserved(reservation)
         output = await self._run(plan)
         if not output.success:
             await self._log.append(BudgetSettled(reservation_id=reservation, actual_usd=0.0))
@@ -251,16 +260,17 @@ class ToolRunner:
     async def _run(self, plan: _Plan) -> ToolOutput:
         assert plan.tool is not None and plan.args is not None
         plan.started = True
+        time_limit = asyncio.timeout(plan.tool.timeout_s)
         try:
-            async with asyncio.timeout(plan.tool.timeout_s):
-                return await plan.tool.run(plan.args, self._context(plan))
+            async with time_limit:
+                return _checked(plan, await plan.tool.run(plan.args, self._context(plan)))
         except ToolError as error:
             return _failure("tool_error", str(error))
-        except TimeoutError:
-            return _failure("timeout", f"{plan.call.name} was stopped after {plan.tool.timeout_s:g} s.")
         except Exception as error:  # the boundary: a crash of one tool hurts its own call alone
+            if isinstance(error, TimeoutError) and time_limit.expired():
+                return _failure("timeout", f"{plan.call.name} was stopped after {plan.tool.timeout_s:g} s.")
             logger.exception("tool %s crashed", plan.call.name)
-            return _failure("crash", f"{plan.call.name} crashed ({type(error).__name__}: {error}). This is a defect of the tool.")
+            return _crash(plan, error, "crashed", "This is a defect of the tool.")
 
     def _context(self, plan: _Plan) -> ToolContext:
         call = plan.call
@@ -275,7 +285,8 @@ class ToolRunner:
         return ToolContext(call_id=call.id, session_id=self._log.session_id, report=report, emit=self._log.append, ask=ask)
 
     async def _finish(self, plan: _Plan, output: ToolOutput, started: float) -> None:
-        limited = limit(plan.note + output.text, self._spill_dir)
+        text = (plan.note + output.text).encode("utf-8", "replace").decode("utf-8")  # a lone surrogate could not be stored
+        limited = limit(text, self._spill_dir)
         await self._log.append(
             ToolFinished(
                 tool=plan.call.name,
@@ -328,6 +339,18 @@ def _failure(kind: str, text: str) -> ToolOutput:
     return ToolOutput(text=text, success=False, error_kind=kind)
 
 
+def _crash(plan: _Plan, error: Exception, what: str, so: str) -> ToolOutput:
+    return _failure("crash", f"{plan.call.name} {what} ({type(error).__name__}: {error}). {so}")
+
+
+def _checked(plan: _Plan, output: object) -> ToolOutput:
+    """Tools come from outside as well: one that answers with anything but a text has crashed."""
+    if isinstance(output, ToolOutput) and isinstance(output.text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return output
+    given = output.text if isinstance(output, ToolOutput) else output
+    raise TypeError(f"{plan.call.name} answered with {type(given).__name__}, not with text")
+
+
 def _interrupted(plan: _Plan) -> ToolOutput:
     if plan.failure is not None or not plan.started:
         return plan.failure or _failure("interrupted", NOT_RUN)
@@ -339,5 +362,5 @@ def _as_object(arguments: str) -> JsonObject:
     """The arguments for people to look at: an empty object when they are none."""
     try:
         return msgspec.json.decode(arguments.strip() or "{}", type=JsonObject)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}

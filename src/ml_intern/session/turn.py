@@ -7,12 +7,23 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from ml_intern.errors import ContextOverflow, MlInternError
-from ml_intern.models.base import ModelRequest, Reply, ToolSchema, Usage
-from ml_intern.protocol.events import Compacted, ErrorRaised, GuardTriggered, Interrupted, SessionTerminated, TurnComplete, UserMessageAdded
+from ml_intern.errors import ContextOverflow, MlInternError, StoreError
+from ml_intern.models.base import ModelRequest, Reply, ToolSchema
+from ml_intern.protocol.events import (
+    Compacted,
+    ErrorRaised,
+    GuardTriggered,
+    Interrupted,
+    SessionTerminated,
+    ToolFinished,
+    TurnComplete,
+    UserMessageAdded,
+)
 from ml_intern.protocol.messages import AssistantMessage, Message
 from ml_intern.protocol.operations import UserInput
+from ml_intern.session.affordable import affordable
 from ml_intern.session.compaction import Compactor, fixed_tokens
+from ml_intern.session.history import UNKNOWN_OUTCOME
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_call import ModelCaller
 from ml_intern.session.model_port import ModelPort, compact_at_tokens
@@ -22,8 +33,6 @@ from ml_intern.session.step_view import step_view
 from ml_intern.session.tool_runner import ToolRunner
 
 logger = logging.getLogger(__name__)
-LIKELY_REPLY_TOKENS = 2_000
-"""What a reply is taken to be when a cap asks whether the next call fits."""
 MAX_OVERFLOWS = 3
 """Compactions that one turn may be forced into by a provider's refusal."""
 
@@ -47,6 +56,8 @@ class TurnParts(Struct, frozen=True, kw_only=True):
     system: str
     tools: tuple[ToolSchema, ...]
     stream: bool = True
+    attended: bool = True
+    """Whether a person is there to answer."""
 
 
 class Turn:
@@ -59,33 +70,52 @@ class Turn:
         self._inbox = inbox
         self.model = model
         self._overflows = 0
+        self._room_tokens: int | None = None
 
     async def run(self) -> None:
-        """The turn, with its end written whatever happens. ``CancelledError`` (an interrupt) is raised again."""
+        """The turn, with its end written whatever happens. ``CancelledError`` (an interrupt) and ``StoreError`` are raised again."""
         try:
             stop = await self._loop()
+        except StoreError:
+            raise  # nothing can be written
         except MlInternError as error:
-            await self._log.append(ErrorRaised(error=error.message, kind=type(error).__name__, hint=error.hint))
+            await self._close_with(ErrorRaised(error=error.message, kind=type(error).__name__, hint=error.hint))
         except Exception as error:  # the boundary: a defect ends the turn, not the session
             logger.exception("the turn failed")
-            await self._log.append(ErrorRaised(error=f"{type(error).__name__}: {error}", kind="Defect", hint="See the log file."))
+            await self._close_with(ErrorRaised(error=f"{type(error).__name__}: {error}", kind="Defect", hint="See the log file."))
         except BaseException:
-            await self._log.append(Interrupted())
+            await self._close_with(Interrupted())
             raise
         else:
             await self._end(stop)
 
+    async def _close_with(self, end: ErrorRaised | Interrupted) -> None:
+        """Every call has its answer before the turn ends, however it ends."""
+        answers = [
+            ToolFinished(tool=call.name, tool_call_id=call.id, output=UNKNOWN_OUTCOME, success=False, error_kind="interrupted")
+            for call in self._state.history.open_calls
+        ]
+        await self._log.append(*answers, end)
+
     async def compact(self) -> None:
         """In place of a turn: make room now, and say how it went."""
-        before = self._context_tokens()
         try:
-            if not await self._p.compactor.compact(self.model, self._request()) and self._context_tokens() == before:
-                await self._log.append(Compacted(old_tokens=before, new_tokens=before))
+            await self._compact_now()
+        except StoreError:
+            raise
         except MlInternError as error:
             await self._log.append(ErrorRaised(error=error.message, kind=type(error).__name__, hint=error.hint))
         except BaseException:
             await self._log.append(Interrupted())
             raise
+
+    async def _compact_now(self) -> None:
+        """Because the user asked: says so even when there is nothing to gain."""
+        before = self._state.last_seq
+        await self._p.compactor.compact(self.model, self._request())
+        if not any(mark.seq > before for mark in self._state.history.compactions):
+            tokens = self._context_tokens()
+            await self._log.append(Compacted(old_tokens=tokens, new_tokens=tokens))
 
     async def _loop(self) -> Stop:
         await self._p.runner.answer(self._state.history.open_calls)  # those that a resume left waiting for approval
@@ -108,16 +138,23 @@ class Turn:
 
     async def _deliver_steering(self) -> None:
         messages, self._inbox.messages = self._inbox.messages, []
-        for message in messages:
-            await self._log.append(UserMessageAdded(content=message.text, images=message.images, steering=True))
+        if messages:
+            await self._log.append(*(UserMessageAdded(content=m.text, images=m.images, steering=True) for m in messages))
 
     async def _consult(self) -> Stop | None:
         """Every policy in its order, before a step."""
         if self._inbox.compact:
             self._inbox.compact = False
-            await self._p.compactor.compact(self.model, self._request())
+            await self._compact_now()
+        view = await self._view()
         for policy in self._p.policies:
-            match policy.before_step(await self._view()):
+            verdict = policy.before_step(view)
+            while isinstance(verdict, Ask):
+                if not await self._p.money.ask(verdict):
+                    return Stop("declined", verdict.reason)
+                view = await self._view()
+                verdict = policy.before_step(view)  # a yes that changes nothing is asked again
+            match verdict:
                 case Proceed():
                     pass
                 case Nudge() as nudge:
@@ -125,27 +162,26 @@ class Turn:
                 case Compact():
                     if not await self._p.compactor.compact(self.model, self._request()):
                         return await self._exhausted("It is still over the threshold after compaction.")
-                case Ask() as ask:
-                    if not await self._p.money.ask(ask):
-                        return Stop("declined", ask.reason)
+                    view = await self._view()
                 case Stop() as stop:
                     return stop
         return None
 
     async def _ask_model(self) -> tuple[Reply, Verdict] | None:
         """The reply and what the policies say of it; None when the context had to be compacted instead."""
+        model = self.model  # it may be switched while this one answers
         try:
-            return await self._p.caller.ask(self.model, self._request(), self._verdict_on)
+            return await self._p.caller.ask(model, self._request(), self._verdict_on)
         except ContextOverflow as error:
             self._overflows += 1
-            self.model.learn_window(error.limit_tokens or int(self._context_tokens() * 0.9))
-            fits = self._overflows <= MAX_OVERFLOWS and await self._p.compactor.compact(self.model, self._request())
+            model.learn_window(error.limit_tokens or int(self._context_tokens() * 0.9))
+            fits = self._overflows <= MAX_OVERFLOWS and await self._p.compactor.compact(model, self._request())
             if not fits:
                 raise ContextOverflow(error.message, hint="Undo, or switch to a model with a larger window.") from error
             return None
 
     def _verdict_on(self, reply: Reply) -> Verdict:
-        view = step_view(self._state, self.model, self._context_tokens(), None, self._p.runner.mode)
+        view = step_view(self._state, self.model, self._context_tokens(), None, attended=self._p.attended)
         for policy in self._p.policies:
             verdict = policy.after_reply(view, reply)
             if not isinstance(verdict, Proceed):
@@ -153,11 +189,9 @@ class Turn:
         return PROCEED
 
     async def _view(self) -> StepView:
-        spending, context = self._state.spending, self._context_tokens()
-        cost = None
-        if spending.cap_usd is not None:
-            cost = await self.model.cost_usd(Usage(prompt_tokens=context, completion_tokens=LIKELY_REPLY_TOKENS), None)
-        return step_view(self._state, self.model, context, cost, self._p.runner.mode)
+        context = self._context_tokens()
+        cost, self._room_tokens = await affordable(self.model, self._state.spending, context)
+        return step_view(self._state, self.model, context, cost, attended=self._p.attended)
 
     def _context_tokens(self) -> int:
         fixed = 0 if self._state.tokens_were_reported else fixed_tokens(self._request())
@@ -171,6 +205,7 @@ class Turn:
             messages=self._state.history.messages,
             session_id=self._log.session_id,
             effort=effort,
+            max_output_tokens=self._room_tokens,
             stream=self._p.stream,
         )
 
