@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -246,6 +246,7 @@ class Build:
     usage_warning_usd: float = 5.0
     other_ports: Sequence[FakePort] = ()
     stream: bool = True
+    ready: Callable[[], Awaitable[None]] | None = None
     remembered: list[str] = field(default_factory=list)
     scrub: Callable[[e.AnyEvent], e.AnyEvent] = lambda event: event
 
@@ -282,6 +283,7 @@ def _parts(how: Build, log: EventLog, store: EventStore, clock: SystemClock) -> 
         log=log,
         spill_dir=how.tmp_path / "spill",
         clock=clock,
+        ready=how.ready,
     )
 
     async def close() -> None:
@@ -297,6 +299,7 @@ def _parts(how: Build, log: EventLog, store: EventStore, clock: SystemClock) -> 
         system="You are a test.",
         tools=tuple(tool.schema for tool in tools.values()),
         stream=how.stream,
+        attended=how.mode is Mode.ASK,
     )
     return SessionParts(
         turn=turn,
