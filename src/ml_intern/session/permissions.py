@@ -1,7 +1,8 @@
 """One engine judges every call: from the risk its tool declares, the user's rules, and how much may run unasked.
 
-A rule is ``tool``, ``tool(pattern)`` or ``mcp:server:tool``; ``*`` stands for anything. Deny wins over ask, ask over allow. A
-deny or ask rule holds when it matches any part of a call, an allow rule only when allow rules cover every part.
+A rule is ``tool``, ``tool(pattern)`` or ``mcp:server:tool``; ``*`` stands for anything, ``\\*`` for a star. Deny wins over ask,
+ask over allow. A deny or ask rule holds when it matches any part of a call, an allow rule only when allow rules cover every
+part. Where a deny or ask rule might match what a call does not show, a person is asked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,18 @@ from ml_intern.tools.base import Effect, PermissionSubject, Risk
 
 _RULE = re.compile(r"\s*([A-Za-z0-9_*:.-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 HARMLESS = frozenset({Effect.READS, Effect.ASKS_USER})
+
+_RUNS_OR_DESTROYS = (
+    r"python[0-9.]*|ipython|pypy[0-9.]*|node|nodejs|deno|bun|perl|ruby|php|lua|R|Rscript|julia|[gmn]?awk|sed|(?:ba|da|z|k|a)?sh|fish|tclsh"
+    r"|env|sudo|doas|su|nohup|timeout|time|nice|ionice|setsid|stdbuf|xargs|parallel|find|fd|exec|eval|command|builtin|source|watch|make"
+    r"|torchrun|accelerate|deepspeed|srun|npx|uvx|pipx|ssh|scp|rsync|curl|wget|nc|ncat|at|crontab|systemctl|tmux|screen"
+    r"|rm|rmdir|unlink|mv|cp|ln|dd|tee|shred|truncate|chmod|chown|chgrp|kill|pkill|killall|mount|umount|mkfs.*|install|tar|unzip"
+)
+"""Programs whose second word is no operation: what they do hangs on all of their words."""
+_DANGEROUS_OPERATIONS = frozenset({
+    "run", "exec", "x", "shell", "eval", "launch", "start", "tool", "config", "clean", "reset", "rm", "remove", "uninstall", "delete",
+    "del", "purge", "prune", "destroy", "kill", "stop", "drop", "restore", "checkout", "rebase", "bisect", "submodule", "alias",
+})  # fmt: skip
 
 
 class Mode(StrEnum):
@@ -44,11 +57,12 @@ class Judgement(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """One parsed rule; ``text`` is what the user wrote."""
+    """One parsed rule; ``text`` is what the user wrote, ``start`` what its pattern begins with before the first ``*``."""
 
     text: str
     tool: re.Pattern[str]
     pattern: re.Pattern[str] | None
+    start: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Rule:
@@ -57,11 +71,20 @@ class Rule(Struct, frozen=True):
         if match is None:
             raise ConfigError(f"'{text}' is no permission rule.", hint="Write `tool`, or `tool(pattern)` such as `bash(pytest *)`.")
         tool, pattern = match.groups()
-        return cls(text, _glob(tool), _glob(pattern) if pattern not in (None, "", "*") else None)
+        if pattern is None or pattern.strip() in ("", "*"):
+            return cls(text, _glob(tool), None)
+        start = _pieces(pattern.strip().removesuffix(" *"))[0]
+        return cls(text, _glob(tool), _glob(pattern), start)
 
     def covers(self, tool: str, part: str) -> bool:
         """Whether it matches this part of a call of that tool."""
         return bool(self.tool.fullmatch(tool)) and (self.pattern is None or bool(self.pattern.fullmatch(part.strip())))
+
+    def may_cover(self, tool: str, beginning: str) -> bool:
+        """Whether its pattern could match a part that begins so."""
+        if self.pattern is None or not self.tool.fullmatch(tool):
+            return False
+        return self.start.startswith(beginning) or beginning.startswith(self.start)
 
 
 def _glob(pattern: str) -> re.Pattern[str]:
@@ -70,7 +93,18 @@ def _glob(pattern: str) -> re.Pattern[str]:
     tail = ""
     if pattern.endswith(" *"):
         pattern, tail = pattern[:-2], r"(?:\s.*)?"
-    return re.compile(".*".join(re.escape(piece) for piece in pattern.split("*")) + tail, re.DOTALL)
+    return re.compile(".*".join(re.escape(piece) for piece in _pieces(pattern)) + tail, re.DOTALL)
+
+
+def _pieces(pattern: str) -> list[str]:
+    """What stands between the stars; ``\\*`` is no star, ``\\\\`` one backslash, and a backslash before anything else itself."""
+    pieces = [""]
+    for token in re.findall(r"\\[*\\]|.", pattern, re.DOTALL):
+        if token == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += token[-1]
+    return pieces
 
 
 class Permissions:
@@ -93,6 +127,7 @@ class Permissions:
         self._read_only = read_only
         self._unconfined_ok = unconfined_ok
         self._granted = granted
+        self._grants: dict[str, Rule | None] = {}
 
     def judge(self, tool: str, subject: PermissionSubject, risk: Risk, mode: Mode) -> Judgement:
         """Whether this call may run, must be asked for, or must not run."""
@@ -104,15 +139,31 @@ class Permissions:
             return Judgement(Outcome.ASK, "It recurs, so a person decides.", blocked="Recurring work is never approved automatically.")
         if rule := _first(self._ask, tool, subject):
             return Judgement(Outcome.ASK, f"The rule `{rule.text}` asks.", blocked=f"The rule `{rule.text}` asks for a person.")
+        if rule := self._may_apply(tool, subject, risk):
+            why = f"The rule `{rule.text}` may apply: what this call runs is only known once it runs."
+            return Judgement(Outcome.ASK, why, blocked=f"{why} A person decides.")
         if self._is_allowed(tool, subject):
             return Judgement(Outcome.ALLOW)
         return self._by_risk(tool, risk, mode)
 
     def _is_allowed(self, tool: str, subject: PermissionSubject) -> bool:
-        rules = [*self._allow, *(Rule.parse(text) for text in self._granted())]
+        rules = [*self._allow, *(rule for text in self._granted() if (rule := self._grant(text)))]
         if not subject.simple:
             rules = [rule for rule in rules if rule.pattern is None]
-        return bool(subject.parts) and all(any(rule.covers(tool, part) for rule in rules) for part in subject.parts)
+        return all(any(rule.covers(tool, part) for rule in rules) for part in _parts(subject))
+
+    def _grant(self, text: str) -> Rule | None:
+        """A rule of this session's log; None for one that does not parse, which grants nothing."""
+        if text not in self._grants:
+            self._grants[text] = _parsed(text)
+        return self._grants[text]
+
+    def _may_apply(self, tool: str, subject: PermissionSubject, risk: Risk) -> Rule | None:
+        """The deny or ask rule that could match what the call does not show. What is known to be harmless shows all."""
+        if risk.effects <= HARMLESS:
+            return None
+        unknown = subject.unknown if subject.unknown is not None else () if subject.simple else ("",)
+        return next((rule for rule in (*self._deny, *self._ask) for start in unknown if rule.may_cover(tool, start)), None)
 
     def _by_risk(self, tool: str, risk: Risk, mode: Mode) -> Judgement:
         why = self._uncontained(risk)
@@ -138,21 +189,46 @@ class Permissions:
 
 
 def rule_for(tool: str, subject: PermissionSubject) -> str:
-    """The rule that "always" would add: this program with these first words; empty when no rule can describe the call."""
-    if not subject.simple or len(subject.parts) != 1:
+    """The rule that "always" would add; empty when no rule can describe the call.
+
+    A command whose first two words say what it does (``git push``) is allowed with any arguments; one that deletes, or that
+    runs what its arguments say, exactly as it is.
+    """
+    parts = _parts(subject)
+    if not subject.simple or len(parts) != 1:
         return ""
-    part = subject.parts[0].strip()
-    if not part:
-        return tool
+    part = parts[0].strip()
+    exact = re.sub(r"[*\\]", r"\\\g<0>", part)
     words = part.split()
-    plain = [word for word in words[:2] if re.fullmatch(r"[A-Za-z0-9_./-]+", word) and not word.startswith("-")]
-    if len(words) <= 2 or not plain or "(" in part or ")" in part:
-        return f"{tool}({part})"
-    return f"{tool}({' '.join(plain)} *)"
+    if not part:
+        text = tool
+    elif subject.command_line and len(words) > 2 and _says_what_it_does(words[0], words[1]):
+        text = f"{tool}({words[0]} {words[1]} *)"
+    else:
+        text = f"{tool}({exact})"
+    rule = _parsed(text)
+    return text if rule is not None and rule.covers(tool, part) else ""
+
+
+def _says_what_it_does(name: str, operation: str) -> bool:
+    if re.fullmatch(_RUNS_OR_DESTROYS, name) or operation in _DANGEROUS_OPERATIONS:
+        return False
+    return bool(re.fullmatch(r"[A-Za-z0-9_.-]+", name) and re.fullmatch(r"[a-z][a-z0-9_-]*", operation))
+
+
+def _parsed(text: str) -> Rule | None:
+    try:
+        return Rule.parse(text)
+    except ConfigError:
+        return None
+
+
+def _parts(subject: PermissionSubject) -> tuple[str, ...]:
+    return subject.parts or ("",)
 
 
 def _first(rules: list[Rule], tool: str, subject: PermissionSubject) -> Rule | None:
-    return next((rule for rule in rules for part in subject.parts if rule.covers(tool, part)), None)
+    return next((rule for rule in rules for part in _parts(subject) if rule.covers(tool, part)), None)
 
 
 def _verb(risk: Risk) -> str:

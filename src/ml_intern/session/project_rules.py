@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ml_intern.errors import ConfigError
+from ml_intern.session.permissions import Rule
 
 
 class ProjectRules:
@@ -27,12 +28,20 @@ class ProjectRules:
         except FileNotFoundError:
             return ()
         try:
-            return msgspec.json.decode(data, type=_Stored).allow
+            rules = msgspec.json.decode(data, type=_Stored).allow
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{self._path} does not hold permission rules: {error}.", hint="Delete it to start afresh.") from error
+        for rule in rules:
+            try:
+                Rule.parse(rule)
+            except ConfigError as error:
+                hint = "Take that rule out of the file, or delete the file to start afresh."
+                raise ConfigError(f"{self._path} holds '{rule}', which is no permission rule.", hint=hint) from error
+        return rules
 
     def add(self, rule: str) -> None:
-        """Keep one more rule."""
+        """Keep one more rule. Raises ``ConfigError`` for what is none: it would lock the folder."""
+        Rule.parse(rule)
         rules = (*(r for r in self.load() if r != rule), rule)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")

@@ -95,11 +95,16 @@ class ToolContext(Struct, frozen=True, kw_only=True):
 class PermissionSubject(Struct, frozen=True, kw_only=True):
     """What permission rules match: every one of ``parts`` must be allowed, any one of them may be denied.
 
-    ``simple`` False: the call hides parts that cannot be seen (a shell substitution), so no allow rule can cover it.
+    ``simple`` False: the call does more than its parts show, so no allow rule with a pattern can cover it. ``unknown``: how
+    further parts begin whose rest only the run will tell ("" for one of which nothing is known): a deny or ask rule that could
+    match one of them asks. None: nothing is known of what a call that is not simple hides. ``command_line``: the first words
+    of a part say what it does, so "always" may grant all that begins with them.
     """
 
     parts: tuple[str, ...]
     simple: bool = True
+    unknown: tuple[str, ...] | None = None
+    command_line: bool = False
 
 
 class Tool(ABC, Generic[Args]):

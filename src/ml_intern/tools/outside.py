@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -16,6 +17,7 @@ from ml_intern.protocol.messages import JsonObject
 from ml_intern.tools.base import READ_ONLY, Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput, ToolSpec
 
 ENTRY_POINT_GROUP = "ml_intern.tools"
+_NAME = r"[A-Za-z0-9_.-]{1,64}"
 
 
 class OutsideArgs(ToolArgs, frozen=True):
@@ -64,7 +66,9 @@ class OutsideTool(Tool[OutsideArgs]):
 
 
 def as_tool(tool: Tool[Any] | ToolSpec) -> Tool[Any]:
-    """Either kind as a ``Tool``."""
+    """Either kind as a ``Tool``. Raises ``ConfigError`` for a name that neither providers nor permission rules take."""
+    if not re.fullmatch(_NAME, tool.name):
+        raise ConfigError(f"'{tool.name}' is no name for a tool.", hint="Use up to 64 letters, digits, _, - and dots.")
     return tool if isinstance(tool, Tool) else OutsideTool(tool)
 
 

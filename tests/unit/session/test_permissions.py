@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ml_intern.errors import ConfigError
 from ml_intern.session.permissions import Mode, Outcome, Permissions, Rule, rule_for
 from ml_intern.tools.base import READ_ONLY, Effect, PermissionSubject, Risk
+from ml_intern.tools.bash.command_parts import subject as shell
 
 CODE = Risk(effects=frozenset({Effect.RUNS_CODE, Effect.WRITES_WORKSPACE}))
 CONFINED = Risk(effects=CODE.effects, confined=True)
@@ -18,6 +19,10 @@ RECURRING = Risk(effects=frozenset({Effect.RECURRING, Effect.SPENDS}), cost_usd=
 
 def subject(*parts: str, simple: bool = True) -> PermissionSubject:
     return PermissionSubject(parts=parts, simple=simple)
+
+
+def command(part: str) -> PermissionSubject:
+    return PermissionSubject(parts=(part,), command_line=True)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +55,7 @@ def test_what_is_no_rule_is_refused_by_name(text: str) -> None:
 
 
 def test_deny_wins_over_ask_and_ask_over_allow() -> None:
-    everything = {"allow": ["bash"], "ask": ["bash(git push *)"], "deny": ["bash(git push --force *)"]}
-    permissions = Permissions(**everything)
+    permissions = Permissions(allow=["bash"], ask=["bash(git push *)"], deny=["bash(git push --force *)"])
     judge = lambda text: permissions.judge("bash", subject(text), CODE, Mode.YOLO).outcome  # noqa: E731
     assert judge("git push --force origin") is Outcome.DENY
     assert judge("git push origin") is Outcome.ASK
@@ -111,20 +115,154 @@ def test_read_only_refuses_whatever_does_more_than_read() -> None:
     ("part", "rule"),
     [
         ("git push origin main", "bash(git push *)"),
-        ("pytest -q tests", "bash(pytest *)"),
+        ("uv pip install torch", "bash(uv pip *)"),
+        ("pytest -q tests", "bash(pytest -q tests)"),
         ("make", "bash(make)"),
-        ("rm -rf build dist", "bash(rm *)"),
-        ("awk '{print}' a b", "bash(awk *)"),
+        ("rm -rf build dist", "bash(rm -rf build dist)"),
+        ("awk '{print}' a b", "bash(awk '{print}' a b)"),
+        ("rm build/*.o", r"bash(rm build/\*.o)"),
+        ("rm -r *", r"bash(rm -r \*)"),
+        (r"grep -r a\*b .", r"bash(grep -r a\\\*b .)"),
+        ("python -c 'x=1 y'", "bash(python -c 'x=1 y')"),
+        ("python train.py --lr 1", "bash(python train.py --lr 1)"),
+        ("kill -9 1", "bash(kill -9 1)"),
+        ("git -C . push", "bash(git -C . push)"),
+        ("git reset --hard HEAD", "bash(git reset --hard HEAD)"),
+        ("uv run python -c x", "bash(uv run python -c x)"),
     ],
 )
-def test_always_describes_the_command_and_not_more_than_its_program(part: str, rule: str) -> None:
-    assert rule_for("bash", subject(part)) == rule
+def test_always_grants_the_command_and_more_only_where_its_first_words_say_what_it_does(part: str, rule: str) -> None:
+    assert rule_for("bash", command(part)) == rule
     assert Rule.parse(rule).covers("bash", part)
+
+
+def test_the_star_of_a_remembered_command_stands_for_itself() -> None:
+    rule = Rule.parse(rule_for("bash", command("rm build/*.o")))
+    assert rule.covers("bash", "rm build/*.o")
+    assert not rule.covers("bash", "rm build/ -rf /home/me/important.o")
+
+
+@given(st.text(min_size=1, max_size=40), st.text(max_size=40))
+def test_always_for_what_is_no_command_line_grants_exactly_that(part: str, other: str) -> None:
+    rule = rule_for("write", subject(part))
+    if part.strip() and rule:
+        assert Rule.parse(rule).covers("write", part)
+        assert Rule.parse(rule).covers("write", other) is (other.strip() == part.strip())
+
+
+def test_always_is_not_offered_for_a_tool_whose_name_no_rule_can_hold() -> None:
+    assert rule_for("a/b", subject("")) == ""
+    assert rule_for("echo", subject("")) == rule_for("echo", subject()) == "echo"
+
+
+def test_a_grant_that_does_not_parse_grants_nothing_and_stops_nothing() -> None:
+    permissions = Permissions(granted=lambda: ["a/b", "bash(make *)"])
+    assert permissions.judge("a/b", subject(""), CODE, Mode.ASK).outcome is Outcome.ASK
+    assert permissions.judge("bash", subject("make x"), CODE, Mode.ASK).outcome is Outcome.ALLOW
 
 
 def test_always_is_not_offered_for_what_no_rule_can_describe() -> None:
     assert rule_for("bash", subject("a", "b")) == ""
+    assert rule_for("bash", shell("# nothing")) == rule_for("bash", shell("git -C . push")) == ""
     assert rule_for("bash", subject("echo $(x)", simple=False)) == ""
+
+
+# ── what a command does not show ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git push origin",
+        "git -C . push",
+        "git -c color.ui=never --git-dir .git push origin",
+        "env A=1 timeout 5 nohup git push",
+        "sudo -u me git push",
+        "command git push",
+        "FOO=1 git push",
+        "time -p git push",
+        "bash -c 'cd x; git push'",
+        "echo origin | xargs git push",
+        "(cd x && git push) > log",
+        "cat <(git push)",
+    ],
+)
+def test_a_denied_command_is_found_behind_options_and_wrappers(line: str) -> None:
+    permissions = Permissions(allow=["bash"], deny=["bash(git push *)"])
+    assert permissions.judge("bash", shell(line), CONFINED, Mode.YOLO).outcome is Outcome.DENY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "g=git; $g push",
+        "x=push; git $x origin",
+        "git p$x",
+        "git {push,origin}",
+        "git pus?",
+        "$(echo git) push",
+        "eval $(echo git push)",
+        "eval $x",
+        "echo push | xargs git",
+        "echo push | xargs -I X git X",
+        "bash run.sh",
+        "echo git push | sh",
+        'bash -c "$x"',
+        "source x.sh",
+        "cat <<E\n$(git push)\nE",
+        "git -c alias.p=push p",
+        "sudo --user root git push",
+        "env -S 'A=1 git push'",
+        "find . -exec git push ;",
+        "function g { git push; }; g",
+    ],
+)
+@pytest.mark.parametrize("kind", ["deny", "ask"])
+def test_where_a_deny_or_ask_rule_might_match_a_person_is_asked(line: str, kind: str) -> None:
+    rules = ["bash(git push *)"]
+    permissions = Permissions(allow=["bash"], deny=rules if kind == "deny" else (), ask=rules if kind == "ask" else ())
+    for mode in Mode:
+        judged = permissions.judge("bash", shell(line), CONFINED, mode)
+        assert judged.outcome is Outcome.ASK, line
+        assert "`bash(git push *)`" in judged.reason
+        assert "A person decides" in judged.blocked or "asks for a person" in judged.blocked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python train.py --lr $LR > log 2>&1",
+        "for seed in 1 2; do python train.py --seed $seed; done",
+        "(cd x && make) && ls *.py",
+        "cat > a.py <<'E'\nprint(`$(x)`)\nE",
+        "find . -name '*.py' | xargs grep foo",
+        "git add *.py",
+        "timeout 5 python x.py",
+    ],
+)
+def test_what_cannot_match_a_rule_still_runs_unasked_in_the_sandbox(line: str) -> None:
+    permissions = Permissions(ask=["bash(git push *)"], deny=["bash(rm *)", "write(*.lock)"])
+    assert permissions.judge("bash", shell(line), CONFINED, Mode.CONTAINED).outcome is Outcome.ALLOW
+
+
+@pytest.mark.parametrize("line", ["eval $x", "bash run.sh", "echo $(date)", "$g push"])
+def test_without_such_rules_hidden_parts_run_unasked_in_the_sandbox(line: str) -> None:
+    permissions = Permissions(deny=["write(*.lock)"], allow=["bash(pytest *)"])
+    assert permissions.judge("bash", shell(line), CONFINED, Mode.CONTAINED).outcome is Outcome.ALLOW
+
+
+def test_what_only_reads_shows_all_that_it_does() -> None:
+    assert Permissions(deny=["bash(cat s*)"]).judge("bash", shell("cat *"), READ_ONLY, Mode.ASK).outcome is Outcome.ALLOW
+
+
+def test_a_subject_that_says_no_more_than_that_it_hides_something_may_be_anything() -> None:
+    permissions = Permissions(deny=["bash(git push *)"])
+    assert permissions.judge("bash", subject("echo x", simple=False), CONFINED, Mode.ASK).outcome is Outcome.ASK
+
+
+def test_a_call_without_parts_still_meets_the_rules_of_its_tool() -> None:
+    assert Permissions(deny=["x"]).judge("x", subject(), READ_ONLY, Mode.ASK).outcome is Outcome.DENY
+    assert Permissions(allow=["x"]).judge("x", subject(), CODE, Mode.ASK).outcome is Outcome.ALLOW
 
 
 @given(st.text(max_size=60), st.lists(st.text(alphabet="abc *()[].\\", max_size=12), max_size=3))

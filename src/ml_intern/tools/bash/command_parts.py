@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct
+
 from ml_intern.tools.base import PermissionSubject
 from ml_intern.tools.bash.shell_syntax import SimpleCommand, Word, parse
 
@@ -34,68 +36,125 @@ _HARMLESS_VARIABLES = (
     r"(?:CUDA_VISIBLE_DEVICES|CUDA_LAUNCH_BLOCKING|[A-Z]+_NUM_THREADS|PYTHONUNBUFFERED|PYTHONHASHSEED|TOKENIZERS_PARALLELISM|NO_COLOR"
     r"|LC_[A-Z]+|LANG|TZ|WANDB_MODE|HF_HUB_OFFLINE|TRANSFORMERS_VERBOSITY|TF_CPP_MIN_LOG_LEVEL|PYTORCH_[A-Z_]+|NCCL_DEBUG)="
 )
+_SHOWING = frozenset({"sudo", "doas", "eval", "xargs", "watch", "chroot"})
+"""Those of them whose command is looked at all the same."""
 _MAX_DEPTH = 4
+_GIT_WITH_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--super-prefix", "--config-env", "--attr-source"})
+_GIT_REDEFINES = r"alias\.|--config-env|--exec-path="
+_UNKNOWN_CHARACTERS = r"[$`{*?\[]"
+
+
+class _Seen(Struct):
+    """What is found in a line. ``hidden``: allow rules cannot cover it. ``unknown``: see ``PermissionSubject``."""
+
+    parts: list[str] = []
+    unknown: list[str] = []
+    hidden: bool = False
+
+    def add(self, other: _Seen) -> None:
+        self.parts += other.parts
+        self.unknown += other.unknown
+        self.hidden = self.hidden or other.hidden
+
+    def hide_all(self) -> None:
+        """More commands may run, of which nothing is known."""
+        self.hidden = True
+        self.unknown.append("")
 
 
 def subject(line: str) -> PermissionSubject:
     """Each command of the line as normalised text: quotes removed, ``/usr/bin/rm`` as ``rm``, assignments apart."""
-    parts, hidden = _parts(line, 0)
-    return PermissionSubject(parts=tuple(dict.fromkeys(parts)) or ("",), simple=not hidden)
+    seen = _in_line(line, 0)
+    return PermissionSubject(
+        parts=tuple(dict.fromkeys(seen.parts)) or ("",),
+        simple=not seen.hidden and bool(seen.parts),
+        unknown=tuple(dict.fromkeys(seen.unknown)),
+        command_line=True,
+    )
 
 
-def _parts(line: str, depth: int) -> tuple[list[str], bool]:
+def _in_line(line: str, depth: int) -> _Seen:
     syntax = parse(line)
-    parts: list[str] = []
-    hidden = syntax.hidden
+    seen = _Seen(hidden=syntax.hidden)
+    if syntax.obscure:
+        seen.hide_all()
     for command in syntax.commands:
-        found, hides = _of_command(command, depth)
-        parts += found
-        hidden = hidden or hides
-    return parts, hidden
+        seen.add(_of_command(command, depth))
+    return seen
 
 
-def _of_command(command: SimpleCommand, depth: int) -> tuple[list[str], bool]:
+def _of_command(command: SimpleCommand, depth: int) -> _Seen:
     words = list(command.words)
-    parts: list[str] = []
-    hidden = False
+    seen = _Seen()
     while words and words[0].bare and words[0].text in _RESERVED:
-        hidden = hidden or words[0].text not in ("!", "time")
-        words.pop(0)
+        seen.hidden = seen.hidden or words[0].text not in ("!", "time")
+        del words[: 2 if [word.text for word in words[:2]] == ["time", "-p"] else 1]
     while words and words[0].bare and re.match(_ASSIGNMENT, words[0].text):
         text = words.pop(0).text
         if not re.match(_HARMLESS_VARIABLES, text):
-            parts.append(text)
+            seen.parts.append(text)
     if not words:
-        return parts, hidden
+        return seen
     if words[0].bare and words[0].text in _CLOSING:
-        return [*parts, _text(words)], True
-    first = words[0]
-    hidden = hidden or first.expands or first.globs
-    found, hides = _behind(words, depth)
-    return [*parts, _text(words), *found], hidden or hides
+        seen.parts.append(_text(words))
+        seen.hidden = True
+        if words[0].text == "function":
+            seen.hide_all()
+        return seen
+    seen.add(_of_words(words))
+    if program(words[0].text) == "git":
+        seen.add(_git_proper(words))
+    seen.add(_behind(words, depth))
+    return seen
 
 
-def _behind(words: list[Word], depth: int) -> tuple[list[str], bool]:
-    """The commands that a command runs in its turn, and whether there may be more."""
+def _of_words(words: list[Word]) -> _Seen:
+    """The command itself, and how far it is known if the shell replaces parts of it."""
+    seen = _Seen(parts=[_text(words)])
+    if words[0].expands or words[0].globs:
+        seen.hide_all()
+    elif index := next((i for i, word in enumerate(words) if word.expands or (word.globs and word.bare)), 0):
+        known = re.split(_UNKNOWN_CHARACTERS, words[index].text, maxsplit=1)[0]
+        seen.unknown.append(f"{_text(words[:index])} {known}")
+    return seen
+
+
+def _git_proper(words: list[Word]) -> _Seen:
+    """``git -C x push`` once more as ``git push``."""
+    index = 1
+    while index < len(words) and words[index].text.startswith("-"):
+        index += 2 if words[index].text in _GIT_WITH_VALUE else 1
+    if index == 1 or index >= len(words):
+        return _Seen()
+    seen = _of_words([words[0], *words[index:]])
+    if any(re.match(_GIT_REDEFINES, word.text) for word in words[1:index]):
+        seen.hide_all()
+    return seen
+
+
+def _behind(words: list[Word], depth: int) -> _Seen:
+    """The commands that a command runs in its turn."""
     name, rest = program(words[0].text), words[1:]
-    hidden = name in _HIDING and (name not in ("find", "fd") or any(_executes(word) for word in rest))
+    seen = _Seen()
+    if name in _HIDING and (name not in ("find", "fd") or any(_executes(word) for word in rest)):
+        seen.hidden = True
+        if name not in _SHOWING:
+            seen.hide_all()
     if depth >= _MAX_DEPTH:
-        return [], hidden or name in _WRAPPERS or name in _SHELLS
-    if name in _SHELLS:
+        if name in _WRAPPERS or name in _SHELLS or name in _HIDING:
+            seen.hide_all()
+    elif name in _SHELLS:
         script = _script_of(rest)
-        if script is None:
-            return [], not (len(rest) == 1 and rest[0].text == "--version")
-        found, _ = _parts(script.text, depth + 1)
-        return found, True
-    if name == "eval":
-        found, _ = _parts(" ".join(word.text for word in rest), depth + 1)
-        return found, True
-    if name in _WRAPPERS:
-        inner = _inner_words(name, rest)
-        if inner:
-            found, hides = _of_command(SimpleCommand(words=inner), depth + 1)
-            return found, hidden or hides
-    return [], hidden
+        if script is not None:
+            seen.add(_in_line(script.text, depth + 1))
+            seen.hidden = True
+        elif not (len(rest) == 1 and rest[0].text == "--version"):
+            seen.hide_all()
+    elif name == "eval":
+        seen.add(_in_line(" ".join(word.text for word in rest), depth + 1))
+    elif name in _WRAPPERS:
+        seen.add(_wrapped(name, rest, depth))
+    return seen
 
 
 def _executes(word: Word) -> bool:
@@ -110,14 +169,26 @@ def _script_of(words: list[Word]) -> Word | None:
     return None
 
 
-def _inner_words(wrapper: str, words: list[Word]) -> list[Word]:
-    with_value = _WRAPPERS[wrapper]
+def _wrapped(name: str, words: list[Word], depth: int) -> _Seen:
     index = 0
+    guessed = False
     while index < len(words) and words[index].text.startswith("-"):
-        index += 2 if words[index].text in with_value else 1
-    if wrapper in _FIRST_IS_THEIRS:
+        known = words[index].text in _WRAPPERS[name]
+        guessed = guessed or not (known or words[index].text in ("-", "--"))
+        index += 2 if known else 1
+    if name in _FIRST_IS_THEIRS:
         index += 1
-    return words[index:]
+    inner = words[index:]
+    seen = _of_command(SimpleCommand(words=inner), depth + 1) if inner else _Seen()
+    if name == "xargs":
+        # What it reads follows, or with -I stands anywhere.
+        replaces = any(re.match("-[Ii]|--replace", word.text) for word in words[:index])
+        seen.unknown += [""] if replaces else [f"{part} " for part in seen.parts]
+    if guessed:
+        # The option may take a value, and then the command begins later.
+        seen.unknown += [_text(inner[start:]) for start in range(1, len(inner))]
+        seen.unknown += [""] if name == "env" and any(re.match("-[^-]*S|--split", word.text) for word in words[:index]) else []
+    return seen
 
 
 def program(word: str) -> str:

@@ -34,11 +34,21 @@ class SimpleCommand(Struct):
 
 
 class Syntax(Struct):
-    """``hidden``: it runs, or may run, more than ``commands`` shows. ``background``: it leaves something running by ``&``."""
+    """``hidden``: it does, or may do, more than ``commands`` shows. ``obscure``: it may run commands that are not among them (a
+    redirection hides what is written, but runs nothing). ``background``: it leaves something running by ``&``."""
 
     commands: list[SimpleCommand]
     hidden: bool
+    obscure: bool
     background: bool
+
+
+class _Document(Struct):
+    """A here-document that is still to come. ``tabs``: leading ones do not count. ``expands``: its delimiter was not quoted."""
+
+    delimiter: str
+    tabs: bool
+    expands: bool
 
 
 def parse(line: str) -> Syntax:
@@ -54,14 +64,15 @@ class _Scanner:
         self._current = SimpleCommand()
         self._word: Word | None = None
         self._hidden = False
+        self._obscure = False
         self._background = False
-        self._documents: list[tuple[str, bool]] = []
+        self._documents: list[_Document] = []
 
     def scan(self) -> Syntax:
         while self._at < len(self._line):
             self._step()
         self._end_command()
-        return Syntax(self._commands, self._hidden, self._background)
+        return Syntax(self._commands, self._hidden or self._obscure, self._obscure, self._background)
 
     def _step(self) -> None:
         char = self._line[self._at]
@@ -108,7 +119,7 @@ class _Scanner:
         word.bare = False
         if quote == "'":
             end = line.find("'", self._at + 1)
-            self._hidden = self._hidden or end < 0
+            self._obscure = self._obscure or end < 0
             end = len(line) if end < 0 else end
             word.text += line[self._at + 1 : end]
             self._at = end + 1
@@ -116,7 +127,7 @@ class _Scanner:
         self._at += 1
         while self._at < len(line) and line[self._at] != '"':
             self._inside_double_quotes(word)
-        self._hidden = self._hidden or self._at >= len(line)
+        self._obscure = self._obscure or self._at >= len(line)
         self._at += 1
 
     def _inside_double_quotes(self, word: Word) -> None:
@@ -139,7 +150,7 @@ class _Scanner:
             self._at = match.end()
             return
         if self._line[self._at] == "`" or self._line[self._at + 1 : self._at + 2] in ("(", "{", "[", "'", '"'):
-            self._hidden = True
+            self._obscure = True
             word.expands = True
         word.text += self._line[self._at]
         self._at += 1
@@ -152,19 +163,20 @@ class _Scanner:
             return False
         operator = match.group(2)
         if self._line[match.end() : match.end() + 1] == "(" and operator in ("<", ">"):
-            self._hidden = True  # process substitution
+            self._obscure = True  # process substitution
         self._end_word()
         self._at = match.end()
-        target = self._target()
+        word = self._target()
+        target = word.text
         if operator in ("<<", "<<-"):
             self._hidden = True
-            self._documents.append((target, operator == "<<-"))
+            self._documents.append(_Document(target, operator == "<<-", word.bare))
         elif ">" in operator and not (target in _SINKS or (operator == ">&" and (target.isdigit() or target == "-"))):
             self._current.writes = True
             self._hidden = True
         return True
 
-    def _target(self) -> str:
+    def _target(self) -> Word:
         while self._at < len(self._line) and self._line[self._at] in _BLANKS:
             self._at += 1
         while self._at < len(self._line) and self._line[self._at] not in " \t\n;|&<>()":
@@ -176,7 +188,7 @@ class _Scanner:
             else:
                 self._plain(char)
         target, self._word = self._word, None
-        return target.text if target is not None else ""
+        return target if target is not None else Word("")
 
     def _operator(self) -> bool:
         char = self._line[self._at]
@@ -199,14 +211,15 @@ class _Scanner:
         return False
 
     def _skip_documents(self) -> None:
-        for delimiter, tabs in self._documents:
+        for document in self._documents:
             while self._at < len(self._line):
                 end = self._line.find("\n", self._at)
                 end = len(self._line) if end < 0 else end
                 text = self._line[self._at : end]
                 self._at = end + 1
-                if (text.lstrip("\t") if tabs else text) == delimiter:
+                if (text.lstrip("\t") if document.tabs else text) == document.delimiter:
                     break
+                self._obscure = self._obscure or (document.expands and re.search(r"`|\$[({[]", text) is not None)
         self._documents.clear()
 
     def _end_word(self) -> None:
