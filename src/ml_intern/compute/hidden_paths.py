@@ -57,6 +57,21 @@ def hidden_paths(home: Path, environ: Mapping[str, str], extra: Iterable[Path] =
     return tuple(dict.fromkeys([*found, *extra]))
 
 
+def _stamp(folders: Iterable[str]) -> tuple[int, ...]:
+    """When something was last made or removed in each; 0 for one that is not there, and nothing for what would lie in it."""
+    stamp: list[int] = []
+    missing = "\0"
+    for folder in folders:
+        if folder.startswith(missing):
+            continue
+        try:
+            stamp.append(os.stat(folder).st_mtime_ns)
+        except OSError:
+            stamp.append(0)
+            missing = f"{folder}/"
+    return tuple(stamp)
+
+
 def _folders(value: str | None) -> list[Path]:
     return [Path(os.path.expanduser(value))] if value else []
 
@@ -68,6 +83,8 @@ class HiddenPaths:
         self._paths = tuple(str(path) for path in paths)
         self._resolved: dict[str, str] = {}
         self._names: set[str] | None = None
+        self._folders = sorted({os.path.dirname(path) for path in self._paths})
+        self._seen: tuple[tuple[int, ...], list[str]] | None = None
 
     def existing(self) -> list[str]:
         """Resolved paths of what exists now: credentials may be made while a session runs."""
@@ -89,8 +106,12 @@ class HiddenPaths:
         return str(path) in names or any(str(parent) in names for parent in path.parents)
 
     def any_below(self, path: Path) -> bool:
-        """Whether something that exists lies somewhere in the folder."""
-        return any(found.startswith(f"{str(path).rstrip('/')}/") for found in self.existing())
+        """Whether something that exists lies somewhere in the folder. Looks again only where something was made or removed."""
+        stamp = _stamp(self._folders)
+        if self._seen is None or self._seen[0] != stamp:
+            self._seen = (stamp, self.existing())
+        prefix = f"{str(path).rstrip('/')}/"
+        return any(found.startswith(prefix) for found in self._seen[1])
 
     def _known(self) -> set[str]:
         if self._names is None:

@@ -73,3 +73,19 @@ def test_a_folder_above_credentials_is_known(tmp_path: Path) -> None:
     assert hidden.any_below(tmp_path)
     assert hidden.any_below(tmp_path / "home")
     assert not hidden.any_below(tmp_path / "home" / "src")
+
+
+def test_credentials_made_later_are_known_to_lie_below_a_folder(tmp_path: Path) -> None:
+    project, home = tmp_path / "project", tmp_path / "home"
+    for folder in (project, home):
+        folder.mkdir()
+    hidden = HiddenPaths(hidden_paths(home, {}))
+    assert not hidden.any_below(home)
+    (home / ".config" / "gh").mkdir(parents=True)
+    assert hidden.any_below(home)
+    assert not hidden.any_below(project)
+    (project / "keys").mkdir()
+    (home / ".ssh").symlink_to(project / "keys")
+    assert hidden.any_below(project)
+    (home / ".ssh").unlink()
+    assert not hidden.any_below(project)

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
 from ml_intern.compute.local import LocalWorkspace
 from ml_intern.errors import ToolError
 from ml_intern.protocol.display import Job, Text
-from ml_intern.tools.base import ANY_FILE, Effect, ToolOutput
+from ml_intern.session.tool_runner import overlaps
+from ml_intern.tools.base import ANY_FILE, Effect, Risk, ToolOutput
 from ml_intern.tools.bash.background import BackgroundArgs, BackgroundTool
 from ml_intern.tools.bash.background_commands import MAX_RUNNING, BackgroundCommands
 from ml_intern.tools.bash.tool import BashArgs, BashTool
@@ -151,9 +154,39 @@ def test_a_command_that_only_reads_is_no_risk(shell: Shell) -> None:
 def test_any_other_command_runs_code_and_without_a_sandbox_nothing_holds_it(shell: Shell) -> None:
     risk = shell.bash.risk(BashArgs(command="python train.py"))
     assert risk.effects == {Effect.RUNS_CODE, Effect.WRITES_WORKSPACE}
+    assert risk.writes == {ANY_FILE}
     assert not risk.confined
     assert "outside a sandbox" in risk.reason
     assert Effect.LEAVES_MACHINE in shell.bash.risk(BashArgs(command="cd x && curl -O http://h/f")).effects
+
+
+def test_commands_that_may_write_run_alone_and_those_that_read_side_by_side(shell: Shell) -> None:
+    def risk(command: str, *, run_in_background: bool = False) -> Risk:
+        return shell.bash.risk(BashArgs(command=command, run_in_background=run_in_background))
+
+    assert overlaps(risk("echo a > f"), risk("cat f"))
+    assert overlaps(risk("cat f"), risk("echo a > f"))
+    assert overlaps(risk("make"), risk("make test"))
+    assert overlaps(risk("./serve", run_in_background=True), risk("./use", run_in_background=True))
+    assert not overlaps(risk("cat f"), risk("ls"))
+
+
+async def test_credentials_are_looked_for_once_a_call(machine: Machine) -> None:
+    looked: list[Path] = []
+
+    class Counting(HiddenPaths):
+        def any_below(self, path: Path) -> bool:
+            looked.append(path)
+            return super().any_below(path)
+
+    machine.hidden = Counting(hidden_paths(machine.home, {}))
+    workspace = machine.bare()
+    bash = Shell(workspace, machine).bash
+    assert bash.risk(BashArgs(command="cat a b | head -5 && git status")).effects == {Effect.READS}
+    assert looked == [machine.root]
+    bash.risk(BashArgs(command="python train.py a b c"))
+    assert looked == [machine.root]
+    await workspace.aclose()
 
 
 @pytest.mark.parametrize("command", ["cat ~/.ssh/id_rsa", "cat /etc/passwd", "grep -r key ..", "cat *.pem", "ls -la ~"])

@@ -61,12 +61,11 @@ def _reads(command: SimpleCommand, trust_path: Callable[[str], bool] | None) -> 
         return False
     name, words = program(command.words[0].text), command.words[1:]
     arguments = [word.text for word in words]
-    if trust_path is not None and not (trust_path(".") and all(_is_trusted(word, trust_path) for word in words)):
-        return False
-    if name in _ANY_ARGUMENTS:
-        return True
     # For the others a flag decides, and a pattern could expand to the name of a file that is spelt like a flag.
-    return not any(word.globs and word.bare for word in words) and _check(name, arguments)
+    if name not in _ANY_ARGUMENTS and (any(word.globs and word.bare for word in words) or not _check(name, arguments)):
+        return False
+    # Last, because it looks at the disk.
+    return trust_path is None or (trust_path(".") and all(_is_trusted(word, trust_path) for word in words))
 
 
 def _is_trusted(word: Word, trust_path: Callable[[str], bool]) -> bool:

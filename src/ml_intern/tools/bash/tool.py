@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -61,15 +62,26 @@ class BashTool(Tool[BashArgs]):
         if any(part.startswith(f"{name} ") for part in subject(args.command).parts for name in _NETWORK_PROGRAMS):
             effects.add(Effect.LEAVES_MACHINE)
         reason = "" if confined else "It runs outside a sandbox, with all your rights."
-        return Risk(effects=frozenset(effects), reads=reads, confined=confined, reason=reason)
+        return Risk(effects=frozenset(effects), reads=reads, writes=reads, confined=confined, reason=reason)
 
     def _trusts(self, work_dir: str) -> Callable[[str], bool]:
+        """Judges the paths of one call. To look for credentials is dear: below a folder that holds none it is not done again."""
+        clean: list[Path] = []
+
+        @cache
         def trust(path: str) -> bool:
             try:
                 resolved = self._workspace.resolve(path if path.startswith("~") else os.path.join(work_dir, path))
             except ValueError:
                 return False
-            return self._workspace.place(resolved) is Place.WORKSPACE and not self._workspace.contains_hidden(resolved)
+            if self._workspace.place(resolved) is not Place.WORKSPACE:
+                return False
+            if any(resolved.is_relative_to(folder) for folder in clean):
+                return True
+            if self._workspace.contains_hidden(resolved):
+                return False
+            clean.append(resolved)
+            return True
 
         return trust
 
