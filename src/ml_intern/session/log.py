@@ -1,22 +1,28 @@
 """The session's log: an event is scrubbed, stored, folded into the state and only then shown.
 
 Readers subscribe with ``events(after_seq)``: stored events after that number, then live ones, transient ones among them. A
-reader that falls behind loses nothing that is stored: it is sent back to the store, and text pieces that wait for it are joined.
+reader that falls behind loses nothing that is stored: it is sent back to the store. Text pieces that wait for it are joined, and
+the oldest go when they become too many.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from weakref import WeakSet
 
-from ml_intern.errors import StoreError
+from msgspec.structs import replace
+
+from ml_intern.errors import MlInternError, StoreError
 from ml_intern.protocol.codec import SCHEMA_VERSION, Envelope, decode_data, encode_data
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import (
     AnyEvent,
     AssistantChunk,
+    ErrorRaised,
     LlmCall,
+    ModelSwitched,
     Processing,
     SessionUpdate,
     ThinkingChunk,
@@ -33,8 +39,12 @@ QUEUE_LIMIT = 2_000
 PAGE = 500
 JOIN_LIMIT = 4_096
 """Characters up to which waiting pieces are joined; joining without end would copy the text once a piece."""
+WAITING_CHARS = 4_000_000
+"""Characters of text pieces that may wait for one reader: beyond it the oldest go."""
+HANDED_OVER_BYTES = 16_000_000
+"""How much of the log a reader that is behind is given when the log closes."""
 PREVIEW_CHARS = 72
-_LISTED = (UserMessageAdded, LlmCall, Processing, SessionUpdate, UndoComplete)
+_LISTED = (UserMessageAdded, LlmCall, Processing, SessionUpdate, ModelSwitched, UndoComplete)
 """Events that change what a list of sessions shows."""
 
 
@@ -56,8 +66,10 @@ class EventLog:
         self._clock = clock
         self._scrub = scrub
         self._lock = asyncio.Lock()
-        self._readers: set[_Reader] = set()
+        self._readers: WeakSet[_Reader] = WeakSet()  # one that nobody iterates any more is none
         self._closed = False
+        self._failure: BaseException | None = None
+        self._last_words: Envelope | None = None
 
     async def load(self) -> int:
         """Fold what the store has. Returns the number of events."""
@@ -67,11 +79,13 @@ class EventLog:
         return len(rows)
 
     async def append(self, *events: Event) -> None:
-        """Make events durable, in this order, then fold and show them. Never torn by a cancellation."""
+        """Make events durable, in this order, then fold and show them. Never torn by a cancellation. Raises ``StoreError``."""
         await uninterrupted(self._append(events))
 
     async def _append(self, events: tuple[Event, ...]) -> None:
         async with self._lock:
+            if self._failure is not None:
+                raise self._failure
             at = self._clock.now()
             first = self.state.last_seq + 1
             clean: list[AnyEvent] = [self._scrub(event) for event in events]  # pyright: ignore[reportArgumentType]  # the union is closed
@@ -85,28 +99,31 @@ class EventLog:
     def show(self, event: Event) -> None:
         """Show a transient event to whoever listens now."""
         if self._readers:
-            clean = self._scrub(event)  # pyright: ignore[reportArgumentType]
-            self._fan_out(Envelope(session=self.session_id, seq=None, at=self._clock.now(), event=clean))
+            self._fan_out(self._transient(event))
 
     def show_text(self, event: AssistantChunk | ThinkingChunk) -> None:
         """Show a piece of text. Not scrubbed: a secret cut in two cannot be found; what is stored of it is scrubbed."""
         if self._readers:
             self._fan_out(Envelope(session=self.session_id, seq=None, at=self._clock.now(), event=event))
 
-    async def events(self, *, after_seq: int = 0) -> AsyncIterator[Envelope]:
-        """Stored events after ``after_seq``, then live ones until the log is closed."""
-        reader = _Reader(after_seq)
+    def events(self, *, after_seq: int = 0) -> AsyncGenerator[Envelope]:
+        """Stored events after ``after_seq``, then live ones until the log is closed. Nothing is missed from this call on."""
+        reader = _Reader(after_seq, behind=after_seq < self.state.last_seq)
         self._readers.add(reader)
+        return self._read(reader)
+
+    async def _read(self, reader: _Reader) -> AsyncGenerator[Envelope]:
         try:
             while True:
                 if reader.behind:
                     async for envelope in self._catch_up(reader):
                         yield envelope
                 elif reader.queue:
-                    envelope = reader.queue.popleft()
-                    reader.last_seq = envelope.seq or reader.last_seq
-                    yield envelope
+                    if envelope := reader.take():
+                        yield envelope
                 elif self._closed:
+                    if self._last_words is not None:
+                        yield self._last_words
                     return
                 else:
                     reader.wake.clear()
@@ -115,21 +132,70 @@ class EventLog:
             self._readers.discard(reader)
 
     async def _catch_up(self, reader: _Reader) -> AsyncIterator[Envelope]:
-        while reader.last_seq < self.state.last_seq:
-            rows = await self._store.load(self.session_id, after_seq=reader.last_seq, limit=PAGE)
-            if not rows:
-                raise StoreError(f"Session {self.session_id} was deleted while it was being read.")
+        while reader.behind and reader.last_seq < self.state.last_seq:
+            try:
+                rows = await self._load(reader.last_seq)
+            except StoreError:
+                if reader.behind and self._failure is None:
+                    raise
+                break  # it was handed the rest meanwhile, or the log's last words tell what happened
             for row in rows:
                 reader.last_seq = row.seq
-                event = decode_data(row.type, row.data, row.version)
-                yield Envelope(session=self.session_id, seq=row.seq, at=row.at, event=event)
+                yield self._envelope(row)
         reader.behind = False  # no await since the comparison: nothing can have been appended in between
+
+    async def _load(self, after_seq: int) -> list[StoredEvent]:
+        """A page, never an empty one."""
+        if rows := await self._store.load(self.session_id, after_seq=after_seq, limit=PAGE):
+            return rows
+        raise StoreError(f"Session {self.session_id} was deleted while it was being read.")
+
+    def _envelope(self, row: StoredEvent) -> Envelope:
+        return Envelope(session=self.session_id, seq=row.seq, at=row.at, event=decode_data(row.type, row.data, row.version))
 
     def close(self) -> None:
         """No more events: readers end once they have read what is left."""
         self._closed = True
         for reader in self._readers:
             reader.wake.set()
+
+    async def hand_over(self) -> None:
+        """Give readers that are behind what they have not read yet: the store is about to go."""
+        behind = [reader for reader in self._readers if reader.behind]
+        if not behind:
+            return
+        rest, complete = await self._rest(min(reader.last_seq for reader in behind))
+        if not complete:
+            text = "The session was closed before all of it was shown here."
+            rest.append(self._transient(ErrorRaised(error=text, hint=f"See it with: ml-intern sessions show {self.session_id[:8]}")))
+        for reader in behind:
+            reader.receive(rest)
+
+    async def _rest(self, seq: int) -> tuple[list[Envelope], bool]:
+        """Events after ``seq``, and whether these are all."""
+        rest: list[Envelope] = []
+        size_bytes = 0
+        try:
+            while seq < self.state.last_seq and size_bytes < HANDED_OVER_BYTES:
+                rows = await self._load(seq)
+                rest += map(self._envelope, rows)
+                size_bytes += sum(len(row.data) for row in rows)
+                seq = rows[-1].seq
+        except StoreError as error:
+            self.fail(error)
+        return rest, seq >= self.state.last_seq or self._failure is not None
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing can be written any more: readers are told why and end, later appends raise ``error``. The first failure counts."""
+        if self._failure is None:
+            self._failure = error
+            text, hint = (error.message, error.hint) if isinstance(error, MlInternError) else (str(error), "")
+            self._last_words = self._transient(ErrorRaised(error=text, hint=hint, kind=type(error).__name__))
+            self.close()
+
+    def _transient(self, event: Event) -> Envelope:
+        clean = self._scrub(event)  # pyright: ignore[reportArgumentType]
+        return Envelope(session=self.session_id, seq=None, at=self._clock.now(), event=clean)
 
     def _fan_out(self, envelope: Envelope) -> None:
         for reader in self._readers:
@@ -142,51 +208,108 @@ class EventLog:
         texts = [event.content for event in listed if isinstance(event, UserMessageAdded)]
         titles = [event.title for event in listed if isinstance(event, SessionUpdate) and event.title]
         cost = sum(event.cost_usd or 0.0 for event in listed if isinstance(event, LlmCall))
-        turns = sum(isinstance(event, Processing) for event in listed)
+        models = [event.model for event in listed if isinstance(event, ModelSwitched)]
         return SessionPatch(
             preview=" ".join(texts[0].split())[:PREVIEW_CHARS] if texts and not first_user_text else None,
             title=titles[-1] if titles else None,
-            turn_count=self.state.turn_count + turns if turns else None,
+            model=models[-1] if models else None,
+            turn_count=self._turns_after(listed),
             cost_usd=self.state.spending.spent_usd + cost if cost else None,
         )
+
+    def _turns_after(self, events: Sequence[AnyEvent]) -> int | None:
+        """How many turns the session has once these are folded; None when they change nothing about it."""
+        before = count = self.state.turn_count
+        for event in events:
+            if isinstance(event, Processing):
+                count += 1
+            elif isinstance(event, UndoComplete) and event.cut_seq:
+                count = sum(seq < event.cut_seq for seq in self.state.history.user_seqs())
+        return count if count != before else None
 
 
 class _Reader:
     """One subscriber's queue, bounded."""
 
-    def __init__(self, after_seq: int) -> None:
+    def __init__(self, after_seq: int, *, behind: bool) -> None:
         self.queue: deque[Envelope] = deque()
         self.last_seq = after_seq
-        self.behind = True
+        self.behind = behind
         self.wake = asyncio.Event()
+        self._waiting_chars = 0
 
     def offer(self, envelope: Envelope) -> None:
         if self.behind:
-            if envelope.seq is None:
-                return  # it is reading older things; live text would be out of place
-        elif len(self.queue) >= QUEUE_LIMIT:
+            return  # it is reading older things: what is stored it will find there, live text would be out of place
+        if len(self.queue) >= QUEUE_LIMIT:
             self.queue.clear()
+            self._waiting_chars = 0
             self.behind = True
-        elif not self._join(envelope):
-            self.queue.append(envelope)
+        else:
+            self._add(envelope)
         self.wake.set()
 
-    def _join(self, envelope: Envelope) -> bool:
-        """Join a text piece to the one that still waits, so that a slow reader costs no memory per piece."""
+    def take(self) -> Envelope | None:
+        """The next one; None for what catching up has shown already: an event is durable before it is offered here."""
+        envelope = self.queue.popleft()
+        if envelope.seq is None:
+            self._waiting_chars -= _text_chars(envelope.event)
+            return envelope
+        if envelope.seq <= self.last_seq:
+            return None
+        self.last_seq = envelope.seq
+        return envelope
+
+    def receive(self, rest: list[Envelope]) -> None:
+        """All that is left to read."""
+        self.behind = False
+        self.queue.extend(rest)
+        self.wake.set()
+
+    def _add(self, envelope: Envelope) -> None:
+        joined = self._joined(envelope)
+        if joined is None:
+            self.queue.append(envelope)
+        else:
+            self.queue[-1] = Envelope(session=envelope.session, seq=None, at=envelope.at, event=joined)
+        if envelope.seq is None:
+            self._waiting_chars += _text_chars(envelope.event)
+            if self._waiting_chars > WAITING_CHARS:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """Keep the newest pieces, half of what may wait, so that this is rarely done."""
+        kept: deque[Envelope] = deque()
+        chars = kept_chars = 0
+        for envelope in reversed(self.queue):
+            size = _text_chars(envelope.event) if envelope.seq is None else 0
+            chars += size
+            if not size or chars <= WAITING_CHARS // 2:
+                kept.appendleft(envelope)
+                kept_chars += size
+        self.queue, self._waiting_chars = kept, kept_chars
+
+    def _joined(self, envelope: Envelope) -> AnyEvent | None:
+        """A text piece with the one that still waits, so that a slow reader costs no memory per piece; None for anything else."""
         if envelope.seq is not None or not self.queue or self.queue[-1].seq is not None:
-            return False
+            return None
         last, new = self.queue[-1].event, envelope.event
-        if isinstance(last, (AssistantChunk, ThinkingChunk)) and len(last.content) > JOIN_LIMIT:
-            return False
-        joined: AnyEvent
+        if _text_chars(last) > JOIN_LIMIT:
+            return None
         match last, new:
-            case AssistantChunk(), AssistantChunk():
-                joined = AssistantChunk(content=last.content + new.content)
-            case ThinkingChunk(), ThinkingChunk():
-                joined = ThinkingChunk(content=last.content + new.content)
-            case ToolLog(), ToolLog() if last.tool_call_id == new.tool_call_id and last.agent_id == new.agent_id:
-                joined = ToolLog(tool=new.tool, log=last.log + new.log, tool_call_id=new.tool_call_id, agent_id=new.agent_id)
+            case (AssistantChunk(), AssistantChunk()) | (ThinkingChunk(), ThinkingChunk()):
+                return replace(new, content=last.content + new.content)
+            case ToolLog(), ToolLog() if replace(last, log="") == replace(new, log=""):
+                return replace(new, log=last.log + new.log)
             case _:
-                return False
-        self.queue[-1] = Envelope(session=envelope.session, seq=None, at=envelope.at, event=joined)
-        return True
+                return None
+
+
+def _text_chars(event: AnyEvent) -> int:
+    match event:
+        case AssistantChunk() | ThinkingChunk():
+            return len(event.content)
+        case ToolLog():
+            return len(event.log)
+        case _:
+            return 0
