@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from ml_intern.errors import ContextOverflow, ModelAuthError, ServerFailed
-from ml_intern.models.base import Usage
+from ml_intern.models.base import ModelRequest, Reply, Usage
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from ml_intern.session.permissions import Mode
 
 from .conftest import MakeWorld
 from .support import Echo, FakePort, World, call, calls_reply, text_reply
@@ -31,7 +35,7 @@ class Summariser(FakePort):
         self.summaries = list(summaries)
         self.summary_requests: list[list[Message]] = []
 
-    async def stream(self, request: Any) -> Any:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Any]:
         if _is_summary_request(list(request.messages)):
             self.summary_requests.append(list(request.messages))
             step = self.summaries.pop(0)
@@ -192,3 +196,103 @@ async def test_a_second_compaction_keeps_what_the_first_one_said(world: MakeWorl
     await w.say("go")
     assert len(port.summary_requests) >= 2
     assert any(SUMMARY in str(m) for m in port.summary_requests[1])
+
+
+async def test_giant_arguments_of_a_kept_call_are_cut_and_stay_an_object(world: MakeWorld) -> None:
+    """They could not be made smaller: the session ended with a full context."""
+    giant = call("echo", msgspec.json.encode({"text": "HEAD" + "z" * 60_000 + "TAIL", "n": 3}).decode(), id="g")
+    port = Summariser([giant], "done", window=16_000)
+    w = await world(port=port, tools=[Echo(lambda a, c: "ok")])
+    assert (await w.say("go")).reason == "done"
+    (sent,) = [m for m in port.requests[-1] if isinstance(m, AssistantMessage)]
+    arguments = msgspec.json.decode(sent.tool_calls[0].arguments)
+    assert arguments["n"] == 3 and arguments["text"].startswith("HEAD") and arguments["text"].endswith("TAIL")
+    assert len(arguments["text"]) < 10_000 and port.summary_requests == []
+    assert any(isinstance(x.message, AssistantMessage) and x.message.tool_calls == (giant,) for x in w.state.history.entries)
+
+
+class ThinksUnasked(Summariser):
+    """Whatever maximum it is given goes into thoughts."""
+
+    def __init__(self, *steps: Any, **how: Any) -> None:
+        super().__init__(*steps, **how)
+        self.maxima: list[int | None] = []
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Any]:
+        if _is_summary_request(list(request.messages)):
+            self.maxima.append(request.max_output_tokens)
+            yield Reply(AssistantMessage(), "length") if request.max_output_tokens else text_reply(SUMMARY)
+            return
+        async for item in super().stream(request):
+            yield item
+
+
+async def test_a_model_that_thinks_unasked_is_given_one_try_without_a_maximum(world: MakeWorld) -> None:
+    """Its summary was cut twice, and a list made by rule took its place."""
+    port = ThinksUnasked(*_rounds(12), "done", window=20_000)
+    w = await world(port=port, tools=[Echo()])
+    assert (await w.say("go")).reason == "done"
+    compacted = w.of(e.Compacted)
+    assert compacted and all(event.summary == SUMMARY for event in compacted)
+    assert len(port.maxima) == 2 * len(compacted) and port.maxima[0] and port.maxima[1] is None
+
+
+async def test_no_summary_is_asked_for_that_passes_the_cap(world: MakeWorld) -> None:
+    port = Summariser(*_rounds(6), "done", "again", price_usd=0.1)
+    w = await world(port=port, tools=[Echo()])
+    await w.say("find the needle")
+    await w.session.submit(op.SetAutoApproval(enabled=False, cost_cap_usd=w.state.spending.spent_usd))
+    await w.session.submit(op.Compact())
+    made = await w.until(e.Compacted)
+    assert made.new_tokens < made.old_tokens and "list made by rule" in made.summary and "find the needle" in made.summary
+    assert port.summary_requests == []
+
+
+@pytest.mark.parametrize("summary", ["", SUMMARY], ids=["bad", "good"])
+@pytest.mark.parametrize("cap_usd", [0.55, 0.65, 0.75, 0.95])
+async def test_summaries_and_the_step_behind_them_keep_the_cap_together(world: MakeWorld, summary: str, cap_usd: float) -> None:
+    port = Summariser(*_rounds(40), "done", window=20_000, price_usd=0.1, summaries=(summary,) * 200)
+    w = await world(port=port, tools=[Echo()], mode=Mode.CONTAINED)
+    await w.session.submit(op.SetAutoApproval(enabled=False, cost_cap_usd=cap_usd))
+    assert (await w.say("go")).reason == "spend_cap"
+    assert w.state.spending.spent_usd <= cap_usd
+
+
+async def test_compacting_during_a_turn_says_that_there_was_nothing_to_gain(world: MakeWorld) -> None:
+    started, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(args: Any, ctx: Any) -> str:
+        started.set()
+        await go.wait()
+        return "ok"
+
+    w = await world([call("echo")], "done", tools=[Echo(wait)])
+    await w.session.submit(op.UserInput(text="go"))
+    await started.wait()
+    await w.session.submit(op.Compact())
+    go.set()
+    await w.turn_end()
+    (said,) = w.of(e.Compacted)
+    assert said.old_tokens == said.new_tokens
+
+
+async def test_a_summary_longer_than_what_it_replaces_is_not_taken(world: MakeWorld) -> None:
+    port = Summariser("a", "b", summaries=(SUMMARY * 20,))
+    w = await world(port=port)
+    await w.say("one")
+    await w.say("two")
+    before = list(w.state.history.messages)
+    await w.session.submit(op.Compact())
+    said = await w.until(e.Compacted)
+    assert said.old_tokens == said.new_tokens and w.state.history.messages == before
+
+
+async def test_making_room_twice_does_not_cut_the_same_message_again(world: MakeWorld) -> None:
+    w = await world("first", "done", window=10_000)
+    await w.say("y" * 100_000)
+    await w.say("go on")
+    marks = len(w.state.history.compactions)
+    for _ in range(2):
+        await w.session.submit(op.Compact())
+        await w.until(e.Compacted, count=len(w.of(e.Compacted)) + 1)
+    assert len([m for m in w.state.history.compactions[marks:] if not m.summary]) == 0

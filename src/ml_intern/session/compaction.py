@@ -1,28 +1,21 @@
 """Making room: older history becomes a summary, whole groups of call and answers stay word for word.
 
 A bounded number of tries: a summary by the model over the same cached prefix, then over a cut-down transcript, then one made
-without a model. Whatever fails, the originals stay in the log.
+without a model. No summary that may pass the cap is asked for. Whatever fails, the originals stay in the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
 from ml_intern.errors import BillingError, ModelAuthError, ModelError
-from ml_intern.models.base import ModelRequest
+from ml_intern.models.base import ModelRequest, Reply, ToolSchema
 from ml_intern.protocol.events import Compacted
 from ml_intern.protocol.messages import AssistantMessage, Message, ToolMessage, UserMessage
-from ml_intern.session.history import (
-    SHORTENED_CHARS,
-    Entry,
-    estimate_all,
-    estimate_tokens,
-    shorten,
-    shortened,
-    summary_text,
-)
+from ml_intern.session.affordable import affordable
+from ml_intern.session.history import CHARS_PER_TOKEN, Compaction, Entry, estimate_all, estimate_tokens, shorten, shortened, summary_text
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_call import ModelCaller
 from ml_intern.session.model_port import ModelPort, compact_at_tokens
@@ -75,9 +68,15 @@ def find_cut(entries: Sequence[Entry], threshold: int, keep_share: float = KEEP_
 
 def _size(entries: Sequence[Entry], giant: int) -> int:
     """Tokens of the entries once the giants among them are cut."""
-    cap = SHORTENED_CHARS // 4 + 50
-    sizes = [estimate_tokens(entry.message) for entry in entries]
-    return sum(min(size, cap) if size > giant else size for size in sizes)
+    sizes = [(estimate_tokens(entry.message), entry.message) for entry in entries]
+    return sum(estimate_tokens(shortened(message)) if size > giant else size for size, message in sizes)
+
+
+class CompactionResult(Struct, frozen=True):
+    """What came of it. ``changed``: history is smaller now and the log says so. ``fits``: and it is under the threshold."""
+
+    changed: bool
+    fits: bool
 
 
 class Compactor:
@@ -86,19 +85,29 @@ class Compactor:
     def __init__(self, log: EventLog, caller: ModelCaller) -> None:
         self._log = log
         self._caller = caller
+        self._tools_size: tuple[tuple[ToolSchema, ...], int] = ((), 0)
 
-    async def compact(self, model: ModelPort, request: ModelRequest) -> bool:
-        """Make room and store ``compacted``. ``request`` is the one that would be sent. False when nothing could be gained."""
-        threshold = compact_at_tokens(model)
+    def context_tokens(self, request: ModelRequest) -> int:
+        """Tokens of the context as well as they are known, the system prompt and the tools included."""
         state = self._log.state
-        before = state.context_tokens
+        return state.context_tokens + (0 if state.tokens_were_reported else self._fixed_tokens(request))
+
+    async def compact(self, model: ModelPort, request: ModelRequest) -> CompactionResult:
+        """Make room and store ``compacted``. ``request`` is the one that would be sent."""
+        threshold = compact_at_tokens(model)
+        history = self._log.state.history
+        before, changed = self.context_tokens(request), False
         for keep_share in (KEEP_SHARE, 0.0):
-            cut = find_cut(state.history.kept_entries(), threshold, keep_share)
+            cut = find_cut(history.kept_entries(), threshold, keep_share)
             if cut is None:
                 continue
-            earlier = state.history.compactions[-1].summary if state.history.compactions else ""
+            earlier = history.compactions[-1].summary if history.compactions else ""
             summary = await self._summarise(model, request, cut, earlier) if len(cut.old) > 1 else earlier
-            after = self._size_after(cut, summary, request)
+            after = estimate_all(history.view(Compaction(0, summary, cut.keep_from_seq, cut.giants)))
+            if after >= estimate_all(history.messages):
+                continue  # a summary that is longer than what it stands for, or giants that are cut already
+            after += self._fixed_tokens(request)
+            changed = True
             await self._log.append(
                 Compacted(
                     old_tokens=before,
@@ -109,55 +118,68 @@ class Compactor:
                 )
             )
             if after <= threshold:
-                return True
-        return False
-
-    def _size_after(self, cut: Cut, summary: str, request: ModelRequest) -> int:
-        first = [cut.old[0]] if cut.old else []
-        kept = [shortened(e.message) if e.seq in cut.giants else e.message for e in cut.kept]
-        return estimate_all([*map(shortened, first), *kept]) + len(summary_text(summary)) // 4 + fixed_tokens(request)
+                return CompactionResult(changed, fits=True)
+        return CompactionResult(changed, fits=False)
 
     async def _summarise(self, model: ModelPort, request: ModelRequest, cut: Cut, earlier: str) -> str:
         """By the model, on smaller and smaller input; by rule when that fails too. ``earlier`` is the summary so far."""
         threshold = compact_at_tokens(model)
         limit = min(MAX_SUMMARY_TOKENS, max(200, int(threshold * SUMMARY_SHARE)))
-        attempts: list[Sequence[Message]] = []
-        if estimate_all(request.messages) + fixed_tokens(request) + limit < threshold * 1.1:
-            attempts.append([*request.messages, UserMessage(text=INSTRUCTION, internal=True)])
+        maximum = None if request.effort else limit * 2
+        for messages in self._inputs(request, cut, earlier, threshold, limit):
+            reply = await self._ask(model, request, messages, maximum)
+            if maximum is not None and reply is not None and reply.finish_reason == "length":
+                maximum = None  # a model that thinks unasked spends its maximum on thoughts
+                reply = await self._ask(model, request, messages, maximum)
+            if reply is not None and (summary := _usable(reply)):
+                return shorten(summary, limit * 8)
+        return shorten(f"{earlier}\n\n{digest(cut.old, limit * 4)}".strip(), limit * 8)
+
+    def _inputs(self, request: ModelRequest, cut: Cut, earlier: str, threshold: int, limit: int) -> Iterator[Sequence[Message]]:
+        """What a summary is made of: the request with its cached prefix, if that fits, then shorter and shorter transcripts."""
+        if estimate_all(request.messages) + self._fixed_tokens(request) + limit < threshold * 1.1:
+            yield [*request.messages, UserMessage(text=INSTRUCTION, internal=True)]
         before = f"{summary_text(earlier)}\n\n" if earlier else ""
         for share in (0.5, 0.2):
             text = f"{before}{transcript(cut.old, int(threshold * share) * 4)}\n\n{INSTRUCTION}"
-            attempts.append([UserMessage(text=text, internal=True)])
-        for messages in attempts:
-            if summary := await self._try(model, request, messages, limit):
-                return summary
-        return shorten(f"{earlier}\n\n{digest(cut.old, limit * 4)}".strip(), limit * 8)
+            yield [UserMessage(text=text, internal=True)]
 
-    async def _try(self, model: ModelPort, request: ModelRequest, messages: Sequence[Message], limit: int) -> str:
-        """A usable summary, or nothing: an empty, cut or tool-calling reply is none, and neither is an error."""
+    async def _ask(self, model: ModelPort, request: ModelRequest, messages: Sequence[Message], maximum: int | None) -> Reply | None:
+        """The reply to a request for a summary; None when the cap leaves no room for one, or the model fails."""
+        spending = self._log.state.spending
+        cost_usd, room = await affordable(model, spending, estimate_all(messages) + self._fixed_tokens(request))
+        if spending.remaining_usd is not None and (cost_usd is None or cost_usd > spending.remaining_usd):
+            return None
         aside = ModelRequest(
             system=request.system,
             tools=request.tools,
             messages=messages,
             session_id=request.session_id,
             effort=request.effort,
-            max_output_tokens=None if request.effort else limit * 2,
+            max_output_tokens=min((n for n in (maximum, room) if n is not None), default=None),
             stream=request.stream,
         )
         try:
-            reply = await self._caller.ask_aside(model, aside, kind="compaction")
+            return await self._caller.ask_aside(model, aside, kind="compaction")
         except (ModelAuthError, BillingError):
             raise  # the next step would fail as well: better to say so than to go on with less
         except ModelError:
-            return ""
-        text = reply.message.text.strip()
-        usable = reply.finish_reason != "length" and not reply.message.tool_calls and len(text) >= MIN_SUMMARY_CHARS
-        return shorten(text, limit * 8) if usable else ""
+            return None
+
+    def _fixed_tokens(self, request: ModelRequest) -> int:
+        """About what the system prompt and the tools take. The tools, whose schemas are long, are measured once."""
+        tools, chars = self._tools_size
+        if tools is not request.tools:
+            chars = sum(len(tool.description) + len(str(tool.parameters)) for tool in request.tools)
+            self._tools_size = (request.tools, chars)
+        return (len(request.system) + chars) // CHARS_PER_TOKEN
 
 
-def fixed_tokens(request: ModelRequest) -> int:
-    """About what the system prompt and the tools take."""
-    return (len(request.system) + sum(len(t.description) + len(str(t.parameters)) for t in request.tools)) // 4
+def _usable(reply: Reply) -> str:
+    """The summary in a reply, or nothing: an empty, cut or tool-calling reply has none."""
+    text = reply.message.text.strip()
+    whole = reply.finish_reason != "length" and not reply.message.tool_calls and len(text) >= MIN_SUMMARY_CHARS
+    return text if whole else ""
 
 
 def transcript(messages: Sequence[Message], max_chars: int) -> str:

@@ -22,7 +22,7 @@ from ml_intern.protocol.events import (
 from ml_intern.protocol.messages import AssistantMessage, Message
 from ml_intern.protocol.operations import UserInput
 from ml_intern.session.affordable import affordable
-from ml_intern.session.compaction import Compactor, fixed_tokens
+from ml_intern.session.compaction import Compactor
 from ml_intern.session.history import UNKNOWN_OUTCOME
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_call import ModelCaller
@@ -111,9 +111,8 @@ class Turn:
 
     async def _compact_now(self) -> None:
         """Because the user asked: says so even when there is nothing to gain."""
-        before = self._state.last_seq
-        await self._p.compactor.compact(self.model, self._request())
-        if not any(mark.seq > before for mark in self._state.history.compactions):
+        result = await self._p.compactor.compact(self.model, self._request())
+        if not result.changed:
             tokens = self._context_tokens()
             await self._log.append(Compacted(old_tokens=tokens, new_tokens=tokens))
 
@@ -160,9 +159,9 @@ class Turn:
                 case Nudge() as nudge:
                     await self._log.append(GuardTriggered(guard=nudge.guard, message=nudge.message))
                 case Compact():
-                    if not await self._p.compactor.compact(self.model, self._request()):
+                    if not (await self._p.compactor.compact(self.model, self._request())).fits:
                         return await self._exhausted("It is still over the threshold after compaction.")
-                    view = await self._view()
+                    return await self._consult()  # a summary costs money: the cap is looked at again
                 case Stop() as stop:
                     return stop
         return None
@@ -175,7 +174,7 @@ class Turn:
         except ContextOverflow as error:
             self._overflows += 1
             model.learn_window(error.limit_tokens or int(self._context_tokens() * 0.9))
-            fits = self._overflows <= MAX_OVERFLOWS and await self._p.compactor.compact(model, self._request())
+            fits = self._overflows <= MAX_OVERFLOWS and (await self._p.compactor.compact(model, self._request())).fits
             if not fits:
                 raise ContextOverflow(error.message, hint="Undo, or switch to a model with a larger window.") from error
             return None
@@ -194,8 +193,7 @@ class Turn:
         return step_view(self._state, self.model, context, cost, attended=self._p.attended)
 
     def _context_tokens(self) -> int:
-        fixed = 0 if self._state.tokens_were_reported else fixed_tokens(self._request())
-        return self._state.context_tokens + fixed
+        return self._p.compactor.context_tokens(self._request())
 
     def _request(self) -> ModelRequest:
         effort = self._state.effective_effort.get(self._state.model, self._state.effort)
