@@ -8,7 +8,7 @@ the working folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -63,6 +63,7 @@ class LoadedSettings:
         variables: Mapping[KeyPath, tuple[str, ...]] | None = None,
         files: tuple[Path, ...] = (),
         warnings: tuple[str, ...] = (),
+        reload: Callable[[Path], LoadedSettings] | None = None,
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -75,6 +76,7 @@ class LoadedSettings:
         """What the user should hear but what stops nothing."""
         self._layers = layers
         self._variables = dict(variables or {})
+        self._reload = reload
 
     def __repr__(self) -> str:
         return f"LoadedSettings({self.settings!r}, files={[str(path) for path in self.files]})"
@@ -90,6 +92,10 @@ class LoadedSettings:
         from ml_intern.config.origins import origins  # only ``ml-intern config`` asks
 
         return origins(self.settings, self._layers, self._variables)
+
+    def at(self, cwd: Path) -> LoadedSettings:
+        """For a session in another folder: that folder's project file and ``.env`` in place of ours. Raises ``ConfigError``."""
+        return self if self._reload is None or cwd == self.cwd else self._reload(cwd)
 
     def is_flag(self, key: str) -> bool:
         """Whether a flag set this top-level key."""
@@ -147,6 +153,9 @@ def load_settings(
         variables=substitution.used,
         files=(*files, *dotenv_files),
         warnings=tuple(warnings),
+        reload=lambda folder: load_settings(
+            frontend=frontend, cwd=folder, environ=process.as_dict(), flags=flags, include_user=include_user
+        ),
     )
 
 

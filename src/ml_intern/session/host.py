@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeAlias, assert_never
+from weakref import WeakSet
+
+from msgspec.structs import replace
 
 from ml_intern.errors import MlInternError, SessionClosed
 from ml_intern.protocol import events as e
@@ -12,17 +17,25 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
 from ml_intern.session.session import Session
 from ml_intern.session.state import SessionState
+from ml_intern.session.uninterrupted import uninterrupted
+
+Move: TypeAlias = op.New | op.Resume | op.Fork
+"""What replaces the current session."""
 
 
 class SessionFactory(Protocol):
     """Opens sessions; ``app.py`` has the one."""
 
-    async def new(self) -> Session:
-        """A fresh session in the same place."""
+    async def new(self, after: SessionState | None = None) -> Session:
+        """A fresh session; in the same folder, with the model and the effort of the one it comes ``after``."""
+        ...
+
+    async def find(self, name: str) -> str:
+        """The id for an id, unique prefix, 1-based index or ``last``. Raises ``StoreError``."""
         ...
 
     async def resume(self, name: str) -> Session:
-        """By id, unique prefix, 1-based index or ``last``. Raises ``StoreError``."""
+        """Named as in ``find``. Raises ``StoreError``, also for a session that is open here."""
         ...
 
     async def fork(self, session: Session, at_seq: int | None) -> Session:
@@ -30,7 +43,7 @@ class SessionFactory(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close the store."""
+        """Close the store and what the sessions shared."""
         ...
 
 
@@ -40,8 +53,9 @@ class SessionHost:
     def __init__(self, factory: SessionFactory, session: Session) -> None:
         self._factory = factory
         self._session = session
-        self._next_from: dict[str, int] = {}
-        self._closed = False
+        self._streams: WeakSet[_Stream] = WeakSet()
+        self._moving = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def session_id(self) -> str:
@@ -60,36 +74,74 @@ class SessionHost:
 
     async def submit(self, operation: op.AnyOperation) -> None:
         """Take an operation; events tell what came of it. Raises ``SessionClosed`` after ``shutdown``."""
-        if self._closed:
-            raise SessionClosed("This session is closed.", hint="Open it again to go on.")
+        self._refuse_when_closed()
         match operation:
-            case op.New():
-                await self._new(operation)
-            case op.Resume():
-                await self._resume(operation)
-            case op.Fork():
-                await self._replace(await self._factory.fork(self._session, operation.at_seq))
+            case op.New() | op.Resume() | op.Fork():
+                async with self._moving:
+                    self._refuse_when_closed()
+                    await self._move(operation)
             case op.Shutdown():
                 await self.aclose()
             case _:
                 await self._session.submit(operation)
 
+    def _refuse_when_closed(self) -> None:
+        if self._closing is not None:
+            raise SessionClosed("This session is closed.", hint="Open it again to go on.")
+
     def events(self, *, after_seq: int | None = None) -> AsyncIterator[Envelope]:
         """Live events, with the stored ones after ``after_seq`` first (None: only what happens from this call on)."""
-        return self._events(self._session, self._session.state.last_seq if after_seq is None else after_seq)
+        start = self._session.state.last_seq if after_seq is None else after_seq
+        stream = _Stream(self._session.events(after_seq=start))
+        self._streams.add(stream)
+        return stream.read()
 
-    async def _events(self, session: Session, start: int) -> AsyncIterator[Envelope]:
-        while True:
-            async for envelope in session.events(after_seq=start):
-                yield envelope
-            if session is self._session:
+    # ── another session ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _move(self, operation: Move) -> None:
+        try:
+            moved = await self._open(operation)
+            if moved is None:
                 return
-            session = self._session
-            start = self._next_from.get(session.log.session_id, 0)
+            session, announcement = moved
+            start = session.state.last_seq
+            await self._announce(session, announcement)
+        except MlInternError as error:
+            await self._complain(f"{_title(operation)} failed: {error.message}", error.hint, kind=type(error).__name__)
+            return
+        for stream in self._streams:
+            stream.go_on_with(session.events(after_seq=start))
+        old, self._session = self._session, session
+        await self._leave(old)
 
-    async def _new(self, operation: op.New) -> None:
-        old, session = self._session, await self._factory.new()
-        completed = e.NewComplete(
+    async def _open(self, operation: Move) -> tuple[Session, e.NewComplete | e.ResumeComplete] | None:
+        """The session that is asked for, and how it is announced; None where there is nothing to open."""
+        match operation:
+            case op.New():
+                session = await self._factory.new(self._session.state)
+                return session, self._new_complete(session, operation)
+            case op.Resume():
+                if not operation.path:
+                    await self._complain(
+                        "There is no session named.", "Name it by id, by the beginning of its id, by its place, or as 'last'."
+                    )
+                    return None
+                session_id = await self._factory.find(operation.path)
+                if session_id == self.session_id:
+                    await self._complain(f"You are in it: {session_id[:8]} is this session.", "Name another one.")
+                    return None
+                session = await self._factory.resume(session_id)
+                return session, resume_complete(session, operation.path)
+            case op.Fork():
+                parent_id = self.session_id
+                session = await self._factory.fork(self._session, operation.at_seq)
+                return session, replace(resume_complete(session, parent_id), forked=True)
+            case _:
+                assert_never(operation)
+
+    def _new_complete(self, session: Session, operation: op.New) -> e.NewComplete:
+        old = self._session
+        return e.NewComplete(
             session_id=session.log.session_id,
             previous_session_id=old.log.session_id,
             previous_turn_count=old.state.turn_count,
@@ -97,40 +149,81 @@ class SessionHost:
             saved_path=None,
             clear_screen=operation.clear_screen,
         )
-        await self._replace(session, completed)
 
-    async def _resume(self, operation: op.Resume) -> None:
-        if not operation.path:
-            await self._session.submit(op.Resume())
-            return
+    async def _announce(self, session: Session, announcement: e.NewComplete | e.ResumeComplete) -> None:
+        """In its own log."""
         try:
-            session = await self._factory.resume(operation.path)
-        except MlInternError as error:
-            failed = e.ErrorRaised(error=f"Resume failed: {error.message}", hint=error.hint, kind=type(error).__name__, ends_turn=False)
-            await self._session.log.append(failed)
-            return
-        await self._replace(session, resume_complete(session, operation.path))
-
-    async def _replace(self, session: Session, announcement: e.NewComplete | e.ResumeComplete | None = None) -> None:
-        """Announce in the new session's log, then close the old one: its readers move over."""
-        self._next_from[session.log.session_id] = session.state.last_seq
-        if announcement is not None:
             await session.log.append(announcement)
-        old, self._session = self._session, session
-        await old.aclose()
+        except BaseException:
+            await session.aclose()
+            raise
+
+    async def _leave(self, old: Session) -> None:
+        """Close it: who read it goes on with the current one."""
+        try:
+            await uninterrupted(old.aclose())
+        except MlInternError as error:
+            await self._complain(
+                f"The session that you left was not closed properly: {error.message}", error.hint, kind=type(error).__name__
+            )
+
+    async def _complain(self, text: str, hint: str, *, kind: str = "BadOperation") -> None:
+        await self._session.log.append(e.ErrorRaised(error=text, hint=hint, kind=kind, ends_turn=False))
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def aclose(self) -> None:
-        """Shut the session down and close the store."""
-        if not self._closed:
-            self._closed = True
-            await self._session.aclose()
-            await self._factory.aclose()
+        """Shut the session down and close the store. Whoever calls this meanwhile waits until it is done."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+            await uninterrupted(_result(self._closing))
+        else:
+            await asyncio.wait([self._closing])
+
+    async def _close(self) -> None:
+        async with self._moving:
+            try:
+                await self._session.aclose()
+            finally:
+                await self._factory.aclose()
 
     async def __aenter__(self) -> SessionHost:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.aclose()
+
+
+class _Stream:
+    """What a reader has before it: the log it reads, and those of the sessions that replaced it since."""
+
+    def __init__(self, first: AsyncIterator[Envelope]) -> None:
+        self._logs = deque([first])
+
+    def go_on_with(self, log: AsyncIterator[Envelope]) -> None:
+        """Once what is before it has ended."""
+        self._logs.append(log)
+
+    async def read(self) -> AsyncIterator[Envelope]:
+        while self._logs:
+            async for envelope in self._logs.popleft():
+                yield envelope
+
+
+async def _result(task: asyncio.Task[None]) -> None:
+    await task
+
+
+def _title(operation: Move) -> str:
+    match operation:
+        case op.New():
+            return "New chat"
+        case op.Resume():
+            return "Resume"
+        case op.Fork():
+            return "Fork"
+        case _:
+            assert_never(operation)
 
 
 def resume_complete(session: Session, path: str) -> e.ResumeComplete:

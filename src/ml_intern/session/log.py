@@ -224,7 +224,7 @@ class EventLog:
             if isinstance(event, Processing):
                 count += 1
             elif isinstance(event, UndoComplete) and event.cut_seq:
-                count = sum(seq < event.cut_seq for seq in self.state.history.user_seqs())
+                count = sum(seq < event.cut_seq for seq in self.state.turn_seqs)
         return count if count != before else None
 
 

@@ -230,5 +230,7 @@ class Session:
             await self.log.append(e.SessionShutdown())
         finally:
             self.log.close()
-            await self._work.model.aclose()
-            await self._p.close()
+            try:
+                await self._work.model.aclose()
+            finally:
+                await self._p.close()

@@ -358,3 +358,17 @@ def test_the_known_secrets_are_collected(folder: Path, home: Path) -> None:
 def test_short_words_and_paths_are_no_secrets(folder: Path, home: Path) -> None:
     loaded = load(folder, home, MY_TOKEN="test", GOOGLE_APPLICATION_CREDENTIALS="/home/me/key.json")
     assert loaded.secrets == ()
+
+
+def test_another_folder_has_its_own_project_file_and_variables_and_the_same_flags(folder: Path, home: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_project(folder, {"max_iterations": 5})
+    write_project(other, {"read_only": True})
+    (other / ".env").write_text("FROM_THERE=1\n")
+    loaded = load(folder, home, flags={"reasoning_effort": "low"}, HERE="1")
+    there = loaded.at(other)
+    assert loaded.at(folder) is loaded
+    assert (there.cwd, there.settings.read_only, there.settings.reasoning_effort) == (other, True, "low")
+    assert there.settings.max_iterations != 5 and not loaded.settings.read_only
+    assert (there.environ.get("FROM_THERE"), there.environ.get("HERE"), loaded.environ.get("FROM_THERE")) == ("1", "1", None)
+    assert there.is_flag("reasoning_effort")

@@ -118,7 +118,9 @@ class SqliteStore:
         await self._reader.run(lambda connection: check_health(connection, self.path))
 
     async def aclose(self) -> None:
-        if self._leases.held:
-            await self._writer.run(self._leases.release_all)
-        await self._writer.aclose()
-        await self._reader.aclose()
+        try:
+            if self._leases.held:
+                await self._writer.run(self._leases.release_all)
+        finally:
+            await self._writer.aclose()
+            await self._reader.aclose()
