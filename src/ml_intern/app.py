@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_intern.assembly import Place, Shared, open_on
 from ml_intern.config.load import LoadedSettings, load_settings, process_environ
-from ml_intern.errors import ConfigError, SessionBusy
+from ml_intern.errors import ConfigError, SessionBusy, SessionNotFound
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import SCHEMA_VERSION, decode_data, encode_data
 from ml_intern.protocol.event_base import Event
@@ -82,6 +82,9 @@ async def open_session(
     return SessionHost(factory, session)
 
 
+LAST = "last"
+
+
 class Factory:
     """Opens sessions over one store. A session works by the settings of its own folder, wherever this process was started."""
 
@@ -118,6 +121,7 @@ class Factory:
     async def new(self, after: SessionState | None = None) -> Session:
         """See ``SessionFactory``."""
         place = self._place(after.cwd) if after else self._home
+        _check_folder(self._loaded.cwd)
         model_id = after.model if after else await place.catalog.default_model()
         place.catalog.resolve(model_id)  # a wrong id is said before anything is written
         started = e.SessionStarted(
@@ -133,19 +137,32 @@ class Factory:
 
     async def find(self, name: str) -> str:
         """See ``SessionFactory``."""
-        return (await self._store.find(name)).id
+        return (await self._last_here() if name == LAST else await self._store.find(name)).id
+
+    def _moved_to(self, record: SessionRecord) -> str:
+        """A session whose folder is gone goes on in this one; empty when it is there."""
+        return "" if os.path.isdir(record.cwd) else str(self._loaded.cwd)
+
+    async def _last_here(self) -> SessionRecord:
+        sessions = await self._store.sessions()
+        here = str(self._loaded.cwd)
+        if record := next((record for record in sessions if record.cwd == here), None):
+            return record
+        newest = f"The newest one is {sessions[0].id[:8]}, in {sessions[0].cwd}: --resume {sessions[0].id[:8]}." if sessions else ""
+        raise SessionNotFound(f"There is no session of this folder, {here}.", hint=newest)
 
     async def resume(self, name: str) -> Session:
-        """See ``SessionFactory``."""
-        record = await self._store.find(name)
+        """See ``SessionFactory``. ``last`` is the last session of this folder."""
+        record = await self._last_here() if name == LAST else await self._store.find(name)
         if record.id in self._open:  # a lease that is held already would be taken once more
             raise SessionBusy(f"This process works on session {record.id[:8]} itself.", hint="Leave that session first.")
-        place = self._place(record.cwd)
+        moved_to = self._moved_to(record)
+        place = self._place(moved_to or record.cwd)
         async with self._owned(record.id):
             log = self._log(place, record.id)
             count = await log.load()
             changes = await _changes_at_resume(place, log.state)
-            resumed = e.ResumedFrom(path=name, original_session_id=record.id, original_event_count=count, forked=False)
+            resumed = e.ResumedFrom(path=name, original_session_id=record.id, original_event_count=count, forked=False, cwd=moved_to)
             await log.append(resumed, *changes)
             return await open_on(place, log, self._shared)
 
@@ -269,3 +286,10 @@ async def _changes_at_resume(place: Place, state: SessionState) -> list[Event]:
     if place.loaded.is_flag("reasoning_effort") and effort != state.effort:
         changes.append(e.EffortChanged(effort=effort, effective=effort))
     return changes
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"The name of this folder, {str(folder)!r}, is not UTF-8.", hint="Rename it, or work in another one.") from error

@@ -59,7 +59,7 @@ async def test_a_tool_that_answers_with_anything_but_text_has_crashed(world: Mak
 async def test_text_that_no_encoding_knows_is_stored_with_replacements(world: MakeWorld) -> None:
     w = await world([call("echo")], "done", tools=[Echo(lambda args, ctx: "half a \ud83d pair")])
     assert (await w.say("go")).reason == "done"
-    assert w.of(e.ToolFinished)[0].output == "half a ? pair"
+    assert w.of(e.ToolFinished)[0].output == "half a \ufffd pair"
 
 
 async def test_arguments_nested_without_end_are_malformed(world: MakeWorld) -> None:
@@ -300,3 +300,11 @@ async def test_a_provider_that_tells_usage_is_believed(world: MakeWorld) -> None
     w = await world(reply)
     await w.say("go")
     assert (w.of(e.LlmCall)[0].total_tokens, w.of(e.LlmCall)[0].estimated) == (12, False)
+
+
+async def test_a_file_name_that_is_no_utf8_does_not_stop_the_log(world: MakeWorld) -> None:
+    """Found by a newcomer: a listing with such a name ended the turn."""
+    w = await world([call("echo")], "done", tools=[Echo(lambda args, ctx: "r\udce9sum\udce9.csv")])
+    assert (await w.say("list \udce9")).reason == "done"
+    assert w.of(e.ToolFinished)[0].output == "r\ufffdsum\ufffd.csv"
+    assert w.of(e.UserMessageAdded)[0].content == "list \ufffd"

@@ -50,7 +50,7 @@ EVENTS: tuple[e.AnyEvent, ...] = (
         path="last", restored_count=9, dropped_count=0, model_name="org/model", invalid_saved_model=None, forked=False,
         had_redacted_content=False, session_id="s1",
     ),
-    e.ResumedFrom(path="last", original_session_id="s1", original_event_count=40, forked=False),
+    e.ResumedFrom(path="last", original_session_id="s1", original_event_count=40, forked=False, cwd="/elsewhere"),
     e.SessionTerminated(
         reason="compaction_failed", context_usage=100_000, context_threshold=90_000, error="over the threshold", user_message="Undo."
     ),

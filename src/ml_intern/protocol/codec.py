@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Raw, Struct
@@ -14,6 +14,8 @@ from msgspec import Raw, Struct
 from ml_intern.errors import ProtocolError
 from ml_intern.protocol.events import AnyEvent, Event
 from ml_intern.protocol.operations import AnyOperation
+
+EventT = TypeVar("EventT", bound=Event)
 
 SCHEMA_VERSION = 1
 """Raised when a stored event changes shape; ``UPGRADES`` then says how to read the older one."""
@@ -51,6 +53,23 @@ _operation_decoder = msgspec.json.Decoder(AnyOperation)
 def encode_data(event: Event) -> bytes:
     """The event's ``data`` object as JSON."""
     return _encoder.encode(event)
+
+
+def well_formed(event: EventT) -> EventT:
+    """The event with what UTF-8 cannot say (half a surrogate pair: a file name, a careless tool) replaced by U+FFFD."""
+    return msgspec.convert(_well_formed(msgspec.to_builtins(event)), type(event))
+
+
+def _well_formed(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_well_formed(key): _well_formed(item) for key, item in cast("dict[str, Any]", value).items()}
+        case list() | tuple():
+            return [_well_formed(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def decode_data(wire_name: str, data: bytes | memoryview | Raw, version: int = SCHEMA_VERSION) -> AnyEvent:

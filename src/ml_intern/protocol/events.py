@@ -94,13 +94,14 @@ class ResumeComplete(Event, frozen=True):
 
 
 class ResumedFrom(Event, frozen=True):
-    """Written into the log at each resume; tells a reader that a new process took over."""
+    """Written into the log at each resume; tells a reader that a new process took over. ``cwd``: where, if the folder changed."""
 
     wire = "resumed_from"
     path: str
     original_session_id: str
     original_event_count: int
     forked: bool
+    cwd: str = ""
 
 
 class SessionTerminated(Event, frozen=True):

@@ -15,7 +15,7 @@ from weakref import WeakSet
 from msgspec.structs import replace
 
 from ml_intern.errors import MlInternError, StoreError
-from ml_intern.protocol.codec import SCHEMA_VERSION, Envelope, decode_data, encode_data
+from ml_intern.protocol.codec import SCHEMA_VERSION, Envelope, decode_data, encode_data, well_formed
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import (
     AnyEvent,
@@ -88,13 +88,23 @@ class EventLog:
                 raise self._failure
             at = self._clock.now()
             first = self.state.last_seq + 1
-            clean: list[AnyEvent] = [self._scrub(event) for event in events]  # pyright: ignore[reportArgumentType]  # the union is closed
-            rows = [StoredEvent(first + i, at, event.wire, encode_data(event), SCHEMA_VERSION) for i, event in enumerate(clean)]
+            encoded = [self._encoded(event) for event in events]
+            clean = [event for event, _ in encoded]
+            rows = [StoredEvent(first + i, at, event.wire, data, SCHEMA_VERSION) for i, (event, data) in enumerate(encoded)]
             before = self.state.first_user_text
             await self._store.append(self.session_id, rows, self._patch(clean, before))
             for row, event in zip(rows, clean, strict=True):
                 self.state.apply(row.seq, event)
                 self._fan_out(Envelope(session=self.session_id, seq=row.seq, at=at, event=event))
+
+    def _encoded(self, event: Event) -> tuple[AnyEvent, bytes]:
+        """Without secrets, and as bytes: nothing that a tool or a file name holds may stop the log."""
+        clean = self._scrub(event)  # pyright: ignore[reportArgumentType]  # the union is closed
+        try:
+            return clean, encode_data(clean)
+        except UnicodeEncodeError:
+            clean = well_formed(clean)
+            return clean, encode_data(clean)
 
     def show(self, event: Event) -> None:
         """Show a transient event to whoever listens now."""

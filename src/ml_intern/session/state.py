@@ -116,6 +116,9 @@ class SessionState:
         self.session_id, self.cwd, self.parent_id = event.session_id, event.cwd, event.parent_id
         self.model, self.effort = event.model, event.effort
 
+    def _resumed(self, seq: int, event: e.ResumedFrom) -> None:
+        self.cwd = event.cwd or self.cwd
+
     def _session_update(self, seq: int, event: e.SessionUpdate) -> None:
         self.title = event.title or self.title
         if event.auto_approval:
@@ -256,6 +259,7 @@ class SessionState:
 
 _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
     e.SessionStarted: SessionState._session_started,  # pyright: ignore[reportPrivateUsage]
+    e.ResumedFrom: SessionState._resumed,  # pyright: ignore[reportPrivateUsage]
     e.SessionUpdate: SessionState._session_update,  # pyright: ignore[reportPrivateUsage]
     e.ModelSwitched: SessionState._model_switched,  # pyright: ignore[reportPrivateUsage]
     e.EffortChanged: SessionState._effort_changed,  # pyright: ignore[reportPrivateUsage]

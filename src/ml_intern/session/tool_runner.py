@@ -276,6 +276,7 @@ class ToolRunner:
         call = plan.call
 
         def report(text: str) -> None:
+            text = text.encode("utf-8", "replace").decode()
             plan.reported.append(text)
             self._log.show(ToolLog(tool=call.name, log=text, tool_call_id=call.id))
 
@@ -285,8 +286,7 @@ class ToolRunner:
         return ToolContext(call_id=call.id, session_id=self._log.session_id, report=report, emit=self._log.append, ask=ask)
 
     async def _finish(self, plan: _Plan, output: ToolOutput, started: float) -> None:
-        text = (plan.note + output.text).encode("utf-8", "replace").decode("utf-8")  # a lone surrogate could not be stored
-        limited = limit(text, self._spill_dir)
+        limited = limit(plan.note + output.text, self._spill_dir)
         await self._log.append(
             ToolFinished(
                 tool=plan.call.name,
