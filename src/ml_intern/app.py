@@ -123,7 +123,7 @@ class Factory:
         place = self._place(after.cwd) if after else self._home
         _check_folder(self._loaded.cwd)
         model_id = after.model if after else await place.catalog.default_model()
-        place.catalog.resolve(model_id)  # a wrong id is said before anything is written
+        place.catalog.check(model_id)  # a wrong id or a missing key is said before anything is written
         started = e.SessionStarted(
             session_id=os.urandom(16).hex(),
             cwd=after.cwd if after else str(self._loaded.cwd),
@@ -275,7 +275,7 @@ async def _changes_at_resume(place: Place, state: SessionState) -> list[Event]:
     chosen = place.loaded.is_flag("model_name")
     wanted = place.settings.model_name if chosen else state.model
     try:
-        place.catalog.resolve(wanted or state.model)
+        place.catalog.check(wanted or state.model)
     except ConfigError:
         if chosen:
             raise

@@ -77,6 +77,17 @@ class ModelCatalog:
             model = replace(model, sees_images=served.sees_images)
         return replace(model, window=self.window(model))
 
+    def check(self, model_id: str) -> ResolvedModel:
+        """``resolve``, for a model that is to be worked with: here a missing key is a ``ConfigError`` too."""
+        model = self.resolve(model_id)
+        if (missing := self.missing_key(model)) is not None:
+            raise missing
+        return model
+
+    def missing_key(self, model: ResolvedModel) -> ConfigError | None:
+        """What to say when the key that the model needs is not set; None when it is, or when it needs none."""
+        return self._routes.missing_key(model)
+
     def open(self, model_id: str) -> OpenModel:
         """A model to work with: retried, healed, priced. Costs nothing until its first request."""
         model = self.resolve(model_id)

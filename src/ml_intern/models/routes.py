@@ -117,6 +117,22 @@ class Routes:
         """Whether a provider's key is set."""
         return bool(hf_token(self._environ) if variable == HF_TOKEN else self._environ.secret(variable))
 
+    def missing_key(self, model: ResolvedModel) -> ConfigError | None:
+        """What to say when the model needs a key that is not there. Which one litellm takes, or whether any, only litellm knows."""
+        if model.api_key is not None or not model.api_key_env:
+            return None
+        prefix, _, rest = model.model_id.partition("/")
+        if prefix in self._settings.providers:
+            return ConfigError(
+                f"The profile {prefix} takes its key from {model.api_key_env}, which is not set.",
+                hint=f"Set {model.api_key_env} in the environment or in .env, or correct providers.{prefix}.api_key_env in the settings.",
+            )
+        if model.wire == "litellm":
+            return None
+        known = f"{HF_TOKEN} (or `hf auth login`)" if model.on_router else model.api_key_env
+        own_key = _own_key(prefix, rest)
+        return ConfigError(f"{model.model_id} needs a key, and none is set.", hint=f"Set {f'{own_key} or ' if own_key else ''}{known}.")
+
     def _named(self, wanted: str, prefix: str, rest: str) -> ResolvedModel:
         if prefix in LOCAL_SERVERS:
             return self._local(wanted, prefix, rest)
@@ -135,10 +151,11 @@ class Routes:
             )
         if prefix == OPENROUTER:
             return self._direct(wanted, rest, OPENROUTER, OPENROUTER_URL, OPENROUTER_KEY, _OPENROUTER_LEVELS)
-        if prefix == ANTHROPIC and rest.startswith("claude") and ":" not in rest and self.has_key(ANTHROPIC_KEY):
+        own_key = _own_key(prefix, rest)
+        if own_key == ANTHROPIC_KEY and self.has_key(ANTHROPIC_KEY):
             own_id = re.sub(r"(?<=\d)\.(?=\d)", "-", rest)  # the router writes 4.8 where the API writes 4-8
             return self._direct(wanted, own_id, ANTHROPIC, ANTHROPIC_URL, ANTHROPIC_KEY, thinking_style(own_id).levels)
-        if prefix == OPENAI and _OPENAI_OWN.match(rest) and ":" not in rest and self.has_key(OPENAI_KEY):
+        if own_key == OPENAI_KEY and self.has_key(OPENAI_KEY):
             return self._direct(wanted, rest, OPENAI, OPENAI_URL, OPENAI_KEY, _openai_levels(rest))
         return self._router(wanted, wanted)
 
@@ -231,6 +248,13 @@ def nearest(wanted: str, known: list[str], count: int = 3) -> list[str]:
 
     found = process.extract(wanted.lower(), {name: name.lower() for name in known}, scorer=fuzz.ratio, score_cutoff=40, limit=count)
     return [name for _, _, name in found]
+
+
+def _own_key(prefix: str, rest: str) -> str:
+    """The variable whose key takes a model to its maker instead of the router; empty when only the router has it."""
+    if prefix == ANTHROPIC and rest.startswith("claude") and ":" not in rest:
+        return ANTHROPIC_KEY
+    return OPENAI_KEY if prefix == OPENAI and _OPENAI_OWN.match(rest) and ":" not in rest else ""
 
 
 def _rest(wanted: str, rest: str) -> str:

@@ -270,3 +270,13 @@ def test_choosing_a_model_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_a_model_to_work_with_must_have_its_key(server: ModelServer) -> None:
+    known = catalog_of(server, environ={"HF_HOME": "/nonexistent"})
+    assert known.resolve("org/m").api_key is None
+    with pytest.raises(ConfigError, match="needs a key"):
+        known.check("org/m")
+    assert known.check("mine/m").provider == "mine"
+    assert server.requests == []
+    await known.aclose()

@@ -154,3 +154,37 @@ def test_models_whose_name_says_so_see(name: str) -> None:
 )
 def test_other_models_are_not_sent_pictures(name: str) -> None:
     assert not sees(name)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "named"),
+    [
+        ("anthropic/claude-opus-4-8", "Set ANTHROPIC_API_KEY or HF_TOKEN (or `hf auth login`)."),
+        ("openai/gpt-5.5", "Set OPENAI_API_KEY or HF_TOKEN (or `hf auth login`)."),
+        ("moonshotai/Kimi-K2.6:novita", "Set HF_TOKEN (or `hf auth login`)."),
+        ("anthropic/claude-opus-4.8:fal-ai", "Set HF_TOKEN (or `hf auth login`)."),
+        ("huggingface/openai/gpt-5.5", "Set HF_TOKEN (or `hf auth login`)."),
+        ("openrouter/openai/gpt-5.5", "Set OPENROUTER_API_KEY."),
+    ],
+)
+def test_a_missing_key_is_named_with_every_variable_that_would_do(model_id: str, named: str) -> None:
+    known = routes()
+    missing = known.missing_key(known.resolve(model_id))
+    assert missing is not None
+    assert missing.hint == named
+
+
+def test_a_key_that_a_profile_names_must_be_there() -> None:
+    known = routes(ALL, lab=PROFILE)
+    missing = known.missing_key(known.resolve("lab/m"))
+    assert missing is not None
+    assert "lab" in missing.message
+    assert "EXAMPLE_KEY" in missing.message
+    given = routes({"EXAMPLE_KEY": "k"}, lab=PROFILE)
+    assert given.missing_key(given.resolve("lab/m")) is None
+
+
+@pytest.mark.parametrize("model_id", ["ollama/qwen3:32b", "scripted/hello", "litellm/bedrock/some-model", "bare/m"])
+def test_what_needs_no_key_of_ours_misses_none(model_id: str) -> None:
+    known = routes({}, bare=ProviderProfile(base_url="http://x.example/v1"))
+    assert known.missing_key(known.resolve(model_id)) is None

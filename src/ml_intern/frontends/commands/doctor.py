@@ -73,10 +73,10 @@ async def _model(loaded: LoadedSettings, *, online: bool) -> AsyncIterator[Check
             model = catalog.resolve(await catalog.default_model())
         except MlInternError as error:
             yield fail("model", error.message, error.hint)
-            yield model_checks.tokens(loaded)
+            yield model_checks.tokens(loaded, None)
             return
-        yield model_checks.chosen(model, loaded)
-        yield model_checks.tokens(loaded)
+        yield model_checks.chosen(model, loaded, catalog.missing_key(model))
+        yield model_checks.tokens(loaded, model)
         yield await model_checks.network(model, loaded.environ)
         if online:
             yield await model_checks.answer(model, catalog)

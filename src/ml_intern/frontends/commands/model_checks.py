@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings, hf_token
-from ml_intern.errors import MlInternError
+from ml_intern.errors import ConfigError, MlInternError
 from ml_intern.frontends.commands.check import Check, fail, ok, warn
 from ml_intern.models.base import ModelRequest, Reply
 from ml_intern.models.catalog import ModelCatalog
@@ -25,7 +25,7 @@ ANSWER_TOKENS = 2_000
 KEYS = ("HF_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "GITHUB_TOKEN")
 
 
-def chosen(model: ResolvedModel, loaded: LoadedSettings) -> Check:
+def chosen(model: ResolvedModel, loaded: LoadedSettings, missing_key: ConfigError | None) -> Check:
     """Which model a run would use, why, and whether its key is there."""
     if loaded.settings.model_name:
         why = str(loaded.origins["model_name"])
@@ -36,17 +36,20 @@ def chosen(model: ResolvedModel, loaded: LoadedSettings) -> Check:
     detail = f"{model.model_id} ({why}), from {model.provider}{f' at {model.base_url}' if model.base_url else ''}"
     if model.wire == "litellm" and importlib.util.find_spec("litellm") is None:
         return fail("model", f"{detail}: litellm is not installed", "pip install 'ml-intern[litellm]'")
-    if model.api_key_env and model.api_key is None:
-        return fail("model", f"{detail}: no key", f"Set {model.api_key_env}, in the environment or in .env.")
+    if missing_key is not None:
+        return fail("model", f"{detail}: {model.api_key_env} is not set", missing_key.hint)
     return ok("model", detail)
 
 
-def tokens(loaded: LoadedSettings) -> Check:
-    """Which keys are there, by name."""
+def tokens(loaded: LoadedSettings, model: ResolvedModel | None) -> Check:
+    """Which keys are there, by name: the usual ones, and the one that the chosen model takes."""
     environ = loaded.environ
-    present = [name for name in KEYS if environ.secret(name)]
+    names = KEYS if model is None or not model.api_key_env else dict.fromkeys((model.api_key_env, *KEYS))
+    present = [name for name in names if environ.secret(name)]
     if "HF_TOKEN" not in present and hf_token(environ) is not None:
         present.insert(0, "HUGGING_FACE_HUB_TOKEN" if environ.get("HUGGING_FACE_HUB_TOKEN") else "Hugging Face login")
+    if not present and model is not None and (model.local or not model.api_key_env):
+        return ok("tokens", "none, and this model needs none")
     if not present:
         return warn("tokens", "none", f"Set what you use of {', '.join(KEYS)}; a local model needs none.")
     return ok("tokens", ", ".join(present))
