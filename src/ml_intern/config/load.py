@@ -8,7 +8,7 @@ the working folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -138,7 +138,10 @@ def load_settings(
     layers = [Layer(str(path), read_object(path)) for path in files]
     substitution = Substitution(variables, lambda path: _source_of(path, layers), overridden)
     merged = substitution.apply(_merged(layers))
-    for path in (path for root in roots if _is_file(path := root / PROJECT_FILE)):
+    projects = [path for root in roots if _is_file(path := root / PROJECT_FILE)]
+    if overridden or projects:
+        _check_lower(merged, layers, overridden)
+    for path in projects:
         layer = Layer(str(path), narrowed(read_object(path), merged, str(path)))
         merged = merge(merged, layer.data)
         layers.append(layer)
@@ -157,6 +160,15 @@ def load_settings(
             frontend=frontend, cwd=folder, environ=process.as_dict(), flags=flags, include_user=include_user
         ),
     )
+
+
+def _check_lower(merged: JsonDict, layers: Sequence[Layer], overridden: Collection[KeyPath]) -> None:
+    """A mistake under a flag or a project's rules is a mistake too, and not theirs. What a flag's value stands over was not substituted."""
+    kept: JsonDict = {}
+    for path, value in leaves(merged):
+        if not (path in overridden and isinstance(value, str) and "${" in value):
+            kept = merge(kept, nested(path, value))
+    to_settings(kept, layers)
 
 
 def _flag_layer(key: str, value: object) -> Layer:

@@ -14,6 +14,7 @@ AutoEvent = Literal["approval_required", "error", "turn_complete"]
 Usd = Annotated[float, Meta(ge=0)]
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RULE = re.compile(r"\s*[A-Za-z0-9_*:.-]+\s*(?:\(.*\))?\s*", re.DOTALL)
 _DESTINATION_NAME = re.compile(r"[a-z0-9._-]+")
 
 
@@ -24,6 +25,11 @@ class SettingError(ValueError):
         super().__init__(reason)
         self.key = key
         self.reason = reason
+
+
+def is_rule(text: str) -> bool:
+    """Whether ``session.permissions`` can read it: here as well, so that a mistake is told with its file and key."""
+    return bool(_RULE.fullmatch(text))
 
 
 def _check_url(key: str, url: str) -> None:
@@ -89,6 +95,12 @@ class Permissions(Section, frozen=True):
     """Calls that always ask."""
     deny: tuple[str, ...] = ()
     """Calls that are refused."""
+
+    def __post_init__(self) -> None:
+        for key, rules in (("allow", self.allow), ("ask", self.ask), ("deny", self.deny)):
+            for rule in rules:
+                if not is_rule(rule):
+                    raise SettingError(key, f"holds '{rule}', which is no rule: write `tool`, or `tool(pattern)` such as `bash(pytest *)`")
 
 
 class SandboxSettings(Section, frozen=True):

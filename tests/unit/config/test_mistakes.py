@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from ml_intern.config.load import load_settings
+from ml_intern.config.settings import is_rule
 from ml_intern.errors import ConfigError
+from ml_intern.session.permissions import Rule
 
 
 def mistake(home: Path, folder: Path, content: Any, flags: dict[str, object] | None = None) -> str:
@@ -43,6 +45,7 @@ def mistake(home: Path, folder: Path, content: Any, flags: dict[str, object] | N
         ({"request_timeout_s": 0}, "FILE: 'request_timeout_s' must be a number, more than 0, not 0."),
         ({"auto_save_interval": -1}, "FILE: 'auto_save_interval' must be a whole number, at least 0, not -1."),
         ({"permissions": {"deny": "write"}}, "FILE: 'permissions.deny' must be a list of strings."),
+        ({"permissions": {"ask": ["write", "bash("]}}, "FILE: 'permissions.ask' holds 'bash(', which is no rule: write `tool`,"),
         ({"sandbox": True}, "FILE: 'sandbox' must be an object, not true."),
         ({"providers": {"x": {"base_ur": "http://x"}}}, "FILE: 'providers.x.base_ur' is no setting. Did you mean 'providers.x.base_url'?"),
         ({"providers": {"x": {}}}, "FILE: 'providers.x.base_url' is missing"),
@@ -76,6 +79,27 @@ def test_a_mistake_names_file_key_and_remedy(home: Path, tmp_path: Path, content
 def test_every_mistake_is_named_at_once(home: Path, tmp_path: Path) -> None:
     lines = mistake(home, tmp_path, {"yolo": True, "max_iterations": 0, "stream": 7}).splitlines()
     assert [line.split("'")[1] for line in lines] == ["yolo", "stream"]
+
+
+@pytest.mark.parametrize("content", [{"model_name": 5}, {"model_name": ["${UNSET}"]}])
+def test_a_value_under_a_flag_is_still_checked(home: Path, tmp_path: Path, content: Any) -> None:
+    assert "FILE: 'model_name' must be" in mistake(home, tmp_path, content, {"model_name": "a/b"})
+
+
+def test_a_mistake_of_yours_is_not_blamed_on_the_project(home: Path, tmp_path: Path) -> None:
+    (tmp_path / ".ml-intern").mkdir()
+    (tmp_path / ".ml-intern/config.json").write_text('{"permissions": {"deny": ["write"]}}')
+    assert mistake(home, tmp_path, {"permissions": {"deny": ["bash("]}}).startswith("FILE: 'permissions.deny' holds")
+
+
+@pytest.mark.parametrize("text", ["bash(", "bash)", "bash", " bash ( x ) ", "mcp:github:*", "", "a b", "b(a\nb)", "é", "x()", "x(a)b"])
+def test_the_rules_that_settings_take_are_those_that_permissions_read(text: str) -> None:
+    try:
+        Rule.parse(text)
+    except ConfigError:
+        assert not is_rule(text)
+    else:
+        assert is_rule(text)
 
 
 def test_a_mistake_in_a_flag_names_the_flag(home: Path, tmp_path: Path) -> None:
