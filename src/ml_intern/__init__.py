@@ -3,18 +3,17 @@
 The README has ten lines that work.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # the name that type checkers know, without the import: until ``main`` runs nobody catches a Ctrl-C
 if TYPE_CHECKING:
+    from typing import Any
+
     from ml_intern.app import open_session
     from ml_intern.tools.base import ToolSpec
 
 __all__ = ["ToolSpec", "open_session"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Imported when asked for: ``ml-intern --version`` loads this package too, and must not pay for a session."""
     if name == "open_session":
         from ml_intern.app import open_session

@@ -4,6 +4,7 @@ Not even ``typing`` and ``__future__``: they cost as much as all the rest of ``-
 there to catch a Ctrl-C.
 """
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -11,13 +12,17 @@ if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings
     from ml_intern.frontends.headless.options import Host
 
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
+STDERR = 2
 
 
 def main(arguments: "list[str] | None" = None) -> int:
     """Run the command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if not _open_streams():
+            sys.stderr.write("ml-intern: standard output is closed: there is nowhere to write to.\n")
+            return FAILED
         if arguments == ["--version"]:
             return _print_version()
         from ml_intern.frontends.cli import main as run
@@ -27,10 +32,34 @@ def main(arguments: "list[str] | None" = None) -> int:
         return INTERRUPTED
 
 
+def _open_streams() -> bool:
+    """Whether standard output is open. The other two become the empty device where the caller closed them (``2>&-``), so that no
+    file or socket of ours gets their number and with it what is meant for the screen.
+    """
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        return True
+    for descriptor in range(STDERR + 1):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stdin = open(0)  # noqa: SIM115 - open for as long as the process lives
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stderr = open(STDERR, "w", buffering=1)  # noqa: SIM115 - likewise
+    return sys.stdout is not None  # pyright: ignore[reportUnnecessaryComparison]
+
+
 def _print_version() -> int:
     from ml_intern.config.version import __version__
 
-    sys.stdout.write(f"ml-intern {__version__}\n")
+    try:
+        sys.stdout.write(f"ml-intern {__version__}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        from ml_intern.frontends.lost_output import output_lost
+
+        return output_lost(error)
     return 0
 
 

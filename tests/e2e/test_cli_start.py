@@ -51,6 +51,9 @@ def test_the_version_is_told_without_importing_anything_else() -> None:
     ours = {name for name in imported("--version") if name.startswith("ml_intern.")}
     assert ours == {"ml_intern.config", "ml_intern.config.version"}
     assert "click" not in imported("--version")
+    bare = subprocess.run([sys.executable, "-X", "importtime", "-c", ""], capture_output=True, text=True, check=True)
+    before = {line.rpartition("|")[2].strip() for line in bare.stderr.splitlines()}
+    assert not {"typing", "__future__"} & (imported("--version") - before), "nobody catches a Ctrl-C while these are imported"
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -126,6 +129,7 @@ def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "The current folder does not exist any more" in done.stderr
+    assert "--help" not in done.stderr
 
 
 # ── how it ends ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,6 +144,37 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(arguments: list[str]) 
         _, said = process.communicate(timeout=50)
     assert said == ""
     assert process.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--version"], ["config"], ["--help"], ["config", "path"], ["completion", "bash"]], ids=" ".join)
+def test_a_full_disk_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, arguments: list[str], unbuffered: str) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "ml-intern: The output cannot be written: No space left on device.\n")
+
+
+def closed(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    script = f'exec "$@" {redirection}'
+    return subprocess.run(["/bin/sh", "-c", script, "sh", *COMMAND, *arguments], capture_output=True, text=True, timeout=50, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["config"], ["do it"]], ids=" ".join)
+def test_a_standard_output_that_is_closed_is_said_before_anything_is_done(arguments: list[str]) -> None:
+    done = closed(">&-", *arguments)
+    assert (done.returncode, done.stderr) == (1, "ml-intern: standard output is closed: there is nowhere to write to.\n")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "<&-", "<&- 2>&-"])
+def test_standard_input_and_error_may_be_closed(redirection: str) -> None:
+    done = closed(redirection, "config", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)
+    assert closed(redirection, "--bogus").returncode == 2
 
 
 def test_ctrl_c_while_it_reads_its_input_is_130_without_a_traceback() -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ml_intern.frontends.durations import parse_duration
 from ml_intern.frontends.invocation import Invocation
+from ml_intern.frontends.lost_output import is_output_lost, output_lost
 from ml_intern.frontends.prompt_group import LazyCommand, PromptGroup
 
 if TYPE_CHECKING:
     from ml_intern.errors import MlInternError
     from ml_intern.frontends.headless.options import OpenHost
 
-FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 COMMANDS = {
     "sessions": LazyCommand("ml_intern.frontends.commands.sessions:sessions_group", "List, show, search, export or delete past sessions."),
@@ -29,7 +31,8 @@ COMMANDS = {
 EXIT_CODES = """\b
 Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 stopped at
 a limit (steps, cost, time) · 4 something needed an approval that nobody could
-give · 130 interrupted."""
+give · 129 terminal closed · 130 interrupted · 141 nobody reads the output any
+more · 143 ended by SIGTERM."""
 
 HELP = """An autonomous ML engineer for the terminal.
 
@@ -58,12 +61,19 @@ def _complete_session(_ctx: click.Context, _param: click.Parameter, incomplete: 
     return complete_session(_ctx, _param, incomplete)
 
 
+def _dollars(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    """``nan`` and ``inf`` are numbers to click, and no amounts."""
+    if value is not None and not isfinite(value):
+        raise click.BadParameter(f"'{value}' is no amount of dollars: write a number such as 2.50, or leave it out for no cap.")
+    return value
+
+
 OPTIONS: list[click.Parameter] = [
     click.Option(["-p", "--print", "print_mode"], is_flag=True, help="Take the argument as the prompt, even if it is a command's name."),
     click.Option(["-m", "--model"], metavar="ID", help="The model: <org>/<model>[:<tag>], anthropic/…, openai/…, ollama/…, <profile>/…"),
     click.Option(["--effort"], type=click.Choice(EFFORTS), help="How hard the model is asked to think."),
     click.Option(["--max-iterations"], type=int, metavar="N", help="Steps of one turn (300); -1: no limit."),
-    click.Option(["--max-cost"], type=click.FloatRange(min=0), metavar="USD", help="Dollars that the session may spend."),
+    click.Option(["--max-cost"], type=click.FloatRange(min=0), callback=_dollars, metavar="USD", help="Dollars the session may spend."),
     click.Option(["--timeout"], callback=parse_duration, metavar="TIME", help="Stop after this time, such as 90s, 5m or 1h30m."),
     click.Option(["-c", "--continue", "continue_last"], is_flag=True, help="Go on with the last session."),
     click.Option(
@@ -123,9 +133,17 @@ def _task(prompt: str | None) -> str | None:
     from ml_intern.frontends.task_text import NoTask, task_text
 
     try:
-        return task_text(prompt)
+        return task_text(prompt if prompt is None else _as_text(prompt))
     except NoTask:
         return None
+
+
+def _as_text(argument: str) -> str:
+    """Bytes of an argument that are no UTF-8 arrive as lone surrogates, which nothing behind this can encode."""
+    text = argument.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
+    if text != argument:
+        click.echo("warning: The prompt is not valid UTF-8; what could not be read in it is sent as \ufffd.", err=True)
+    return text
 
 
 def _output_schema(path: str) -> dict[str, Any]:
@@ -147,6 +165,10 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 class OutputClosed(Exception):
     """A broken pipe under a name that click does not know: it would end the process with 1."""
 
+    def __init__(self, error: BrokenPipeError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 class Cli(PromptGroup):
     """The root command."""
@@ -156,14 +178,14 @@ class Cli(PromptGroup):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except BrokenPipeError as error:
-            raise OutputClosed from error
+            raise OutputClosed(error) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise OutputClosed from error
+            raise OutputClosed(error) from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the flags where sub-commands find them."""
@@ -210,8 +232,8 @@ def main(arguments: list[str], open_session: OpenHost) -> int:
         return _aborted(aborted)
     except click.ClickException as error:
         return _usage_error(error)
-    except (BrokenPipeError, OutputClosed):
-        return _pipe_closed()
+    except OutputClosed as closed:
+        return output_lost(closed.error)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last boundary
@@ -240,17 +262,13 @@ def _usage_error(error: click.ClickException) -> int:
     return error.exit_code
 
 
-def _pipe_closed() -> int:
-    """Whoever read our output went away (``| head``): no complaint now, and none when the interpreter flushes at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return PIPE_CLOSED
-
-
 def _unexpected(error: Exception, *, verbose: bool) -> int:
     from ml_intern.errors import MlInternError
 
     if isinstance(error, MlInternError):
         return _expected(error, verbose=verbose)
+    if isinstance(error, OSError) and is_output_lost(error):
+        return output_lost(error)
     from ml_intern.config.environ import Environ
     from ml_intern.config.load import process_environ
     from ml_intern.frontends.logs import keep_traceback

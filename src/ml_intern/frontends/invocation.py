@@ -43,7 +43,9 @@ def _working_folder() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError:
-        raise click.UsageError("The current folder does not exist any more: change to another, or use --cwd.") from None
+        from ml_intern.errors import ConfigError
+
+        raise ConfigError("The current folder does not exist any more.", hint="Change to another, or use --cwd.") from None
 
 
 def _flags(options: dict[str, Any]) -> dict[str, object]:

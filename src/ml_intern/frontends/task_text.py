@@ -11,6 +11,9 @@ from ml_intern.errors import ConfigError
 MAX_STDIN_BYTES = 10_000_000
 FROM_STDIN = "-"
 FIRST_BYTE_WAIT_S = 3.0
+STRAY_BYTES = 8
+UNREADABLE_SHARE = 0.25
+"""Text in another encoding stays below it where its letters are mostly ASCII; random bytes are far above."""
 
 
 class NoTask(Exception):
@@ -44,7 +47,11 @@ def _read(stream: BinaryIO) -> str:
         raise ConfigError(
             f"Standard input is longer than {MAX_STDIN_BYTES:,} bytes.", hint="Save it to a file and name the file in the prompt."
         )
-    return data.decode("utf-8", errors="replace")
+    text = data.decode("utf-8", errors="replace")
+    unread = text.count("\ufffd")
+    if b"\0" in data or (unread > STRAY_BYTES and unread > len(text) * UNREADABLE_SHARE):
+        raise ConfigError("Standard input is binary, no UTF-8 text.", hint="Save it to a file and name the file in the prompt instead.")
+    return text
 
 
 def _begins_within(stream: BinaryIO, wait_s: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,11 @@ def in_a_folder_without_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     with open(os.devnull) as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
+        before = list(logging.getLogger().handlers)
         yield
+    for handler in [handler for handler in logging.getLogger().handlers if handler not in before]:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture
@@ -123,7 +128,8 @@ def test_a_mistyped_command_is_no_task_to_spend_money_on(door: Door, capfd: pyte
         (["--max-iterations", "x", "do it"], "--max-iterations"),
         (["--max-iterations", "0", "do it"], "at least 1, or -1"),
         (["--max-cost", "-1", "do it"], "--max-cost"),
-        (["--max-cost", "nan", "do it"], "max_cost_usd"),
+        (["--max-cost", "nan", "do it"], "'nan' is no amount of dollars"),
+        (["--max-cost", "inf", "do it"], "'inf' is no amount of dollars"),
         (["--effort", "huge", "do it"], "--effort"),
         (["--timeout", "soon", "do it"], "'soon' is no duration"),
         (["--timeout", "0", "do it"], "'0' is no duration"),
@@ -156,6 +162,21 @@ def test_an_output_schema_must_be_a_json_object(door: Door, tmp_path: Path, capf
     assert main(["--output-schema", "schema.json", "do it"], door) == 2
     assert "schema.json" in capfd.readouterr().err
     assert door.asked == []
+
+
+def test_a_schema_that_never_ends_is_exit_2_before_a_session_is_opened(
+    door: Door, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "schema.json").write_text('{"$ref": "#"}')
+    assert main(["--output-schema", "schema.json", "do it"], door) == 2
+    assert "never ends" in capfd.readouterr().err
+    assert door.asked == []
+
+
+def test_a_prompt_that_is_no_utf_8_does_not_stop_the_run(door: Door, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([os.fsdecode(b"caf\xe9 and bl\xc3\xa9")], door) == 1
+    assert len(door.asked) == 1
+    assert "warning: The prompt is not valid UTF-8" in capfd.readouterr().err
 
 
 def test_a_mistake_in_the_settings_is_exit_2(door: Door, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -263,6 +284,7 @@ def test_config_can_leave_out_what_is_at_its_default(capfd: pytest.CaptureFixtur
     text = capfd.readouterr().out
     assert "a/b" in text
     assert "request_timeout_s" not in text
+    assert len(text.splitlines()) == 1, "what the packaged file says comes with the program"
 
 
 def test_config_path_is_where_the_users_file_would_be(home: Path, capfd: pytest.CaptureFixture[str]) -> None:

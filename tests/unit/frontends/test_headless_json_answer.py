@@ -71,6 +71,12 @@ async def test_an_answer_that_does_not_fit_is_sent_back_with_what_is_wrong(text:
     assert problem in asked(result.host)[1]
 
 
+async def test_what_is_rejected_is_said_to_be() -> None:
+    result = await headless(replies("no", '{"accuracy": 90}', '{"accuracy": 0.9}'), output_schema=SCHEMA)
+    assert "no\n↑ rejected: this does not fit the output schema (asking again, 1 of 2)\n- it is not JSON" in result.err
+    assert '{"accuracy": 90}\n↑ rejected: this does not fit the output schema (asking again, 2 of 2)\n- at $.accuracy' in result.err
+
+
 async def test_after_two_repairs_the_run_has_failed() -> None:
     result = await headless(replies("no"), output_schema=SCHEMA)
     assert (result.code, result.out) == (1, "")
@@ -105,6 +111,36 @@ async def test_a_schema_that_is_none_is_a_configuration_error_before_anything_is
 def test_a_schema_that_leads_out_of_itself_is_refused_before_anything_is_asked_and_nothing_is_fetched(reference: str) -> None:
     with pytest.raises(ConfigError, match="which is not in it"):
         JsonAnswer({"type": "array", "items": {"anyOf": [{"$ref": reference}]}})
+
+
+DEEP: dict[str, Any] = {}
+for _ in range(3000):
+    DEEP = {"not": DEEP}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"properties": {"a": {"anyOf": [{"type": "string"}, {"$ref": "#/properties/a"}]}}},
+        {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"not": {"$ref": "#/$defs/a"}}}},
+        {"dependentSchemas": {"a": {"$ref": "#"}}},
+        {"$schema": []},
+        {"pattern": "("},
+        DEEP,
+    ],
+    ids=["root", "property", "two", "dependent", "dialect", "pattern", "deep"],
+)
+def test_a_schema_that_cannot_be_used_is_refused_before_anything_is_asked(schema: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="output schema"):
+        JsonAnswer(schema)
+
+
+def test_an_answer_that_is_nested_too_deeply_does_not_fit() -> None:
+    tree = JsonAnswer({"type": "array", "items": {"$ref": "#"}})
+    assert tree.read("[[[]]]") == Fitting("[[[]]]")
+    assert isinstance(tree.read("[" * 5000 + "]" * 5000), Unfit)
+    assert isinstance(tree.read("[" * 900 + "]" * 900), Unfit)
 
 
 def test_references_inside_the_schema_resolve() -> None:

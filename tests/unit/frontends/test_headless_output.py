@@ -53,7 +53,7 @@ async def test_a_reply_that_a_guard_sent_back_is_not_the_answer() -> None:
     guard = e.GuardTriggered(guard="unfinished_plan", message="Two items are open.")
     result = await headless(plays(reply("I am done."), guard, reply("Now I am."), done("Now I am.")))
     assert result.out == "Now I am.\n"
-    assert result.err.index("I am done.") < result.err.index("Two items are open.")
+    assert result.err.index("I am done.") < result.err.index("its plan unfinished")
 
 
 async def test_a_turn_without_an_answer_leaves_standard_output_empty() -> None:
@@ -118,7 +118,7 @@ async def test_a_retry_is_told() -> None:
 )
 async def test_an_unknown_price_is_said_and_is_not_nothing(costs: tuple[float | None, ...], told: str) -> None:
     err = (await headless(plays(*map(spent, costs), done("x")))).err
-    assert f"12.4k tokens · {told}\n" in err
+    assert f"context 12.4k · {told}\n" in err
 
 
 async def test_control_sequences_of_models_and_tools_reach_nobody() -> None:
@@ -157,12 +157,26 @@ async def test_a_dumb_terminal_gets_plain_lines(term: str) -> None:
 async def test_text_that_the_encoding_lacks_does_not_end_the_run() -> None:
     reading, writing = os.pipe()
     reader = Reader(reading)
-    out = OutputThread(Console(stdout=writing, stderr=writing, stdout_is_terminal=False, encoding="ascii"), lambda _fd: None)
+    out = OutputThread(Console(stdout=writing, stderr=writing, stdout_is_terminal=False, encoding="ascii"), lambda _fd, _error: None)
     out.stdout("▸ a lone surrogate: \ud800\n")
     await out.flush()
     out.close()
     os.close(writing)
     assert reader.text() == "? a lone surrogate: ?\n"
+
+
+@pytest.mark.parametrize(
+    ("guard", "message", "told"),
+    [
+        ("doom_loop", "[SYSTEM: REPETITION GUARD] You are repeating bash.", "· the model repeats itself; told to take another way\n"),
+        ("new_guard", "[SYSTEM: Look here.] Do [x]. Then y.", "· new_guard: Look here.\n"),
+        ("new_guard", "Only this", "· new_guard: Only this\n"),
+    ],
+)
+async def test_a_guard_is_told_in_a_sentence_for_people(guard: str, message: str, told: str) -> None:
+    events = (e.GuardTriggered(guard=guard, message=message), done("x"))
+    assert told in (await headless(plays(*events))).err
+    assert message in (await headless(plays(*events), verbose=True)).err
 
 
 # ── JSON lines ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -210,13 +224,29 @@ async def test_a_closed_pipe_stops_the_turn() -> None:
     assert host.closed
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("json", [True, False])
+async def test_a_full_disk_is_a_failure_and_is_said(json: bool) -> None:
+    async def open_host(**_given: Any) -> FakeHost:
+        return FakeHost(plays(reply("42"), done("42")))
+
+    reading, writing = os.pipe()
+    reader, full = Reader(reading), os.open("/dev/full", os.O_WRONLY)
+    console = Console(stdout=full, stderr=writing, stdout_is_terminal=False)
+    code = await run_headless(open_host, loaded_with(), HeadlessOptions(prompt="x", json=json), console)
+    os.close(writing)
+    os.close(full)
+    assert code == 1
+    assert "failed: standard output cannot be written: No space left on device" in reader.text()
+
+
 async def test_an_answer_that_nobody_read_was_not_given() -> None:
     assert await _into_a_closed_pipe(FakeHost(plays(reply("42"), done("42"))), json=False) == 141
 
 
 async def test_a_reader_that_pauses_stops_neither_the_loop_nor_memory() -> None:
     reading, writing = os.pipe()
-    out = OutputThread(Console(stdout=writing, stderr=writing, stdout_is_terminal=False), lambda _fd: None)
+    out = OutputThread(Console(stdout=writing, stderr=writing, stdout_is_terminal=False), lambda _fd, _error: None)
     out.stdout("x" * (PENDING_LIMIT_BYTES * 2))
     waiting = asyncio.create_task(out.room())
     done_, _ = await asyncio.wait([waiting], timeout=0.05)
@@ -233,7 +263,7 @@ async def test_what_is_written_keeps_its_order_over_both_streams() -> None:
     reading, writing = os.pipe()
     reader = Reader(reading)
     other = os.dup(writing)
-    out = OutputThread(Console(stdout=writing, stderr=other, stdout_is_terminal=False), lambda _fd: None)
+    out = OutputThread(Console(stdout=writing, stderr=other, stdout_is_terminal=False), lambda _fd, _error: None)
     for number in range(200):
         (out.stdout if number % 3 else out.stderr)(f"{number}\n")
     await out.flush()

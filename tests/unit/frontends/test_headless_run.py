@@ -152,7 +152,7 @@ async def test_a_resumed_session_is_read_from_where_it_stands() -> None:
     host.state.last_seq = 77
     result = await headless(host.play, host=host, resume="last")
     assert host.read_from == 77
-    assert "resumed session 0123456789abcdef" in result.err
+    assert "resumed session 01234567\n" in result.err
 
 
 async def test_a_new_session_is_read_from_its_first_event() -> None:
@@ -253,7 +253,7 @@ async def test_a_second_ctrl_c_does_not_wait_for_the_turn() -> None:
     result = await headless(_signals_itself(signal.SIGINT, times=2, ends=False))
     assert result.code == 130
     assert result.host.closed
-    assert "session 0123456789abcdef" in result.err
+    assert "session 01234567 · go on with: ml-intern --resume 01234567" in result.err
 
 
 async def test_a_second_ctrl_c_does_not_wait_for_a_session_that_will_not_close() -> None:

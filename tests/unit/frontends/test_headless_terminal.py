@@ -128,7 +128,7 @@ async def test_the_status_line_tells_time_step_tokens_and_money() -> None:
         total_tokens=12_412, cache_read_tokens=0, cache_creation_tokens=0,
     )  # fmt: skip
     result = await headless(plays(call, CALL, ANSWER, done("x")), terminal=True)
-    assert re.search(r"running.* · 0:00 · step 1 · 12\.4k tokens · \$0\.0123", result.out)
+    assert re.search(r"running.* · 0:00 · step 1 · context 12\.4k · \$0\.0123", result.out)
 
 
 def test_the_screen_of_these_tests_refuses_what_we_must_not_send() -> None:

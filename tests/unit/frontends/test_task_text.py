@@ -56,6 +56,17 @@ def test_bytes_that_are_no_text_do_not_stop_the_run() -> None:
     assert task_text(None, stdin=io.BytesIO(b"a\xffb")) == "a\ufffdb"
 
 
+@pytest.mark.parametrize("data", [bytes(range(256)), bytes(range(128, 256)) * 9, "text".encode("utf-16")])
+def test_binary_input_is_refused(data: bytes) -> None:
+    for prompt in (None, "Review this"):
+        with pytest.raises(ConfigError, match="binary"):
+            task_text(prompt, stdin=io.BytesIO(data))
+
+
+def test_text_in_another_encoding_is_read_as_well_as_it_can_be() -> None:
+    assert "voil\ufffd" in task_text(None, stdin=io.BytesIO("voilà du café\n".encode("latin-1") * 99))
+
+
 def test_too_much_input_is_an_error() -> None:
     with pytest.raises(ConfigError, match="longer than"):
         task_text(None, stdin=io.BytesIO(b"x" * (MAX_STDIN_BYTES + 1)))

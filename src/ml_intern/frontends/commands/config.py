@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
 from ml_intern.config.environ import Environ
 from ml_intern.config.json_values import dotted
-from ml_intern.config.load import LoadedSettings, process_environ, user_file
+from ml_intern.config.load import PACKAGED, LoadedSettings, process_environ, user_file
 from ml_intern.config.paths import home_dir
 from ml_intern.config.settings import Settings
 from ml_intern.config.tree import MASK, flatten
@@ -39,7 +40,7 @@ def config_group(ctx: click.Context, as_json: bool, changed: bool) -> None:
     if ctx.invoked_subcommand is not None:
         return
     loaded = Invocation.of(ctx).load()
-    rows = [row for row in rows_of(loaded) if not changed or row.source != "default"]
+    rows = [row for row in rows_of(loaded) if not changed or not _is_default(row)]
     if as_json:
         click.echo(_as_json(rows))
     else:
@@ -75,6 +76,11 @@ def rows_of(loaded: LoadedSettings) -> list[Row]:
         value = leaf.value if leaf.secret else _scrubbed(leaf.value, scrubber)
         rows.append(Row(key, value, origin.source, origin.variables))
     return rows
+
+
+def _is_default(row: Row) -> bool:
+    """Also what the packaged file says: it comes with the program."""
+    return row.source == "default" or (Path(row.source).parent == PACKAGED and not row.variables)
 
 
 def unused(loaded: LoadedSettings) -> list[str]:

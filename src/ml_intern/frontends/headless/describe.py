@@ -7,7 +7,7 @@ from typing import assert_never
 
 from ml_intern.frontends.headless.show import answer_lines, call_line, plan_lines
 from ml_intern.frontends.headless.tally import duration, tokens, usd
-from ml_intern.frontends.headless.text import Line, line, lines
+from ml_intern.frontends.headless.text import Line, clip_text, line, lines
 from ml_intern.protocol import events as e
 from ml_intern.protocol import resource_events as r
 
@@ -28,6 +28,12 @@ RESOURCE = r.HfJobSubmit | r.HfJobComplete | r.SandboxCreate | r.SandboxDestroy 
 TOLD_OTHERWISE = ("running", "approved", "rejected")
 """States of a call that its own lines, or those of the approval, have told."""
 _GUARD_WORDS = 160
+_GUARDS = {
+    "doom_loop": "the model repeats itself; told to take another way",
+    "malformed_calls": "the model's calls are no valid JSON; told to send them in smaller parts",
+    "truncated_reply": "the model's reply broke off; told to go on in smaller parts",
+    "unfinished_plan": "the model stopped with its plan unfinished; told to go on",
+}
 
 
 def describe(event: e.AnyEvent, *, verbose: bool) -> list[Line]:
@@ -71,8 +77,7 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
 def _notice(event: NOTICE, verbose: bool) -> list[Line]:
     match event:
         case e.GuardTriggered():
-            message = event.message if verbose else _shortened(event.message)
-            return lines(f"· {event.guard}: {message}", "dim")
+            return lines(f"· {event.guard}: {event.message}" if verbose else f"· {_guarded(event)}", "dim")
         case e.Retrying():
             return [line(("warn", f"! {event.reason} · trying again in {duration(event.delay_s)} (attempt {event.attempt})"))]
         case e.Compacted():
@@ -86,9 +91,15 @@ def _notice(event: NOTICE, verbose: bool) -> list[Line]:
             assert_never(event)
 
 
-def _shortened(text: str) -> str:
-    words = " ".join(text.split())
-    return words if len(words) <= _GUARD_WORDS else words[:_GUARD_WORDS].rstrip() + "…"
+def _guarded(event: e.GuardTriggered) -> str:
+    """What happened, for a person: the message itself is for the model. Of a guard that is not known here, its first sentence."""
+    if event.guard in _GUARDS:
+        return _GUARDS[event.guard]
+    words = " ".join(event.message.split())
+    if words.startswith("[SYSTEM:"):
+        words = words.removeprefix("[SYSTEM:").replace("]", "", 1).strip()
+    first, end, _ = words.partition(". ")
+    return clip_text(f"{event.guard}: {first}{end.strip()}", _GUARD_WORDS)
 
 
 def _question(event: QUESTION) -> list[Line]:

@@ -40,7 +40,9 @@ class Ending(Struct, frozen=True, kw_only=True):
 
 
 class View(Protocol):
-    """An output of a run. ``notice`` and ``stopping`` never block; ``finish`` is called once, at the end, if there is an end."""
+    """An output of a run. ``notice``, ``stopping`` and ``rejected`` (of the last reply) never block; ``finish`` is called once, at the end,
+    if there is an end.
+    """
 
     async def show(self, envelope: Envelope) -> None: ...
 
@@ -48,9 +50,17 @@ class View(Protocol):
 
     def stopping(self, text: str) -> None: ...
 
+    def rejected(self, text: str) -> None: ...
+
     async def finish(self, ending: Ending) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+def way_on(session_id: str) -> str:
+    """How to go on with a session."""
+    short = session_id[:8]
+    return f'session {short} · go on with: ml-intern --resume {short} "…"'
 
 
 def judge(end: TurnEnd, *, stop: Stop | None, refused: bool) -> tuple[int, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 _PROBLEMS_SHOWN = 5
+_SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+"""Keywords whose schemas look at the very value that their parent looks at."""
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -65,9 +68,13 @@ class JsonAnswer:
             return Unfit("- the message is empty")
         fenced: list[tuple[str, str]] = _FENCED.findall(text)
         try:
-            value = msgspec.json.decode(fenced[0][1] if len(fenced) == 1 else text)
+            return self._judged(msgspec.json.decode(fenced[0][1] if len(fenced) == 1 else text))
         except msgspec.DecodeError as error:
             return Unfit(f"- it is not JSON: {error}")
+        except RecursionError:
+            return Unfit("- it is nested too deeply to be checked")
+
+    def _judged(self, value: Any) -> Fitting | Unfit:
         problems = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
         if problems:
             return Unfit(_listed(problems))
@@ -85,27 +92,70 @@ def _listed(problems: list[ValidationError]) -> str:
 def _validator(schema: JsonObject) -> Validator:
     try:
         from jsonschema.exceptions import SchemaError
-        from jsonschema.validators import validator_for
+        from jsonschema.validators import Draft202012Validator, validator_for
         from referencing.exceptions import Unresolvable
         from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
     except ModuleNotFoundError as error:
         raise ConfigError(
             "--output-schema needs the package 'jsonschema', which is not installed.", hint="pip install jsonschema"
         ) from error
-    validator_class = validator_for(schema)
+    if not isinstance(schema.get("$schema", ""), str):
+        raise ConfigError("The output schema is no JSON Schema: at $.$schema: it must be a string.")
+    validator_class = validator_for(schema, default=Draft202012Validator)
     try:
         validator_class.check_schema(schema)
     except SchemaError as error:
         raise ConfigError(f"The output schema is no JSON Schema: at {error.json_path}: {error.message}") from error
+    except RecursionError as error:
+        raise ConfigError("The output schema is nested too deeply to be checked.") from error
     resolver = EMPTY_REGISTRY.resolver_with_root(DRAFT202012.create_resource(schema))
+    targets: dict[str, object] = {}
     for reference in _references(schema):
         try:
-            resolver.lookup(reference)
+            targets[reference] = resolver.lookup(reference).contents
         except Unresolvable as error:
             hint = "Put what it refers to into the schema itself, under $defs, without an $id."
             raise ConfigError(f"The output schema refers to {reference}, which is not in it.", hint=hint) from error
+    if reference := _endless(targets):
+        raise ConfigError(f"The output schema never ends: what {reference} refers to is the same schema again, for the same value.")
     # Without a registry of ours, references that lead elsewhere would be fetched from the network.
     return validator_class(schema, registry=EMPTY_REGISTRY)
+
+
+def _endless(targets: Mapping[str, object]) -> str:
+    """A reference that leads back to itself without a step into the value: to follow it would never end. Empty when there is none."""
+    beside = {reference: _applied(target) for reference, target in targets.items()}
+    done: set[str] = set()
+    for start in targets:
+        reached: set[str] = set()
+        ahead = list(beside[start])
+        while ahead:
+            reference = ahead.pop()
+            if reference == start:
+                return start
+            if reference not in reached and reference not in done:
+                reached.add(reference)
+                ahead += beside.get(reference, [])
+        done.add(start)
+    return ""
+
+
+def _applied(schema: object) -> list[str]:
+    """The references that a schema applies to the same value as itself."""
+    found: list[str] = []
+    ahead = [schema]
+    while ahead:
+        node = ahead.pop()
+        if not isinstance(node, dict):
+            continue
+        for key, value in cast("dict[str, object]", node).items():
+            if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+                found.append(value)
+            elif key in _SAME_VALUE:
+                ahead += cast("list[object]", value) if isinstance(value, list) else [value]
+            elif key in ("dependentSchemas", "dependencies") and isinstance(value, dict):
+                ahead += cast("dict[str, object]", value).values()
+    return found
 
 
 def _references(schema: JsonObject) -> list[str]:

@@ -23,6 +23,9 @@ class JsonLines:
     def notice(self, text: str) -> None:
         """The events say it."""
 
+    def rejected(self, text: str) -> None:
+        """The message that asks again says it."""
+
     def stopping(self, text: str) -> None:
         self._out.stderr(f"{text}\n")
 

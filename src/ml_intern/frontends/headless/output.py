@@ -44,9 +44,9 @@ class Console(Struct, frozen=True, kw_only=True):
 
 
 class OutputThread:
-    """A queue of writes and the thread that carries them out. ``on_gone(fd)`` is called, once, when nobody reads an ``fd`` any more."""
+    """A queue of writes and the thread that carries them out. ``on_gone(fd, error)`` is called, once, when an ``fd`` takes no more."""
 
-    def __init__(self, console: Console, on_gone: Callable[[int], None]) -> None:
+    def __init__(self, console: Console, on_gone: Callable[[int, OSError], None]) -> None:
         self._console = console
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
@@ -115,16 +115,16 @@ class OutputThread:
     def _run(self) -> None:
         while batch := self._next():
             fd, data = batch
-            written = fd in self._gone or _write_all(fd, data)
+            failure = None if fd in self._gone else _write_all(fd, data)
             with self._changed:
                 self._pending_bytes -= len(data)
-                if not written:
+                if failure is not None:
                     self._gone.add(fd)
                 awaited, self._awaited = self._awaited, False
                 if self._closed:
                     continue  # nobody waits any more, and the loop may be closed
-                if not written:
-                    self._loop.call_soon_threadsafe(self._on_gone, fd)
+                if failure is not None:
+                    self._loop.call_soon_threadsafe(self._on_gone, fd, failure)
                 if awaited:
                     self._loop.call_soon_threadsafe(self._progress.set)
 
@@ -143,8 +143,8 @@ class OutputThread:
             return fd, b"".join(parts)
 
 
-def _write_all(fd: int, data: bytes) -> bool:
-    """False when nobody reads any more: a closed pipe, a terminal that hung up, a full disk."""
+def _write_all(fd: int, data: bytes) -> OSError | None:
+    """Why it cannot be written, if it cannot: a closed pipe, a terminal that hung up, a full disk."""
     rest = memoryview(data)
     while rest:
         try:
@@ -153,6 +153,6 @@ def _write_all(fd: int, data: bytes) -> bool:
             import select
 
             select.select([], [fd], [], 1.0)
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ml_intern.frontends.headless.describe import describe
-from ml_intern.frontends.headless.ending import Ending
+from ml_intern.frontends.headless.ending import Ending, way_on
 from ml_intern.frontends.headless.output import OutputThread
 from ml_intern.frontends.headless.plan import PlanTeller
 from ml_intern.frontends.headless.show import answer_lines
@@ -60,6 +60,10 @@ class PlainOutput:
 
     stopping = notice
 
+    def rejected(self, text: str) -> None:
+        self._release()
+        self.notice(plain(text))
+
     async def finish(self, ending: Ending) -> None:
         if ending.answer:
             if self._held.strip() != ending.answer.strip():
@@ -91,6 +95,5 @@ def summary(ending: Ending, used: str) -> list[Line]:
     rows = lines(ending.trouble, "bad") if ending.trouble else []
     rows += lines(f"{ending.words} · {used}", "dim")
     if ending.session_id:
-        short = ending.session_id[:8]
-        rows += lines(f'session {short} · go on with: ml-intern --resume {short} "…"', "dim")
+        rows += lines(way_on(ending.session_id), "dim")
     return rows

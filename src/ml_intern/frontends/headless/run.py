@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.errors import MlInternError
-from ml_intern.frontends.headless.ending import Ending, Stop, TurnEnd, View, judge
+from ml_intern.frontends.headless.ending import Ending, Stop, TurnEnd, View, judge, way_on
 from ml_intern.frontends.headless.options import PATIENCE, ExitCode, HeadlessOptions, Host, OpenHost, Patience
 from ml_intern.frontends.headless.output import Console, OutputThread
 from ml_intern.frontends.headless.signals import handled
@@ -28,7 +29,7 @@ from ml_intern.protocol.operations import AnswerQuestion, Interrupt, UserInput
 
 if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings
-    from ml_intern.frontends.headless.json_answer import JsonAnswer
+    from ml_intern.frontends.headless.json_answer import JsonAnswer, Unfit
 
 MAX_REPAIRS = 2
 """Turns that may be spent on an answer that does not fit the output schema."""
@@ -91,6 +92,7 @@ class _Run:
         self._options = options
         self._expected = expected
         self._stop: Stop | None = None
+        self._output_lost: Stop | None = None
         self._refused = False
         self._turn_open = False
         self._repairs = 0
@@ -111,7 +113,7 @@ class _Run:
             self._later(self._options.timeout_s, lambda: self._request_stop(Stop(code=ExitCode.LIMIT, words=words)))
         watch = asyncio.create_task(self._watch(conversation))
         if self._options.resume is not None:
-            view.notice(f"resumed session {self._host.session_id}")
+            view.notice(f"resumed session {self._host.session_id[:8]}")
         try:
             await asyncio.wait({conversation})
             ending = self._ending(conversation)
@@ -119,7 +121,7 @@ class _Run:
             await asyncio.wait({finishing})
             if not finishing.cancelled():
                 finishing.result()
-            return self._stop.code if self._stop is not None and self._stop.code == ExitCode.PIPE_CLOSED else ending.code
+            return ending.code if self._output_lost is None else self._output_lost.code
         finally:
             for timer in self._timers:
                 timer.cancel()
@@ -127,7 +129,7 @@ class _Run:
 
     async def _finish(self, view: View, ending: Ending) -> None:
         if self._in_haste:
-            view.notice(f"{ending.words} · session {ending.session_id}")
+            view.notice(f"{ending.words}\n{way_on(ending.session_id)}")
             return
         await view.finish(ending)
         await self.out.flush()  # an answer that nobody read was not given
@@ -230,7 +232,7 @@ class _Run:
             reading = self._expected.read(answer)
             answer = "" if isinstance(reading, Unfit) else reading.text
             if isinstance(reading, Unfit) and code in (ExitCode.DONE, ExitCode.REFUSED):
-                if await self._asked_again(self._expected.repair(reading)):
+                if await self._asked_again(self._expected, reading):
                     return None
                 code, words = ExitCode.FAILED, "failed: the answer does not fit the output schema"
                 if self._stop is not None:
@@ -238,18 +240,26 @@ class _Run:
                 trouble = f"The answer does not fit the output schema:\n{reading.problem}"
         return Ending(code=code, words=words, answer=answer, trouble=trouble, session_id=self._host.session_id)
 
-    async def _asked_again(self, text: str) -> bool:
+    async def _asked_again(self, expected: JsonAnswer, unfit: Unfit) -> bool:
         if self._stop is not None or self._repairs >= MAX_REPAIRS:
             return False
         self._repairs += 1
-        await self._host.submit(UserInput(text=text))
+        if self._view is not None:
+            tries = f"asking again, {self._repairs} of {MAX_REPAIRS}"
+            self._view.rejected(f"↑ rejected: this does not fit the output schema ({tries})\n{unfit.problem}")
+        await self._host.submit(UserInput(text=expected.repair(unfit)))
         return True
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _output_gone(self, fd: int) -> None:
-        if fd == self._console.stdout:  # without it there is no point in going on; without standard error there is
-            self._request_stop(Stop(code=ExitCode.PIPE_CLOSED, words="stopped: nobody reads the output any more"))
+    def _output_gone(self, fd: int, error: OSError) -> None:
+        if fd != self._console.stdout:
+            return  # without standard output there is no point in going on; without standard error there is
+        if error.errno == errno.EPIPE or self._console.stdout_is_terminal:
+            self._output_lost = Stop(code=ExitCode.PIPE_CLOSED, words="stopped: nobody reads the output any more")
+        else:
+            self._output_lost = Stop(code=ExitCode.FAILED, words=f"failed: standard output cannot be written: {error.strerror}")
+        self._request_stop(self._output_lost)
 
     def on_signal(self, number: signal.Signals) -> None:
         """The first interrupts the turn, the second ends the run."""

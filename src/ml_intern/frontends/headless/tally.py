@@ -49,10 +49,10 @@ class Tally:
         return f"{usd(spent)} + unknown price" if spent else "unknown price"
 
     def summary(self, elapsed_s: float) -> str:
-        """One line: time, steps, tokens, money."""
+        """One line: time, steps, tokens of the context as it is now, money."""
         parts = [duration(elapsed_s)]
         if self.steps:
-            parts += [f"{self.steps} step{'s' * (self.steps != 1)}", f"{tokens(self.context_tokens)} tokens", self.cost]
+            parts += [f"{self.steps} step{'s' * (self.steps != 1)}", f"context {tokens(self.context_tokens)}", self.cost]
         return " · ".join(parts)
 
 

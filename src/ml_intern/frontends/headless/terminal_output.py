@@ -109,6 +109,8 @@ class TerminalOutput:
     def notice(self, text: str) -> None:
         self._print("notice", lines(text, "dim"))
 
+    rejected = notice
+
     def stopping(self, text: str) -> None:
         self._doing = "stopping"
         self._print("notice", lines(text, "warn"))
@@ -232,7 +234,7 @@ class TerminalOutput:
         doing = "running" if self._running and self._doing != "stopping" else self._doing
         parts = [clock(now - self._started_at)]
         if self._tally.steps:
-            parts += [f"step {self._tally.steps}", f"{tokens(self._tally.context_tokens)} tokens", self._tally.cost]
+            parts += [f"step {self._tally.steps}", f"context {tokens(self._tally.context_tokens)}", self._tally.cost]
         return line(("accent", f"{spinner} {doing}"), ("dim", " · " + " · ".join(parts)))
 
     async def _tick(self) -> None:
