@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import sys
@@ -24,6 +25,7 @@ from ml_intern.stores.sqlite import SqliteStore
 from ml_intern.testing.model_server import ModelServer
 from ml_intern.testing.replies import Call, Fault, FaultKind, ServerReply
 
+README = Path(__file__).parent.parent.parent / "README.md"
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -164,6 +166,34 @@ async def test_a_refused_key_fails_the_run(command: Command) -> None:
     done = await command.run("Do it")
     assert (done.code, done.out) == (1, "")
     assert "✗" in done.err
+
+
+async def test_the_library_example_of_the_readme_says_why_it_failed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.setenv("OLLAMA_BASE_URL", command.server.v1)
+    command.server.enqueue(Fault(kind=FaultKind.UNAUTHORIZED))
+    example = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=command.workspace, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    done = await ended(example)
+    assert done.out.strip()
+    assert done.err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["text", "json"])
+async def test_a_disk_that_is_full_fails_the_run_and_is_said(command: Command, flags: list[str]) -> None:
+    command.server.enqueue(ServerReply(text="42"))
+    with open("/dev/full", "w") as full:
+        done = await ended(await command.start(*flags, "Count", stdout=full))
+    assert done.code == 1
+    assert "standard output cannot be written: No space left on device" in done.err
+    assert "nobody reads" not in done.err
+
+
+async def test_one_step_is_no_steps(command: Command) -> None:
+    command.server.enqueue(*(calls("bash", command=f"echo {n}") for n in range(2)))
+    assert "Stopped after 1 step (max_iterations 1)" in (await command.run("--max-iterations", "1", "Count")).err
 
 
 async def test_the_step_limit_has_an_exit_code_of_its_own(command: Command) -> None:

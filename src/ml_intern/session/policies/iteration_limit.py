@@ -18,4 +18,4 @@ class IterationLimit(Policy):
     def before_step(self, view: StepView) -> Verdict:
         if self._max_steps == UNLIMITED or view.step < self._max_steps:
             return PROCEED
-        return Stop("iteration_limit", f"Stopped after {view.step} steps (max_iterations {self._max_steps}).")
+        return Stop("iteration_limit", f"Stopped after {view.step} step{'s' * (view.step != 1)} (max_iterations {self._max_steps}).")
