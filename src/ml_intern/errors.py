@@ -22,6 +22,7 @@
     │       ├── RateLimited       429
     │       ├── ServerFailed      5xx, 529
     │       ├── ConnectionFailed  no connection, reset, time-out
+    │       │   └── Unreachable   nobody listens, no such host, a certificate nobody trusts: waiting long is in vain
     │       ├── StreamBroken      the stream ended before the reply did
     │       └── NonsenseReply     bytes that are not the protocol, an empty choice
     ├── ToolError                 a tool failed in a way that the model should read
@@ -134,6 +135,10 @@ class ServerFailed(RetryableModelError):
 
 class ConnectionFailed(RetryableModelError):
     """No connection, a reset, or a time-out."""
+
+
+class Unreachable(ConnectionFailed):
+    """An address that never answered cannot be reached: nobody listens there, its name is unknown, or its certificate is."""
 
 
 class StreamBroken(RetryableModelError):

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from ml_intern.errors import ConnectionFailed, ModelError, NonsenseReply, StreamBroken
+from ml_intern.errors import ConnectionFailed, ModelError, NonsenseReply, StreamBroken, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -44,6 +44,7 @@ class ModelHttp:
         self._options = options
         self._client: httpx2.AsyncClient | None = None
         self._served = False
+        self._reached = False
 
     @property
     def origin(self) -> str:
@@ -58,7 +59,7 @@ class ModelHttp:
             "POST", self._base_url + path, content=body, headers={"content-type": "application/json", **self._headers, **headers}
         )
         response = await self._sent(client, request)
-        self._served = True
+        self._served = self._reached = True
         try:
             yield HttpAnswer(response, self.origin)
         finally:
@@ -80,7 +81,7 @@ class ModelHttp:
     async def _sent(self, client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
         import httpx2
 
-        with _mapped(self.origin, ConnectionFailed):
+        with _mapped(self.origin, ConnectionFailed, reached=self._reached):
             try:
                 return await client.send(request, stream=True)
             except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
@@ -207,7 +208,7 @@ def origin_of(url: str) -> str:
 
 
 @contextmanager
-def _mapped(origin: str, broken: type[ConnectionFailed | StreamBroken]) -> Generator[None, None, None]:
+def _mapped(origin: str, broken: type[ConnectionFailed | StreamBroken], *, reached: bool = True) -> Generator[None, None, None]:
     import httpx2
 
     try:
@@ -215,11 +216,41 @@ def _mapped(origin: str, broken: type[ConnectionFailed | StreamBroken]) -> Gener
     except ModelError:
         raise
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
-        hint = "Is the server running?" if urlsplit(origin).hostname in LOOPBACK_HOSTS else "Check the network and the address."
-        raise ConnectionFailed(f"Cannot connect to {origin}: {error or type(error).__name__}.", hint=hint) from error
+        raise not_connected(origin, error, reached=reached) from error
     except httpx2.TimeoutException as error:
         raise broken(f"{origin} was silent for too long ({type(error).__name__}).") from error
     except httpx2.DecodingError as error:
         raise NonsenseReply(f"{origin} sent a body that cannot be decompressed.") from error
     except httpx2.TransportError as error:
-        raise broken(f"The connection to {origin} broke: {error or type(error).__name__}.") from error
+        raise broken(f"The connection to {origin} broke: {_words(error)}.") from error
+
+
+def not_connected(origin: str, error: Exception, *, reached: bool) -> ConnectionFailed:
+    """A server that has answered before may be starting anew, and is waited for; else the cause tells whether that could help."""
+    import ssl
+    from socket import gaierror
+
+    loopback = urlsplit(origin).hostname in LOOPBACK_HOSTS
+    causes = list(_causes(error))
+    untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+    hint = "Is the server running?" if loopback else "Check the network and the address."
+    if untrusted:
+        hint = "Check the address; a certificate authority of one's own is named by the variable SSL_CERT_FILE."
+    hopeless = untrusted or any(isinstance(cause, gaierror) or (loopback and isinstance(cause, ConnectionRefusedError)) for cause in causes)
+    kind = Unreachable if hopeless and not reached else ConnectionFailed
+    return kind(f"Cannot connect to {origin}: {_words(error)}.", hint=hint)
+
+
+def _causes(error: BaseException | None) -> Generator[BaseException, None, None]:
+    """The error, what led to it, and what led to that; of a group (one per address that was tried) every one."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for part in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+                yield from _causes(part)
+        error = error.__cause__ or error.__context__
+
+
+def _words(error: Exception) -> str:
+    """What the error says, without the full stop that our sentence sets."""
+    return str(error).rstrip(". ") or type(error).__name__

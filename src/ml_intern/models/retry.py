@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ml_intern.errors import ContextOverflow, EffortRejected, RateLimited, RetryableModelError, SignatureRejected
+from ml_intern.errors import (
+    ContextOverflow,
+    EffortRejected,
+    NonsenseReply,
+    RateLimited,
+    RetryableModelError,
+    SignatureRejected,
+    Unreachable,
+)
 from ml_intern.models.base import Delta, EffortNotice, ModelRequest, Reply, RetryNotice
 from ml_intern.models.client import ModelClient
 from ml_intern.models.effort import LEVELS, lowered_note, next_lower, offered
@@ -24,18 +32,28 @@ MAX_RETRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Seconds to wait before the n-th retry; the last one repeats. ``cap_s`` bounds what a server may ask for."""
+    """Seconds to wait before the n-th retry; the last one repeats. ``cap_s`` bounds what a server may ask for.
+
+    What waiting rarely cures, a wrong address above all, is tried once more and no longer.
+    """
 
     transient_s: tuple[float, ...] = (5.0, 15.0, 30.0)
     rate_limit_s: tuple[float, ...] = (30.0, 60.0)
+    unreachable_s: float = 0.5
     cap_s: float = 120.0
     max_retries: int = MAX_RETRIES
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def retries(self, error: RetryableModelError) -> int:
+        """How often a request that failed like this is sent again."""
+        return min(1, self.max_retries) if isinstance(error, Unreachable | NonsenseReply) else self.max_retries
 
     def delay_s(self, error: RetryableModelError, retry: int) -> float:
         """How long to wait before retry number ``retry`` (from 1)."""
         if error.retry_after_s is not None:
             return min(error.retry_after_s, self.cap_s)
+        if isinstance(error, Unreachable):
+            return self.unreachable_s
         schedule = self.rate_limit_s if isinstance(error, RateLimited) else self.transient_s
         return schedule[min(retry, len(schedule)) - 1]
 
@@ -87,7 +105,7 @@ class RetryingModel:
                 raise
             except RetryableModelError as error:
                 retry += 1
-                if retry > self._backoff.max_retries:
+                if retry > self._backoff.retries(error):
                     raise
                 delay_s = self._backoff.delay_s(error, retry)
                 yield RetryNotice(retry, delay_s, error.message, streamed)

@@ -12,11 +12,13 @@ from ml_intern.errors import (
     ContextOverflow,
     EffortRejected,
     ModelError,
+    NonsenseReply,
     RateLimited,
     RetryableModelError,
     ServerFailed,
     SignatureRejected,
     StreamBroken,
+    Unreachable,
 )
 from ml_intern.models.base import Delta, EffortNotice, ModelRequest, Reply, RetryNotice, TextDelta
 from ml_intern.models.retry import Backoff, RetryingModel
@@ -90,10 +92,20 @@ async def test_the_server_says_how_long_to_wait_within_reason() -> None:
 
 
 async def test_three_retries_are_the_end() -> None:
-    model, played, _ = retrying(*[[ServerFailed(str(n))] for n in range(9)])
+    failures: list[list[Delta | Reply | ModelError]] = [[ServerFailed(str(n))] for n in range(9)]
+    model, played, _ = retrying(*failures)
     with pytest.raises(ServerFailed, match="3"):
         await hear(model, request())
     assert len(played.asked) == 4
+
+
+@pytest.mark.parametrize(("error", "delay_s"), [(Unreachable("nobody there"), 0.5), (NonsenseReply("a web page"), 5)])
+async def test_what_waiting_rarely_cures_is_tried_once_more_only(error: ModelError, delay_s: float) -> None:
+    model, played, slept = retrying([error], [error], [REPLY])
+    with pytest.raises(type(error)):
+        await hear(model, request())
+    assert len(played.asked) == 2
+    assert slept.seconds == [delay_s]
 
 
 async def test_a_stream_that_breaks_midway_is_begun_again_and_the_text_is_void() -> None:
