@@ -22,12 +22,12 @@ def cost_usd(model: ResolvedModel, usage: Usage | None, stated: float | None = N
     """
     if stated is not None:
         return stated
+    if model.local and model.prices is None:
+        return 0.0
     if usage is None:
         return None
     if model.prices is not None:
         return priced(model.prices, usage)
-    if model.local:
-        return 0.0
     if catalogue is not None:
         return priced(catalogue, usage)
     return _from_genai_prices(model, usage)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from ml_intern.config.settings import Prices
+from ml_intern.config.environ import Environ
+from ml_intern.config.settings import Prices, Settings
 from ml_intern.models.base import Usage
 from ml_intern.models.prices import cost_usd, known_window, priced
 from ml_intern.models.resolved import ANTHROPIC, OPENAI, OPENROUTER, ROUTER
+from ml_intern.models.routes import Routes
 from tests.contracts.model_bench import resolved
 
 USAGE = Usage(prompt_tokens=1000, completion_tokens=100, cache_read_tokens=600, cache_creation_tokens=200)
@@ -58,3 +60,8 @@ def test_unknown_is_not_zero(wire_model: str) -> None:
     model = resolved("openai", "https://x.example", wire_model, provider=ROUTER)
     assert cost_usd(model, USAGE) is None
     assert known_window(model) is None
+
+
+def test_a_server_of_ones_own_is_free_also_when_it_counts_nothing() -> None:
+    local = Routes(Settings(), Environ({})).resolve("vllm/foo")
+    assert cost_usd(local, None) == 0.0
