@@ -75,7 +75,7 @@ OPTIONS: list[click.Parameter] = [
     click.Option(["--max-iterations"], type=int, metavar="N", help="Steps of one turn (300); -1: no limit."),
     click.Option(["--max-cost"], type=click.FloatRange(min=0), callback=_dollars, metavar="USD", help="Dollars the session may spend."),
     click.Option(["--timeout"], callback=parse_duration, metavar="TIME", help="Stop after this time, such as 90s, 5m or 1h30m."),
-    click.Option(["-c", "--continue", "continue_last"], is_flag=True, help="Go on with the last session."),
+    click.Option(["-c", "--continue", "continue_last"], is_flag=True, help="Go on with the last session of this folder."),
     click.Option(
         ["--resume"], metavar="ID", shell_complete=_complete_session, help="Go on with this session (id, its beginning, or index)."
     ),

@@ -176,7 +176,7 @@ class Turn:
             model.learn_window(error.limit_tokens or int(self._context_tokens() * 0.9))
             fits = self._overflows <= MAX_OVERFLOWS and (await self._p.compactor.compact(model, self._request())).fits
             if not fits:
-                raise ContextOverflow(error.message, hint="Undo, or switch to a model with a larger window.") from error
+                raise ContextOverflow(error.message, hint="Start a new session, or use a model with a larger window.") from error
             return None
 
     def _verdict_on(self, reply: Reply) -> Verdict:
@@ -214,7 +214,7 @@ class Turn:
                 context_usage=self._context_tokens(),
                 context_threshold=compact_at_tokens(self.model),
                 error=why,
-                user_message="The context is full and cannot be made smaller. Undo, start a new session, or use a larger model.",
+                user_message="The context is full and cannot be made smaller. Start a new session, or use a model with a larger window.",
             )
         )
         return Stop("context_exhausted", why)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,6 @@ from ml_intern.frontends.logs import MAX_BYTES, log_file, set_up_logging
 @pytest.fixture
 def environ(home: Path) -> Environ:
     return Environ({"HOME": str(home), "MY_TOKEN": "correct-horse-battery"})
-
-
-@pytest.fixture(autouse=True)
-def the_root_logger_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    before = list(root.handlers)
-    yield
-    for handler in set(root.handlers) - set(before):
-        root.removeHandler(handler)
-        handler.close()
 
 
 def test_nothing_is_written_before_something_goes_wrong(environ: Environ) -> None:
