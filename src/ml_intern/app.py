@@ -214,6 +214,7 @@ class Factory:
             preview=" ".join(state.first_user_text.split())[:PREVIEW_CHARS],
             turn_count=state.turn_count,
             cost_usd=state.spending.spent_usd,
+            unpriced_calls=state.spending.unpriced_calls,
         )
 
     @asynccontextmanager

@@ -387,3 +387,10 @@ async def test_a_closed_store_says_so_and_closing_twice_is_fine(store: EventStor
         await store.append("s", [an_event(1)])
     with pytest.raises(StoreError, match="closed"):
         await store.sessions()
+
+
+async def test_calls_without_a_price_are_counted(store: EventStore) -> None:
+    await store.create(a_record("unpriced"))
+    await store.acquire("unpriced")
+    await store.append("unpriced", [], SessionPatch(unpriced_calls=3))
+    assert (await store.record("unpriced")).unpriced_calls == 3

@@ -16,7 +16,7 @@ from ml_intern.session.permissions import Mode
 from ml_intern.tools.base import Effect, Risk
 
 from .conftest import MakeWorld
-from .support import ASKS, SPENDS, Echo, FakePort, call
+from .support import ASKS, SPENDS, Echo, FakePort, call, text_reply
 
 
 def _yes(pending: e.PendingTool, **more: Any) -> op.ExecApproval:
@@ -308,3 +308,13 @@ async def test_a_file_name_that_is_no_utf8_does_not_stop_the_log(world: MakeWorl
     assert (await w.say("list \udce9")).reason == "done"
     assert w.of(e.ToolFinished)[0].output == "r\ufffdsum\ufffd.csv"
     assert w.of(e.UserMessageAdded)[0].content == "list \ufffd"
+
+
+async def test_the_list_of_sessions_tells_unknown_from_free(world: MakeWorld) -> None:
+    w = await world(text_reply("a", cost=0.25), text_reply("b"), price_usd=None)
+    await w.say("one")
+    record = await w.store.record("s1")
+    assert (record.cost_usd, record.unpriced_calls) == (0.25, 0)
+    await w.say("two")
+    record = await w.store.record("s1")
+    assert (record.cost_usd, record.unpriced_calls) == (0.25, 1)

@@ -48,6 +48,13 @@ def to_markdown(record: SessionRecord, envelopes: Iterable[Envelope]) -> Iterato
         yield _call(call, None)
 
 
+def _cost(record: SessionRecord) -> str:
+    known = f"${record.cost_usd:.4f}"
+    if not record.unpriced_calls:
+        return known
+    return f"{known} and {record.unpriced_calls} calls whose price is unknown" if record.cost_usd else "unknown"
+
+
 def _head(record: SessionRecord) -> str:
     title = _line(record.title or record.preview or f"Session {record.id[:8]}")
     rows = [
@@ -57,7 +64,7 @@ def _head(record: SessionRecord) -> str:
         f"- Begun: {record.created_at:%Y-%m-%d %H:%M} UTC",
         f"- Folder: `{_line(record.cwd)}`",
         f"- Model: `{_line(record.model)}`",
-        f"- Cost: ${record.cost_usd:.4f}",
+        f"- Cost: {_cost(record)}",
     ]
     if record.parent_id:
         rows.append(f"- Forked from: `{record.parent_id}`")

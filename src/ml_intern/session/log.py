@@ -218,6 +218,7 @@ class EventLog:
         texts = [event.content for event in listed if isinstance(event, UserMessageAdded)]
         titles = [event.title for event in listed if isinstance(event, SessionUpdate) and event.title]
         cost = sum(event.cost_usd or 0.0 for event in listed if isinstance(event, LlmCall))
+        unpriced = sum(event.cost_usd is None for event in listed if isinstance(event, LlmCall))
         models = [event.model for event in listed if isinstance(event, ModelSwitched)]
         return SessionPatch(
             preview=" ".join(texts[0].split())[:PREVIEW_CHARS] if texts and not first_user_text else None,
@@ -225,6 +226,7 @@ class EventLog:
             model=models[-1] if models else None,
             turn_count=self._turns_after(listed),
             cost_usd=self.state.spending.spent_usd + cost if cost else None,
+            unpriced_calls=self.state.spending.unpriced_calls + unpriced if unpriced else None,
         )
 
     def _turns_after(self, events: Sequence[AnyEvent]) -> int | None:

@@ -33,6 +33,8 @@ class SessionRecord(Struct, frozen=True, kw_only=True):
     event_count: int = 0
     size_bytes: int = 0
     cost_usd: float = 0.0
+    unpriced_calls: int = 0
+    """Model calls whose price nobody knows: the cost is at least ``cost_usd``."""
     parent_id: str = ""
     owner: str = ""
     """A sentence about the live process that owns it, or empty."""
@@ -46,6 +48,7 @@ class SessionPatch(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
     turn_count: int | None = None
     cost_usd: float | None = None
+    unpriced_calls: int | None = None
 
 
 class SearchHit(Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ml_intern.frontends.headless.tally import usd
+from ml_intern.frontends.headless.tally import cost
 from ml_intern.frontends.headless.text import clip_text, width
 from ml_intern.frontends.sanitize import plain
 from ml_intern.stores.base import SessionRecord
@@ -59,7 +59,7 @@ def _cells(place: int, record: SessionRecord, now: datetime) -> tuple[str, ...]:
         record.id[:8],
         age((now - record.updated_at).total_seconds(), record.updated_at),
         str(record.turn_count),
-        usd(record.cost_usd),
+        cost(record.cost_usd, record.unpriced_calls),
         size(record.size_bytes),
         _line(record.model),
         _folder(record.cwd),

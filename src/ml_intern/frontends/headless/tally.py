@@ -61,6 +61,13 @@ def usd(amount: float) -> str:
     return f"${amount:.2f}" if amount >= 10 or amount == 0 else f"${amount:.4f}"
 
 
+def cost(amount: float, unpriced_calls: int) -> str:
+    """Unknown is not free: ``unknown`` when no call had a price, ``≥ $0.12`` when some had none."""
+    if not unpriced_calls:
+        return usd(amount)
+    return f"≥ {usd(amount)}" if amount else "unknown"
+
+
 def tokens(count: int) -> str:
     """Such as ``812``, ``12.4k``, ``1.2M``."""
     if count < 1_000:

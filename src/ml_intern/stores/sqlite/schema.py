@@ -32,6 +32,7 @@ CREATE = (
         event_count INTEGER NOT NULL DEFAULT 0,
         size_bytes INTEGER NOT NULL DEFAULT 0,
         cost_usd REAL NOT NULL,
+        unpriced_calls INTEGER NOT NULL DEFAULT 0,
         parent_id TEXT NOT NULL,
         last_seq INTEGER NOT NULL DEFAULT 0,
         indexed_seq INTEGER NOT NULL DEFAULT 0
