@@ -6,12 +6,21 @@ from collections.abc import Iterable, Mapping
 
 _SECRET_WORDS = frozenset({
     "TOKEN", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD", "CREDENTIAL", "CREDENTIALS", "KEY", "KEYS", "APIKEY",
-    "PAT", "COOKIE", "AUTH", "DSN",
+    "PAT", "COOKIE", "AUTH", "DSN", "WEBHOOK", "WEBHOOKS",
 })  # fmt: skip
 """A variable is a secret when one of the words of its name is one of these."""
 
-_SECRET_ENDINGS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "APIKEY", "PASSFILE")
+_SECRET_ENDINGS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "APIKEY", "PASSFILE", "WEBHOOK", "DSN")
 """Names written in one word: ``PGPASSWORD``, ``GITHUBTOKEN``."""
+
+_HARMLESS_PASSES = ("COMPASS", "BYPASS", "TRESPASS", "SURPASS", "OVERPASS", "UNDERPASS")
+"""Words that end like ``PGPASS`` and ``DBPASS`` but are none."""
+
+_WEBHOOKS = (
+    "hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/", ".webhook.office.com/", "outlook.office.com/webhook/",
+    "hooks.zapier.com/", "chat.googleapis.com/v1/spaces/", "api.telegram.org/bot", "maker.ifttt.com/trigger/",
+)  # fmt: skip
+"""Addresses that are secrets themselves: who knows one can post."""
 
 _SECRET_VALUES = (
     "hf_", "sk-", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "ASIA", "AIza", "-----BEGIN ",
@@ -51,7 +60,9 @@ def is_secret(name: str, value: str) -> bool:
         return True
     if upper.endswith(_SECRET_ENDINGS) or not _SECRET_WORDS.isdisjoint(upper.split("_")):
         return True
-    if value.startswith(_SECRET_VALUES):
+    if upper.endswith("PASS") and not upper.endswith(_HARMLESS_PASSES):
+        return True
+    if value.startswith(_SECRET_VALUES) or any(webhook in value for webhook in _WEBHOOKS):
         return True
     return _has_login(value) and not upper.endswith(_LOGIN_URLS)
 

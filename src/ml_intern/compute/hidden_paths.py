@@ -11,6 +11,7 @@ _IN_HOME = """
 .aws .azure .boto .s3cfg .oci .config/gcloud .config/doctl .config/hcloud .config/linode-cli .config/rclone .config/scaleway .fly
 .kube .docker .config/containers/auth.json .config/helm/registry .terraform.d/credentials.tfrc.json .terraformrc
 .config/gh .config/hub .config/glab-cli .git-credentials .config/git/credentials .gitcookies
+.env .local/share/uv/credentials .conda/aau_token .config/binstar .continuum
 .npmrc .yarnrc.yml .pypirc .gem/credentials .cargo/credentials .cargo/credentials.toml .composer/auth.json .m2/settings.xml
 .pgpass .my.cnf .mylogin.cnf .snowflake .snowsql .databrickscfg .dbt .mongorc.js
 .huggingface .cache/huggingface/token .cache/huggingface/stored_tokens .kaggle .modal.toml .lambda_cloud .vast_api_key .config/vastai

@@ -20,6 +20,10 @@ from ml_intern.compute.child_env import child_environment, is_secret
         "WANDB_API_KEY",
         "NPM_AUTH",
         "SENTRY_DSN",
+        "PGPASS",
+        "SSHPASS",
+        "SLACK_WEBHOOK",
+        "TEAMS_WEBHOOK_URL",
         "GITHUB_PAT",
         "SSH_AUTH_SOCK",
         "DBUS_SESSION_BUS_ADDRESS",
@@ -47,6 +51,7 @@ def test_a_variable_that_is_called_like_a_secret_is_one(name: str) -> None:
         "MONKEY",
         "AUTHOR",
         "COMPASS",
+        "NUMBA_BYPASS",
         "KEYMAP",
     ],
 )
@@ -55,7 +60,16 @@ def test_ordinary_variables_are_none(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["hf_abcdef", "sk-ant-xyz", "ghp_1234", "AKIAIOSFODNN7EXAMPLE", "-----BEGIN RSA PRIVATE KEY-----", "xoxb-1"]
+    "value",
+    [
+        "hf_abcdef",
+        "sk-ant-xyz",
+        "ghp_1234",
+        "AKIAIOSFODNN7EXAMPLE",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "xoxb-1",
+        "https://hooks.slack.com/services/T/B/x",
+    ],
 )
 def test_a_value_that_looks_like_a_key_is_secret_under_any_name(value: str) -> None:
     assert is_secret("HARMLESS", value)

@@ -28,6 +28,8 @@ from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
         ".config/chromium",
         ".pypirc",
         ".npmrc",
+        ".env",
+        ".local/share/uv/credentials",
         ".kaggle",
         "Library/Application Support/Google/Chrome",
     ],
@@ -42,6 +44,11 @@ def test_the_rest_of_the_home_folder_is_not(tmp_path: Path) -> None:
     hidden = HiddenPaths(hidden_paths(tmp_path, {}))
     for name in ("notes.txt", ".config", ".config/git/config", ".cache/huggingface/hub/models--x", ".sshx", "src/.ssh-example"):
         assert not hidden.covers(tmp_path / name)
+
+
+def test_where_installers_find_their_packages_stays_readable(tmp_path: Path) -> None:
+    hidden = HiddenPaths(hidden_paths(tmp_path, {}))
+    assert not any(hidden.covers(tmp_path / name) for name in (".config/pip/pip.conf", ".pip/pip.conf", ".condarc", ".config/uv/uv.toml"))
 
 
 def test_places_that_variables_name_are_hidden_too(tmp_path: Path) -> None:
