@@ -236,4 +236,6 @@ def test_without_a_sandbox_every_path_is_judged() -> None:
     assert "." in judged
     for line in ("cat /etc/passwd", "cat ~/.ssh/id", "cat *", "grep --file=/etc/passwd x", "ls ~", "git -C / log"):
         assert not is_read_only(line, trust_path=trust), line
+    assert not is_read_only("git status", trust_path=lambda _path: True), "its fsmonitor would run"
+    assert is_read_only("git status", trust_path=None)
     assert not is_read_only("ls", trust_path=lambda _path: False)

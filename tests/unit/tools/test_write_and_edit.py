@@ -149,6 +149,9 @@ def test_writing_outside_the_workspace_is_a_risk_of_its_own(files: Files, machin
     assert str(machine.home / "x") in outside.reason
     assert files.writer.risk(WriteArgs(path="out/x", content="")).effects == {Effect.WRITES_OUTSIDE}
     assert files.editor.risk(EditArgs(path=".git/hooks/pre-commit", old_str="a", new_str="b")).effects == {Effect.WRITES_OUTSIDE}
+    for path in (".git/commondir", "sub/.git/hooks/x", "sub/.git", "sub/.GIT/config", "a/.ml-intern/config.json", ".ml-intern/x"):
+        assert files.writer.risk(WriteArgs(path=path, content="")).effects == {Effect.WRITES_OUTSIDE}, path
+    assert files.writer.risk(WriteArgs(path=".gitignore", content="")).effects == {Effect.WRITES_WORKSPACE}
 
 
 def test_an_approval_shows_what_would_be_written(files: Files) -> None:

@@ -61,6 +61,8 @@ def _reads(command: SimpleCommand, trust_path: Callable[[str], bool] | None) -> 
         return False
     name, words = program(command.words[0].text), command.words[1:]
     arguments = [word.text for word in words]
+    if name == "git" and trust_path is not None:  # The repository's own configuration names programs that even ``git status`` runs.
+        return False
     # For the others a flag decides, and a pattern could expand to the name of a file that is spelt like a flag.
     if name not in _ANY_ARGUMENTS and (any(word.globs and word.bare for word in words) or not _check(name, arguments)):
         return False

@@ -40,11 +40,20 @@ def write_risk(workspace: Workspace, shown: str) -> Risk:
     except (ValueError, OSError):
         return Risk(effects=frozenset({Effect.WRITES_WORKSPACE}))  # It will fail with a reason, and write nothing.
     touched = frozenset({str(path)})
+    if _steers_programs(workspace, path):
+        reason = f"It writes {path}, which programs outside the sandbox run or believe."
+        return Risk(effects=frozenset({Effect.WRITES_OUTSIDE}), reads=touched, writes=touched, reason=reason)
     if workspace.place(path) is Place.WORKSPACE:
         return Risk(effects=frozenset({Effect.WRITES_WORKSPACE}), reads=touched, writes=touched, confined=True)
     return Risk(
         effects=frozenset({Effect.WRITES_OUTSIDE}), reads=touched, writes=touched, reason=f"It writes {path}, outside the workspace."
     )
+
+
+def _steers_programs(workspace: Workspace, path: Path) -> bool:
+    """Whether it lies in a repository's own folder or in our settings, at any depth; some file systems ignore case."""
+    inside = path.relative_to(workspace.root) if path.is_relative_to(workspace.root) else path
+    return any(part.casefold() in (".git", ".ml-intern") for part in inside.parts)
 
 
 def as_tool_error(error: OSError, shown: str, verb: str) -> ToolError:
