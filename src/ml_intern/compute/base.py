@@ -50,6 +50,7 @@ class CommandResult(Struct, frozen=True, kw_only=True):
     undecodable bytes replaced) unless it outgrew memory: then it is the beginning, ``tail`` the end, and the first
     ``spilled_bytes`` of it lie in ``spill_path`` (None when no file could be made). ``holds_on``: processes that the
     command started outlived it; ``Workspace.holding_on`` then has it under the same ``pid``.
+    ``note``: what was put aside of what it left behind, and why.
     """
 
     exit_code: int
@@ -62,6 +63,7 @@ class CommandResult(Struct, frozen=True, kw_only=True):
     holds_on: bool = False
     spill_path: Path | None = None
     spilled_bytes: int = 0
+    note: str = ""
 
 
 class LinePage(Struct, frozen=True, kw_only=True):

@@ -56,7 +56,8 @@ class Bubblewrap(OsSandbox):
             args += ["--tmpfs", path] if path in hidden_folders else ["--ro-bind", f"{scratch}/empty", path]
         args += _binds("--ro-bind", [scratch])
         args += _binds("--bind", [path for path in folders if _lies_in(path, hidden_folders)])
-        args += _binds("--ro-bind", policy.protected())
+        read_only = self.repository.read_only()
+        args += _binds("--bind", self.repository.pinned()) + _binds("--ro-bind", read_only)
         args += [word for path in hidden_folders for word in ("--remount-ro", path)]
         args += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--new-session", "--cap-drop", "ALL"]
         args += [] if policy.network else ["--unshare-net"]

@@ -10,6 +10,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from msgspec import structs
+
 from ml_intern.compute import local_files
 from ml_intern.compute.base import Command, CommandResult, FileStat, LinePage, OutputSink, Place, RunningCommand
 from ml_intern.compute.child import spawn
@@ -166,10 +168,18 @@ class LocalWorkspace:
         if timeout_s is not None:
             process.limit(timeout_s)
         try:
-            return await process.wait()
+            result = await process.wait()
         except asyncio.CancelledError:
             await self._end(process)
             raise
+        note = self._tame_repository()
+        return structs.replace(result, note=note) if note else result
+
+    def _tame_repository(self) -> str:
+        if self._sandbox is None:
+            return ""
+        self._sandbox.repository.tame()
+        return self._sandbox.repository.take_notes()
 
     async def _end(self, process: Process) -> None:
         process.terminate()
@@ -205,6 +215,7 @@ class LocalWorkspace:
         argv = [self._shell, "-c", self._script(command)] if isinstance(command, str) else list(command)
         sandbox = self._sandbox
         if sandbox is not None:
+            sandbox.repository.tame()  # What background commands made, or one that was cancelled.
             inner = self._paths().inner(cwd or self._root)
             walls = None if keep_running else sandbox.helper(SandboxSession.helper_command())
             if walls is not None:
@@ -310,6 +321,10 @@ class LocalWorkspace:
         self._kept.clear()
         for session in sessions:
             await session.aclose()
+        if self._sandbox is not None:
+            self._sandbox.repository.tame()
+            if not kept:
+                self._sandbox.repository.remove_placeholders()
         if self._sandbox is not None and self._sandbox.private_tmp is not None and not kept:
             await self._in_thread(local_files.remove_tree, self._sandbox.private_tmp)
         if self._pool is not None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ml_intern.compute.base import Place
 from ml_intern.compute.hidden_paths import HiddenPaths
-from ml_intern.compute.os_sandbox import PROTECTED_NAMES
+from ml_intern.compute.repository import PROTECTED_NAMES
 
 
 class LocalPaths(Struct, frozen=True, kw_only=True):

@@ -19,12 +19,10 @@ from typing import ClassVar
 from msgspec import Struct, structs
 
 from ml_intern.compute.hidden_paths import HiddenPaths
+from ml_intern.compute.repository import Repository
 
 VOLATILE = ("/tmp", "/var/tmp", "/run", "/var/run")
 """Folders that commands may not share with the rest of the machine: programs that act for the user listen there."""
-
-PROTECTED_NAMES = (".git/hooks", ".git/config", ".ml-intern")
-"""In the workspace, but run or believed by programs outside the sandbox: commands cannot change them."""
 
 
 class SandboxPolicy(Struct, frozen=True, kw_only=True):
@@ -58,10 +56,6 @@ class SandboxPolicy(Struct, frozen=True, kw_only=True):
     def writable_folders(self) -> list[str]:
         """What exists of that which commands may write to; the workspace comes last."""
         return [path for path in map(str, (*self._shared(), *self.writable, self.root)) if os.path.exists(path)]
-
-    def protected(self) -> list[str]:
-        """What exists of ``PROTECTED_NAMES``."""
-        return [path for name in PROTECTED_NAMES if os.path.lexists(path := f"{self.root}/{name}")]
 
     def environment(self) -> dict[str, str]:
         """Variables that send programs to the folders they may write to."""
@@ -97,6 +91,7 @@ class OsSandbox(ABC):
 
     def __init__(self, policy: SandboxPolicy) -> None:
         self.policy = policy
+        self.repository = Repository(policy.root)
 
     @abstractmethod
     def wrap(self, argv: Sequence[str], *, cwd: Path) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ml_intern.compute.os_sandbox import OsSandbox, SandboxPolicy, Unavailable
+from ml_intern.compute.repository import PROTECTED_NAMES
 
 _EXECUTABLE = "/usr/bin/sandbox-exec"
 _TEMPORARY = ("/private/tmp", "/private/var/folders", "/private/var/tmp")
@@ -34,6 +36,8 @@ def profile(policy: SandboxPolicy) -> str:
     folders = policy.writable_folders()
     hidden = policy.hidden.existing()
     inside_hidden = [path for path in (*folders, str(policy.scratch)) if any(_lies_in(path, place) for place in hidden)]
+    git = f"{policy.root}/.git"
+    has_git = os.path.lexists(git)
     lines = [
         "(version 1)",
         "(allow default)",
@@ -41,7 +45,9 @@ def profile(policy: SandboxPolicy) -> str:
         "(allow process-info* signal (target same-sandbox))",
         "(deny file-write*)",
         _rule("allow file-write*", [*_TEMPORARY, *folders], also=[f'(literal "{path}")' for path in _DEVICES]),
-        _rule("deny file-write*", policy.protected()),
+        _rule("deny file-write*", [f"{policy.root}/{name}" for name in PROTECTED_NAMES] if has_git else [f"{policy.root}/.ml-intern"]),
+        f"(deny file-write-unlink (literal {_quoted(git)}))" if has_git else "",
+        f"(deny file-write* (literal {_quoted(git)}))" if os.path.isfile(git) else "",
         _rule("deny file-read* file-write*", hidden),
         _rule("allow file-read*", inside_hidden),
         _rule("allow file-write*", [path for path in inside_hidden if path in folders]),

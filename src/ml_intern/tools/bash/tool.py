@@ -17,7 +17,7 @@ from ml_intern.tools.limiter import MAX_CHARS, join_ends, limit
 
 DEFAULT_TIMEOUT_S = 120
 MAX_TIMEOUT_S = 36_000
-_NOTES_CHARS = 600
+_NOTES_CHARS = 1200
 """Room for what is said about the output: exit code, time-out, what holds on."""
 _NETWORK_PROGRAMS = frozenset({"curl", "wget", "ssh", "scp", "rsync", "ftp", "nc", "git push", "git fetch", "git pull", "git clone", "hf"})
 
@@ -162,6 +162,7 @@ class BashTool(Tool[BashArgs]):
             notes.insert(0, f"Timed out after {args.timeout} s: {left}. For long work use run_in_background, or a longer timeout.")
         elif result.holds_on:
             notes += [self._left_over(running, args.command) for running in self._workspace.holding_on() if running.pid == result.pid]
+        notes += [result.note] if result.note else []
         return "\n".join(notes)[:_NOTES_CHARS]
 
     def _left_over(self, running: RunningCommand, line: str) -> str:
