@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -52,29 +50,9 @@ class Place:
         self.settings = loaded.settings
         self.catalog = ModelCatalog(loaded.settings, loaded.environ, cache_dir=loaded.paths.cache_dir)
         self.scrubber = Scrubber((*loaded.secrets, *more_secrets))
-        self._warming: asyncio.Future[None] | None = None
-        self._closed = False
-
-    def warm_up(self) -> None:
-        """Load what the first tool output will need, in a thread, while the first answer comes."""
-        if not self._closed and self._warming is None:
-            self._warming = asyncio.ensure_future(asyncio.to_thread(_warm, self.scrubber))
 
     async def aclose(self) -> None:
-        self._closed = True
-        if self._warming is not None:
-            await asyncio.wait([self._warming])
         await self.catalog.aclose()
-
-
-def _warm(scrubber: Scrubber) -> None:
-    """Imports hold the interpreter for 5 ms at a time; while they run, the event loop gets its turn ten times as often."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(before / 10)
-    try:
-        scrubber.warm()
-    finally:
-        sys.setswitchinterval(before)
 
 
 class Shared(Struct, frozen=True, kw_only=True):
@@ -142,7 +120,7 @@ async def _close(log: EventLog, own: tuple[Tool[Any], ...], models: OpenedModels
 def _turn_parts(
     place: Place, log: EventLog, runner: ToolRunner, tools: Iterable[Tool[Any]], money: MoneyQuestions, shared: Shared
 ) -> TurnParts:
-    caller = ModelCaller(log, shared.clock, place.warm_up)
+    caller = ModelCaller(log, shared.clock)
     return TurnParts(
         log=log,
         runner=runner,

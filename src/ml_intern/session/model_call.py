@@ -30,11 +30,9 @@ from ml_intern.session.policies.base import Nudge, Verdict
 class ModelCaller:
     """Calls the model of a session and writes down what came of it."""
 
-    def __init__(self, log: EventLog, clock: Clock, on_first_answer: Callable[[], None] | None = None) -> None:
-        """``on_first_answer`` is called once, when the first bytes of the first answer are there: a good moment for slow imports."""
+    def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._on_first_answer = on_first_answer
 
     async def ask(self, model: ModelPort, request: ModelRequest, judge: Callable[[Reply], Verdict]) -> tuple[Reply, Verdict]:
         """A step's call, and ``judge``'s verdict on it. The reply is in the history when this returns; interrupted, its text so far is.
@@ -99,9 +97,6 @@ class ModelCaller:
         stream = cast("AsyncGenerator[Delta | Reply]", model.stream(request))
         async with aclosing(stream):
             async for item in stream:
-                if self._on_first_answer is not None:
-                    self._on_first_answer()
-                    self._on_first_answer = None
                 if isinstance(item, Reply):
                     return item, await self._record(model, request, kind, progress, item)
                 if isinstance(item, RetryNotice):

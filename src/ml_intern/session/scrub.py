@@ -1,7 +1,7 @@
 """Takes secrets out of events before they are stored or shown, and leaves everything else as it is, byte for byte.
 
 Three nets: the exact values of the secrets that this process knows; shapes and names of secrets (``secret_patterns``,
-``secret_assignments``); and, once ``warm`` has been called, the patterns of the detect-secrets package. An error in here reaches
+``secret_assignments``); and the patterns of the detect-secrets package. An error in here reaches
 whoever wanted to store the event: nothing is stored unscrubbed.
 """
 
@@ -15,6 +15,7 @@ import msgspec
 from ml_intern.config.secret import SecretStr
 from ml_intern.protocol.events import AnyEvent
 from ml_intern.protocol.messages import Image, Thinking
+from ml_intern.session.secret_detectors import detector_rules
 from ml_intern.session.secret_marks import MARK, REDACTED, contains_redaction
 from ml_intern.session.secret_patterns import RULES, Rule
 
@@ -39,7 +40,7 @@ class Scrubber:
     """``known``: secrets of this process, wherever and in whatever shape they turn up."""
 
     def __init__(self, known: Iterable[SecretStr] = ()) -> None:
-        self._gates = _gates(RULES)
+        self._gates = _gates((*RULES, *detector_rules()))
         values = {secret.reveal().strip() for secret in known}
         # the longest first: one secret may be a part of another
         self._known = [
@@ -48,12 +49,6 @@ class Scrubber:
             if len(value) >= SHORTEST_KNOWN
             for form in _forms(value)
         ]
-
-    def warm(self) -> None:
-        """Load the patterns of detect-secrets: 0.15 s, so in a thread. Until then, and should that fail, ours apply."""
-        from ml_intern.session.secret_detectors import load_detectors
-
-        self._gates = _gates((*RULES, *load_detectors()))
 
     def _mark_of(self, value: str) -> str:
         mark = self._shapes(value)

@@ -2,13 +2,14 @@
 
 Taken are its pattern plugins, not those that guess from entropy or from a keyword: they call most of a program secret. Only the
 patterns are used, around their anchors, so that a pattern that is slow on long lines never sees one. Importing the package
-costs about 0.15 s, so it is done in the background (``Scrubber.warm``).
+costs about 0.15 s, so it waits until a text holds one of the anchors: most sessions never pay for it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 from ml_intern.session.secret_marks import REDACTED, lower
@@ -21,55 +22,49 @@ _GROUP_IS_SECRET = 16
 """A group shorter than this is a prefix, not the secret."""
 
 
-def load_detectors() -> tuple[Rule, ...]:
-    """One rule per plugin. Slow the first time: imports the package."""
-    from detect_secrets.plugins.artifactory import ArtifactoryDetector
-    from detect_secrets.plugins.aws import AWSKeyDetector
-    from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
-    from detect_secrets.plugins.cloudant import CloudantDetector
-    from detect_secrets.plugins.discord import DiscordBotTokenDetector
-    from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
-    from detect_secrets.plugins.ibm_cloud_iam import IbmCloudIamDetector
-    from detect_secrets.plugins.ibm_cos_hmac import IbmCosHmacDetector
-    from detect_secrets.plugins.mailchimp import MailchimpDetector
-    from detect_secrets.plugins.npm import NpmDetector
-    from detect_secrets.plugins.openai import OpenAIDetector
-    from detect_secrets.plugins.pypi_token import PypiTokenDetector
-    from detect_secrets.plugins.sendgrid import SendGridDetector
-    from detect_secrets.plugins.slack import SlackDetector
-    from detect_secrets.plugins.softlayer import SoftlayerDetector
-    from detect_secrets.plugins.square_oauth import SquareOAuthDetector
-    from detect_secrets.plugins.stripe import StripeDetector
-    from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
-    from detect_secrets.plugins.twilio import TwilioKeyDetector
+_DETECTORS = (
+    ("", "akc", "artifactory", "ArtifactoryDetector"),
+    ("", "aws a3t abia acca", "aws", "AWSKeyDetector"),
+    ("=", "accountkey=", "azure_storage_key", "AzureStorageKeyDetector"),
+    ("", "cloudant", "cloudant", "CloudantDetector"),
+    (".", "discord", "discord", "DiscordBotTokenDetector"),
+    ("-", "glpat- gldt- glft- glsoat- glrt- glcbt- glimt- glptt- glagent- gloas-", "gitlab_token", "GitLabTokenDetector"),
+    ("", "gr1348941", "gitlab_token", "GitLabTokenDetector"),
+    ("", "ibm cloud_iam", "ibm_cloud_iam", "IbmCloudIamDetector"),
+    ("", "ibm cos_", "ibm_cos_hmac", "IbmCosHmacDetector"),
+    ("-", "-us", "mailchimp", "MailchimpDetector"),
+    ("=", ":_authtoken=", "npm", "NpmDetector"),
+    ("", "t3blbkfj", "openai", "OpenAIDetector"),
+    ("-", "pypi-", "pypi_token", "PypiTokenDetector"),
+    (".", "sg.", "sendgrid", "SendGridDetector"),
+    ("", "xox hooks.slack.com", "slack", "SlackDetector"),
+    ("", "softlayer", "softlayer", "SoftlayerDetector"),
+    ("-", "sq0csp-", "square_oauth", "SquareOAuthDetector"),
+    ("_", "k_live_", "stripe", "StripeDetector"),
+    (":", ":aa", "telegram_token", "TelegramBotTokenDetector"),
+    ("", "twilio", "twilio", "TwilioKeyDetector"),
+)
+"""What a text must hold (a character, one of the anchors) for a plugin to be asked, the plugin's module, and its class."""
 
-    return (
-        _rule("", "akc", ArtifactoryDetector),
-        _rule("", "aws a3t abia acca", AWSKeyDetector),
-        _rule("=", "accountkey=", AzureStorageKeyDetector),
-        _rule("", "cloudant", CloudantDetector),
-        _rule(".", "discord", DiscordBotTokenDetector),
-        _rule("-", "glpat- gldt- glft- glsoat- glrt- glcbt- glimt- glptt- glagent- gloas-", GitLabTokenDetector),
-        _rule("", "gr1348941", GitLabTokenDetector),
-        _rule("", "ibm cloud_iam", IbmCloudIamDetector),
-        _rule("", "ibm cos_", IbmCosHmacDetector),
-        _rule("-", "-us", MailchimpDetector),
-        _rule("=", ":_authtoken=", NpmDetector),
-        _rule("", "t3blbkfj", OpenAIDetector),
-        _rule("-", "pypi-", PypiTokenDetector),
-        _rule(".", "sg.", SendGridDetector),
-        _rule("", "xox hooks.slack.com", SlackDetector),
-        _rule("", "softlayer", SoftlayerDetector),
-        _rule("-", "sq0csp-", SquareOAuthDetector),
-        _rule("_", "k_live_", StripeDetector),
-        _rule(":", ":aa", TelegramBotTokenDetector),
-        _rule("", "twilio", TwilioKeyDetector),
+
+def detector_rules() -> tuple[Rule, ...]:
+    """One rule per plugin. The package is imported when a text holds an anchor for the first time."""
+    return tuple(
+        Rule(required, tuple(anchors.split()), _asked_late(tuple(anchors.split()), module, name))
+        for required, anchors, module, name in _DETECTORS
     )
 
 
-def _rule(required: str, anchors: str, plugin: type[Any]) -> Rule:
-    names = tuple(anchors.split())
-    return Rule(required, names, _redactor(names, tuple(plugin.denylist)))
+def _asked_late(anchors: tuple[str, ...], module: str, name: str) -> Callable[[str], str]:
+    loaded: list[Callable[[str], str]] = []
+
+    def apply(text: str) -> str:
+        if not loaded:
+            plugin: Any = getattr(import_module(f"detect_secrets.plugins.{module}"), name)
+            loaded.append(_redactor(anchors, tuple(plugin.denylist)))
+        return loaded[0](text)
+
+    return apply
 
 
 def _redactor(anchors: tuple[str, ...], patterns: tuple[re.Pattern[str], ...]) -> Callable[[str], str]:

@@ -97,6 +97,7 @@ class HttpServer(ABC):
         self._stop: asyncio.Event | None = None
         self._failure: BaseException | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @abstractmethod
     async def answer(self, request: HttpRequest, connection: Connection) -> None:
@@ -152,11 +153,15 @@ class HttpServer(ABC):
             task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
+        for writer in list(self._writers):
+            writer.transport.abort()  # also of one whose task was cancelled before its first step
         await server.wait_closed()
+        await asyncio.sleep(0)  # a transport closes its socket in the next turn of the loop
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._converse(reader, writer))
         self._connections.add(task)
+        self._writers.add(writer)
         task.add_done_callback(self._connections.discard)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,6 +173,7 @@ class HttpServer(ABC):
             pass  # a client that hangs up is what half of the tests are about
         finally:
             writer.close()
+            self._writers.discard(writer)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> HttpRequest | None:
