@@ -173,7 +173,6 @@ class HttpServer(ABC):
             pass  # a client that hangs up is what half of the tests are about
         finally:
             writer.close()
-            self._writers.discard(writer)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> HttpRequest | None:
