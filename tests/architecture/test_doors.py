@@ -51,6 +51,7 @@ COMES_WITH = {"markdown_it": "rich", "referencing": "jsonschema"}
 
 LOADED_BY_NAME: dict[str, str] = {
     # dependency: why no import of ours names it
+    "detect-secrets": "session/secret_detectors.py imports its plugins by name, each when a text holds its anchor",
     "mcp": "litellm imports it for every request with tools, and does not declare it",
     "scikit-learn": "the demo's scripts import it",
     "matplotlib": "the demo's scripts import it",
