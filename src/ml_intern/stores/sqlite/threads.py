@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -81,7 +82,7 @@ class Job(Generic[T]):
         return await self._future
 
 
-class ConnectionThread:
+class ConnectionThread(ABC):
     """A thread that owns a connection and does jobs in order. It starts, and opens the file, with the first one."""
 
     def __init__(self, path: Path, connect: Callable[[], Connection]) -> None:
@@ -178,8 +179,9 @@ class ConnectionThread:
             self._connection = self._connect()
         return self._connection
 
+    @abstractmethod
     def _execute(self, connection: Connection, batch: list[Job[Any]]) -> None:
-        raise NotImplementedError
+        """Carry out the batch; each job keeps its own result or error."""
 
     def _translate(self, batch: list[Job[Any]]) -> None:
         from ml_intern.stores.sqlite.connection import as_store_error
