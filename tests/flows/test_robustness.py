@@ -318,3 +318,24 @@ async def test_the_list_of_sessions_tells_unknown_from_free(world: MakeWorld) ->
     await w.say("two")
     record = await w.store.record("s1")
     assert (record.cost_usd, record.unpriced_calls) == (0.25, 1)
+
+
+async def test_an_interrupt_while_the_reply_is_stored_answers_its_calls(world: MakeWorld) -> None:
+    """The reply is in the log, the runner has not seen its calls: the end of the turn answers them."""
+    w = await world([call("echo"), call("echo", '{"n":1}')], tools=[Echo()])
+    storing, go = asyncio.Event(), asyncio.Event()
+    append = w.store.append
+
+    async def slow(session_id: str, events: Any, patch: Any = None) -> None:
+        if any(event.type == "assistant_message" for event in events):
+            storing.set()
+            await go.wait()
+        await append(session_id, events, patch)
+
+    w.store.append = slow  # type: ignore[method-assign]  # a disk that takes its time
+    await w.session.submit(op.UserInput(text="go"))
+    await asyncio.wait_for(storing.wait(), 5)
+    await w.session.submit(op.Interrupt())
+    go.set()
+    assert isinstance(await w.turn_end(), e.Interrupted)
+    assert len(w.of(e.ToolFinished)) == 2 and w.state.history.open_calls == ()
