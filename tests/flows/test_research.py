@@ -136,8 +136,20 @@ async def test_at_its_limit_it_sums_up_what_it_has(world: MakeWorld, tmp_path: P
     await w.say("go")
     (answer,) = [x for x in w.of(e.ToolFinished) if x.tool == "research"]
     assert answer.success and "So far: two findings." in answer.output and "max_iterations 2" in answer.output
-    assert own.raw_requests[-1].tools == ()
+    *_, before, last = own.raw_requests
+    assert last.tools == before.tools != (), "the prefix that the provider has cached stays"
+    assert list(last.messages[: len(before.messages)]) == list(before.messages)
     assert w.of(e.SubagentFinished)[0].outcome == "stopped"
+
+
+async def test_a_tool_that_is_asked_for_instead_of_the_summary_is_not_run_and_the_findings_stay(world: MakeWorld, tmp_path: Path) -> None:
+    own = FakePort([call("echo", '{"text": "one"}')], [call("echo", '{"text": "two"}')])
+    desk = Desk(tmp_path, [Echo()], own, max_iterations=1)
+    w = desk.attach(await world([call("research", TASK)], "Done.", tools=[desk.tool]))
+    await w.say("go")
+    (answer,) = [x for x in w.of(e.ToolFinished) if x.tool == "research"]
+    assert "one" in answer.output and "two" not in answer.output
+    assert w.of(e.SubagentFinished)[0].tool_calls == 1
 
 
 async def test_a_cap_of_its_own_stops_it_with_its_findings(world: MakeWorld, tmp_path: Path) -> None:

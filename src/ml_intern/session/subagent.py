@@ -244,10 +244,17 @@ class _Agent:
                 return "failed", "It was interrupted."
 
     async def _summary(self) -> str:
-        """One more call, without tools; empty when that fails too."""
-        messages = (*self._log.state.history.messages, UserMessage(text=SUM_UP, internal=True))
+        """One more call; empty when that fails too, and when it asks for a tool all the same: nobody answers that.
+
+        The tools are sent as before: the provider's cache holds the prefix with them, and some refuse a history of calls without.
+        """
         request = ModelRequest(
-            system=self._turn.system, tools=(), messages=messages, session_id=self._id, effort=self._log.state.effort, stream=True
+            system=self._turn.system,
+            tools=self._turn.tools.schemas,
+            messages=(*self._log.state.history.messages, UserMessage(text=SUM_UP, internal=True)),
+            session_id=self._id,
+            effort=self._log.state.effort,
+            stream=True,
         )
         if self._spending.remaining_usd == 0.0:
             return ""
