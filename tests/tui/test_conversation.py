@@ -13,6 +13,7 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol.messages import Thinking
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
 from ml_intern.protocol.subagent_events import SubagentProgress
+from tests.tui.picker_world import over, submitted
 from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import done, reply, started
 
@@ -175,7 +176,19 @@ async def test_a_job_card_follows_the_job_to_its_end_and_the_status_bar_counts_i
         host.emit(end)
         await settled(app, pilot, host)
         assert "✗ job  j1  a10g-small  error · 2:10 · $0.0400" in shown(app)
+        assert shown(app).count("j1  ") == 1 and "error after" not in shown(app), "its block says it: no line says it again"
         assert "1 job" not in screen_text(app)[-1]
+
+
+async def test_a_job_whose_card_was_taken_back_is_told_in_a_line_when_it_ends() -> None:
+    host = scripted()
+    async with running(host, size=(120, 24)) as (app, pilot):
+        host.emit(*started(), submitted("j1"))
+        await settled(app, pilot, host)
+        (message,) = app.recall.messages
+        host.emit(e.UndoComplete(cut_seq=message.seq), over("j1"))
+        await settled(app, pilot, host)
+        assert "job j1: completed after 2:05" in shown(app)
 
 
 async def test_only_the_newest_plan_is_shown_whole() -> None:

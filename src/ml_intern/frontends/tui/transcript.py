@@ -7,7 +7,7 @@ from bisect import bisect_left
 from pathlib import Path
 
 from ml_intern.frontends.headless.describe import describe
-from ml_intern.frontends.headless.tally import duration, tokens
+from ml_intern.frontends.headless.tally import tokens
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.block_view import FRAME_S, PAST_FRAME_S
 from ml_intern.frontends.tui.blocks.job import JobBlock
@@ -99,6 +99,8 @@ class Transcript:
             return
         self._conversation.truncate(self._marks[at][1])
         del self._marks[at:]
+        shown = set(map(id, self._conversation.blocks))
+        self._jobs = {job_id: block for job_id, block in self._jobs.items() if id(block) in shown}
         self._reply = StreamedReply(self._conversation)
 
     def _end_turn(self, event: e.TurnComplete | e.Interrupted | e.ErrorRaised) -> None:
@@ -175,5 +177,5 @@ class Transcript:
             case HfJobComplete():
                 if (job := self._jobs.pop(event.job_id, None)) is not None:
                     job.complete(event)
-                took = duration(event.wall_time_s)
-                self._notice(line(("dim", f"· job {event.job_id} {event.final_status} after {took}")))
+                else:  # its block went with what an undo took back, or it was started before the session was forked
+                    self._tell(event)
