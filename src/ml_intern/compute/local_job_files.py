@@ -15,7 +15,6 @@ import contextlib
 import os
 import re
 import shutil
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from ml_intern.compute.job_backends import LOCAL_PREFIX
 from ml_intern.compute.jobs import Stage
 from ml_intern.compute.process_tree import ProcessName, is_alive, kill_all, marked
 from ml_intern.config.paths import make_private
+from ml_intern.config.private_file import replace_private
 
 _T = TypeVar("_T")
 
@@ -93,11 +93,11 @@ class JobFolder:
             (self.work / script_name).write_bytes(script.encode("utf-8", "surrogatepass"))
         os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT, 0o600))
         self.put(JobStatus())
-        _replace(self._request, msgspec.json.encode(record))  # last: with it the job exists
+        replace_private(self._request, msgspec.json.encode(record))  # last: with it the job exists
 
     def put(self, status: JobStatus) -> None:
         """The status from now on. Readers see the old one or the new one."""
-        _replace(self._status, msgspec.json.encode(status))
+        replace_private(self._status, msgspec.json.encode(status))
 
     def ask_to_stop(self) -> None:
         """The supervisor looks for this a few times in a second."""
@@ -217,21 +217,6 @@ def _nth_last(block: bytes, count: int) -> int:
     for _ in range(count):
         position = block.rindex(b"\n", 0, position)
     return position
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """All of it or nothing, also when the machine loses power."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _decoded(path: Path, kind: type[_T]) -> _T | None:

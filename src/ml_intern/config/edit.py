@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from ml_intern.config.json_values import Json, JsonDict, KeyPath, Layer, lookup, merge, nested, read_object
 from ml_intern.config.load import CONFIG_NAME, PACKAGED, to_settings
 from ml_intern.config.paths import private_dir
+from ml_intern.config.private_file import replace_private
 from ml_intern.errors import ConfigError
 
 
@@ -47,14 +47,8 @@ def _write(path: Path, data: JsonDict) -> None:
     """Through a link to the file that it names; the file's own permissions are kept."""
     target = path.resolve()
     private_dir(target.parent)
-    draft = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        draft.chmod(mode)
-        draft.replace(target)
+        replace_private(target, f"{json.dumps(data, indent=2, ensure_ascii=False)}\n".encode(), mode=mode)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written: {error.strerror}.") from error

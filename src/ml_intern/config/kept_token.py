@@ -6,11 +6,11 @@ looking into it.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ml_intern.config.environ import Environ
 from ml_intern.config.paths import paths_from, private_dir
+from ml_intern.config.private_file import replace_private
 from ml_intern.config.secret import SecretStr
 from ml_intern.errors import ConfigError
 
@@ -60,13 +60,9 @@ def forget_token(environ: Environ) -> bool:
 
 def _write(path: Path, text: str) -> None:
     private_dir(path.parent)
-    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-        draft.replace(path)
+        replace_private(path, f"{text}\n".encode())
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
 
 

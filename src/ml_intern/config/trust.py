@@ -15,6 +15,7 @@ import msgspec
 
 from ml_intern.config.json_values import JsonDict, merge
 from ml_intern.config.paths import private_dir
+from ml_intern.config.private_file import replace_private
 from ml_intern.errors import ConfigError
 
 FILE_NAME = "trusted.json"
@@ -81,11 +82,7 @@ class TrustedFolders:
 
     def _write(self, folders: tuple[Trusted, ...]) -> None:
         private_dir(self._path.parent)
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_Stored(folders))))
-        temporary.replace(self._path)
+        replace_private(self._path, msgspec.json.format(msgspec.json.encode(_Stored(folders))))
 
 
 def _name(folder: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from ml_intern.config.private_file import replace_private
 from ml_intern.gateways.arxiv_id import ArxivId
 from ml_intern.gateways.paper import Paper
 
@@ -70,15 +71,9 @@ class PaperCache:
             return None
 
     def _store(self, path: Path, kept: KeptPaper) -> None:
-        part = path.with_suffix(f".{os.urandom(4).hex()}.part")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(msgspec.msgpack.encode(kept))
-            part.replace(path)
+        with contextlib.suppress(OSError):
+            replace_private(path, msgspec.msgpack.encode(kept))
             self._trim(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
     def _trim(self, newest: Path) -> None:
         files: list[tuple[float, int, Path]] = []

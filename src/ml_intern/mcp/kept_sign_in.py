@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from ml_intern.config.paths import make_private
+from ml_intern.config.private_file import replace_private
 from ml_intern.config.settings import McpServer
 from ml_intern.mcp.listing import plain
 from ml_intern.mcp.surroundings import Surroundings, origin
@@ -39,12 +38,7 @@ class KeptSignIn:
 
     def write(self, saved: Saved) -> None:
         """Keep it. Raises ``OSError``."""
-        make_private(self.path.parent)
-        draft = self.path.with_name(f"{self.path.name}.{os.urandom(4).hex()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(saved))
-        draft.replace(self.path)
+        replace_private(self.path, msgspec.json.encode(saved))
 
 
 def kept_sign_in(name: str, server: McpServer, around: Surroundings) -> KeptSignIn:

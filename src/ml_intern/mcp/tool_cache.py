@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from ml_intern.config.paths import make_private
+from ml_intern.config.private_file import replace_private
 from ml_intern.config.settings import McpServer
 from ml_intern.mcp.listing import Known, plain
 from ml_intern.mcp.surroundings import Surroundings
@@ -41,15 +40,8 @@ class ToolCache:
 
     def put(self, name: str, server: McpServer, known: Known) -> None:
         """Keep the record. A disk that takes no file costs the next start a question, and nothing else."""
-        path = self._path(name, server)
-        draft = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
         with suppress(OSError):
-            try:
-                make_private(self._folder)
-                draft.write_bytes(msgspec.json.encode(known))
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
+            replace_private(self._path(name, server), msgspec.json.encode(known))
 
     def _path(self, name: str, server: McpServer) -> Path:
         identity = [name, server.command, server.args, server.cwd, server.url, server.transport, sorted(server.env), sorted(server.headers)]

@@ -4,12 +4,11 @@ must not be able to bring permissions of its own."""
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 
-from ml_intern.config.paths import make_private
+from ml_intern.config.private_file import replace_private
 from ml_intern.errors import ConfigError
 from ml_intern.session.permissions import Rule
 
@@ -54,10 +53,7 @@ class ProjectRules:
         return True
 
     def _keep(self, rules: tuple[str, ...]) -> None:
-        make_private(self._path.parent)
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_bytes(msgspec.json.encode(_Stored(folder=str(self._cwd), allow=rules)))
-        temporary.replace(self._path)
+        replace_private(self._path, msgspec.json.encode(_Stored(folder=str(self._cwd), allow=rules)))
 
 
 class _Stored(msgspec.Struct, frozen=True):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from ml_intern.config.paths import private_dir
+from ml_intern.config.private_file import replace_private
 from ml_intern.errors import StoreError
 
 
@@ -38,11 +37,7 @@ class PublicConsent:
             raise StoreError(f"{self._path} cannot be read: {error.strerror}.") from error
 
     def _save(self, repo_ids: set[str]) -> None:
-        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
-            private_dir(self._path.parent)
-            beside.write_bytes(msgspec.json.encode(sorted(repo_ids)))
-            os.replace(beside, self._path)
+            replace_private(self._path, msgspec.json.encode(sorted(repo_ids)))
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise StoreError(f"{self._path} cannot be written: {error.strerror}.") from error

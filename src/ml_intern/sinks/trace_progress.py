@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from ml_intern.config.paths import private_dir
+from ml_intern.config.private_file import replace_private
 from ml_intern.errors import StoreError, StoreLocked
 
 FOLDER = "traces"
@@ -90,16 +91,9 @@ class ProgressFiles:
     def save(self, session_id: str, destination: str, progress: TraceProgress) -> None:
         """Durable when it returns."""
         path = self._path(session_id, destination)
-        beside = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
-            private_dir(path.parent)
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(progress))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
+            replace_private(path, msgspec.json.encode(progress))
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise StoreError(f"What was sent of session {session_id[:8]} cannot be kept: {error.strerror}.") from error
 
     @contextmanager

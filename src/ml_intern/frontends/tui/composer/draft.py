@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 
-from ml_intern.config.paths import make_private
+from ml_intern.config.private_file import replace_private
 
 MAX_BYTES = 1_000_000
 
@@ -32,8 +31,4 @@ class Draft:
             if not text.strip():
                 self._path.unlink(missing_ok=True)
                 return
-            make_private(self._path.parent)
-            temporary = self._path.with_suffix(f".{os.getpid()}")
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(text.encode("utf-8", "replace")[:MAX_BYTES])
-            temporary.replace(self._path)
+            replace_private(self._path, text.encode("utf-8", "replace")[:MAX_BYTES])

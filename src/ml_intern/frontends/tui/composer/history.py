@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from ml_intern.config.paths import make_private
+from ml_intern.config.private_file import replace_private
 
 MAX_ENTRIES = 1_000
 MAX_CHARS = 20_000
@@ -54,12 +53,8 @@ class History:
     def save(self) -> None:
         """In one step, readable for the user alone. Where it cannot be kept, it is not."""
         data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in self._entries)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
-            make_private(self._path.parent)
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(data)
-            temporary.replace(self._path)
+            replace_private(self._path, data)
 
     def back(self, unsent: str) -> str | None:
         """The entry before; what was being written is kept for the way back. None at the beginning."""
