@@ -4,6 +4,7 @@ Not even ``typing`` and ``__future__``: they cost as much as all the rest of ``-
 there to catch a Ctrl-C.
 """
 
+import gc
 import os
 import sys
 
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
 FAILED, INTERRUPTED = 1, 130
 STDERR = 2
+COLLECT_AFTER = 50_000
+"""New objects between two looks for cycles. At Python's 700 the imports of a start are looked through more than a hundred times."""
 
 
 def main(arguments: "list[str] | None" = None) -> int:
     """Run the command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(COLLECT_AFTER)
     try:
         if not _open_streams():
             sys.stderr.write("ml-intern: standard output is closed: there is nowhere to write to.\n")
