@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.assembly import open_on
-from ml_intern.config.load import FLAG_NAMES, LoadedSettings, load_settings, process_environ
+from ml_intern.config.load import LoadedSettings, load_settings, process_environ
 from ml_intern.errors import ConfigError, SessionBusy, SessionNotFound
 from ml_intern.place import Place, Shared
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import SCHEMA_VERSION, decode_data, encode_data
 from ml_intern.protocol.event_base import Event
 from ml_intern.session.clock import Clock, SystemClock
-from ml_intern.session.control import FOLDER
+from ml_intern.session.control import FOLDER, Kind
 from ml_intern.session.door import Doors
 from ml_intern.session.host import SessionHost, resume_complete
 from ml_intern.session.log import EventLog
+from ml_intern.session.joining import joined
 from ml_intern.session.policies.auto_compact import AutoCompact
 from ml_intern.session.policies.base import Policy
 from ml_intern.session.policies.doom_loop import DoomLoop
@@ -31,6 +32,7 @@ from ml_intern.session.policies.truncated_reply import TruncatedReply
 from ml_intern.session.policies.unfinished_plan import UnfinishedPlan
 from ml_intern.session.policies.usage_warning import UsageWarning
 from ml_intern.session.session import Session
+from ml_intern.session.remote import RemoteHost
 from ml_intern.session.state import SessionState
 from ml_intern.stores.base import EventStore, SessionRecord, StoredEvent
 from ml_intern.tools.base import Tool, ToolSpec
@@ -38,7 +40,6 @@ from ml_intern.tools.closing import close_tools
 from ml_intern.tools.outside import entry_point_tools
 
 if TYPE_CHECKING:
-    from ml_intern.session.remote import RemoteHost
     from ml_intern.sinks.remote_answers import AnswerDesk
 
 PREVIEW_CHARS = 72
@@ -80,7 +81,17 @@ async def open_session(
         flags = {"model_name": model, "max_cost_usd": max_cost_usd}
         given = {key: value for key, value in flags.items() if value is not None}
         loaded = load_settings(frontend="cli", cwd=Path(cwd or Path.cwd()), environ=process_environ(), flags=given)
-    factory = Factory(loaded, tools=tools, auto_approve=auto_approve, read_only=read_only)
+    factory = Factory(loaded, tools=tools, auto_approve=auto_approve, read_only=read_only, kind="library")
+    return await _host(factory, resume, factory.new() if resume is None else factory.resume(resume))
+
+
+async def open_or_join(*, loaded: LoadedSettings, resume: str | None, auto_approve: bool, read_only: bool) -> SessionHost:
+    """``open_session`` for our own frontends: a session that another process of this user has open is joined there."""
+    factory = Factory(loaded, auto_approve=auto_approve, read_only=read_only, kind="headless" if auto_approve else "app")
+    return await _host(factory, resume, factory.new() if resume is None else factory.resume_or_join(resume))
+
+
+async def _host(factory: Factory, resume: str | None, opening: Awaitable[Session | RemoteHost]) -> SessionHost:
     try:
         session = await (factory.new() if resume is None else factory.resume(resume))
     except BaseException:
@@ -91,28 +102,6 @@ async def open_session(
     return SessionHost(factory, session)
 
 
-async def open_or_join(*, loaded: LoadedSettings, resume: str | None, auto_approve: bool, read_only: bool) -> SessionHost | RemoteHost:
-    """``open_session``; a session that another process of this user has open is joined there, unless flags want it otherwise."""
-    try:
-        return await open_session(loaded=loaded, resume=resume, auto_approve=auto_approve, read_only=read_only)
-    except SessionBusy as busy:
-        if not busy.session_id or resume is None:
-            raise
-        flags = [flag for key, flag in FLAG_NAMES.items() if key != "stream" and loaded.is_flag(key.partition(".")[0])]
-        if flags:
-            short = busy.session_id[:8]
-            raise SessionBusy(
-                f"{busy.message} {', '.join(flags)} cannot change it from here.", hint=f"Join it as it is: ml-intern attach {short}"
-            ) from busy
-        from ml_intern.session.remote import RemoteHost
-        from ml_intern.session.remote_wire import NotOpen
-
-        try:
-            return await RemoteHost.attach(loaded.paths.state_dir / FOLDER, busy.session_id)
-        except NotOpen:
-            raise busy from None
-
-
 LAST = "last"
 
 
@@ -120,15 +109,22 @@ class Factory:
     """Opens sessions over one store. A session works by the settings of its own folder, wherever this process was started."""
 
     def __init__(
-        self, loaded: LoadedSettings, *, tools: Iterable[Tool[Any] | ToolSpec] = (), auto_approve: bool = False, read_only: bool = False
+        self,
+        loaded: LoadedSettings,
+        *,
+        tools: Iterable[Tool[Any] | ToolSpec] = (),
+        auto_approve: bool = False,
+        read_only: bool = False,
+        kind: Kind = "library",
     ) -> None:
         self._loaded = loaded
         self._home = Place(loaded)
+        """``kind``: what others are told of this process (``session/control.py``)."""
         self._places = {str(loaded.cwd): self._home}
         self._clock: Clock = SystemClock()
         self._open: set[str] = set()
         self._desks: dict[str, AnswerDesk] = {}
-        self._doors = Doors(loaded.paths.state_dir / FOLDER)
+        self._doors = Doors(loaded.paths.state_dir / FOLDER, kind)
         self._shared = Shared(
             paths=loaded.paths,
             clock=self._clock,
@@ -200,7 +196,14 @@ class Factory:
             await log.append(resumed, *changes)
             return await self._opened(place, log)
 
-    async def fork(self, session: Session, at_seq: int | None) -> Session:
+    async def resume_or_join(self, name: str) -> Session | RemoteHost:
+        """See ``SessionFactory``."""
+        try:
+            return await self.resume(name)
+        except SessionBusy as busy:
+            return await joined(busy, self._loaded)
+
+    async def fork(self, session: Session | RemoteHost, at_seq: int | None) -> Session:
         """See ``SessionFactory``. Events keep their numbers, so that what refers to a number still finds it."""
         parent = session.state
         last = parent.last_seq if at_seq is None else at_seq
@@ -212,15 +215,15 @@ class Factory:
             cwd=parent.cwd,
             model=parent.model,
             effort=parent.effort,
-            parent_id=session.log.session_id,
+            parent_id=session.session_id,
             forked_at_seq=last,
         )
         first = StoredEvent(1, self._clock.now(), started.wire, encode_data(started), SCHEMA_VERSION)
-        rows = [first, *(row for row in await self._store.load(session.log.session_id) if 1 < row.seq <= last)]
+        rows = [first, *(row for row in await self._store.load(session.session_id) if 1 < row.seq <= last)]
         log = self._log(place, started.session_id)
         for row in rows:
             log.state.apply(row.seq, decode_data(row.type, row.data, row.version))
-        for seq, event in enumerate(_left_with_parent(log.state, session.log.session_id), last + 1):
+        for seq, event in enumerate(_left_with_parent(log.state, session.session_id), last + 1):
             rows.append(StoredEvent(seq, self._clock.now(), event.wire, encode_data(event), SCHEMA_VERSION))
             log.state.apply(seq, event)
         async with self._created(self._record(started, log.state)):

@@ -12,7 +12,7 @@ import pytest
 from ml_intern.app import open_or_join
 from ml_intern.config.load import load_settings
 from ml_intern.frontends.tui.app import TuiApp
-from ml_intern.session.remote import RemoteHost
+from ml_intern.session.host import SessionHost
 from ml_intern.testing.model_server import ModelServer
 from ml_intern.testing.replies import Call, ServerReply
 
@@ -28,11 +28,11 @@ async def test_the_app_joins_a_headless_session_and_its_escape_key_interrupts_it
         owner = await command.start("--json", "wait")
         await read_events(owner, "tool_call")
         loaded = load_settings(frontend="cli", cwd=command.folder, environ=dict(os.environ))
-        joined: list[RemoteHost] = []
+        joined: list[SessionHost] = []
 
-        async def opening() -> RemoteHost:
+        async def opening() -> SessionHost:
             host = await open_or_join(loaded=loaded, resume="last", auto_approve=False, read_only=False)
-            assert isinstance(host, RemoteHost)
+            assert host.owner
             joined.append(host)
             return host
 

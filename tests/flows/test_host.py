@@ -37,7 +37,7 @@ class Sessions:
     async def find(self, name: str) -> str:
         return self.worlds[-1].session.log.session_id if name == "last" else name
 
-    async def resume(self, name: str) -> Session:
+    async def resume_or_join(self, name: str) -> Session:
         return await self.new()
 
     async def fork(self, session: Session, at_seq: int | None) -> Session:

@@ -30,6 +30,7 @@ class ScriptedHost(FakeHost):
 
     context_window: int | None = 200_000
     jobs: JobDesk | None = None
+    vacated: bool = False
 
     @property
     def waiting(self) -> bool:

@@ -126,6 +126,11 @@ def encode_operation(operation: AnyOperation) -> bytes:
     return _encoder.encode(operation)
 
 
+def operation_name(operation: AnyOperation) -> str:
+    """Its ``type`` on the wire."""
+    return str(operation.__struct_config__.tag)
+
+
 def decode_operation(data: bytes | str) -> AnyOperation:
     """An operation from JSON. Raises ``ProtocolError`` that says which key is wrong."""
     try:

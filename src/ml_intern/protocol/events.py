@@ -14,7 +14,7 @@ from ml_intern.protocol.display import Display, PlanItem
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.hook_events import HookRan
 from ml_intern.protocol.messages import Image, Thinking, ToolCall
-from ml_intern.protocol.remote_events import ConnectionChanged, RemoteAnswered
+from ml_intern.protocol.remote_events import ConnectionChanged, OperationReceived, RemoteAnswered
 from ml_intern.protocol.resource_events import (
     BudgetReserved,
     BudgetSettled,
@@ -130,13 +130,14 @@ class SessionShutdown(Event, frozen=True):
 
 
 class UserMessageAdded(Event, frozen=True):
-    """The user's words entered the history; ``steering`` when they arrived while a turn ran."""
+    """The user's words entered the history; ``steering`` when they arrived while a turn ran. ``sent_by``: see ``Operation``."""
 
     wire = "user_message"
     content: str
     images: tuple[Image, ...] = ()
     steering: bool = False
 
+    sent_by: str = ""
 
 class Processing(Event, frozen=True):
     wire = "processing"
@@ -287,7 +288,10 @@ class ToolLog(Event, frozen=True):
 
 
 class ToolStateChange(Event, frozen=True):
-    """``state``: approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them."""
+    """``state``: approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them.
+
+    ``sent_by``: see ``Operation``.
+    """
 
     wire = "tool_state_change"
     tool_call_id: str
@@ -300,6 +304,7 @@ class ToolStateChange(Event, frozen=True):
     trackio_project: str = field(name="trackioProject", default="")
     namespace: str = ""
 
+    sent_by: str = ""
 
 class ToolFinished(Event, frozen=True):
     """The one answer to a call. ``output`` is what the model reads; ``error_kind``: see ``tool_runner``."""
@@ -359,9 +364,12 @@ class PermissionGranted(Event, frozen=True):
 
 class QuestionAsked(Event, frozen=True):
     wire = "question_asked"
+    """``sent_by``: see ``Operation``."""
+
     question_id: str
     question: str
     options: tuple[str, ...] = ()
+    sent_by: str = ""
     tool_call_id: str = ""
 
 
@@ -379,6 +387,7 @@ class PlanUpdate(Event, frozen=True):
 # ── all of them (jobs, sandboxes, money and the web's own are in resource_events.py) ──────────────────────────────────
 
 AnyEvent: TypeAlias = (
+    | OperationReceived
     SessionStarted | Ready | SessionUpdate | ModelSwitched | EffortChanged | NewComplete | ResumeComplete | ResumedFrom
     | SessionTerminated | SessionShutdown | UserMessageAdded | Processing | AssistantChunk | ThinkingChunk | AssistantStreamEnd
     | AssistantMessageAdded | GuardTriggered | Retrying | LlmCall | Compacted | UndoComplete | TurnComplete | Interrupted

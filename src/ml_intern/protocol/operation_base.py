@@ -6,4 +6,8 @@ from msgspec import Struct
 
 
 class Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
-    """The base; never sent itself."""
+    """The base; never sent itself. ``sent_by``: the terminal that sent it, where that is not the one that has the session open
+    (``session/door.py`` says it, and believes nobody else).
+    """
+
+    sent_by: str = ""

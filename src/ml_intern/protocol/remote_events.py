@@ -17,6 +17,23 @@ class ConnectionChanged(Event, frozen=True):
     state: str
     message: str
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes from there."""
+        return self.state in ("ended", "gone")
+
+
+class OperationReceived(Event, frozen=True):
+    """A terminal that has joined the session sent this operation. Messages and answers are not told so: their events say whose they are.
+
+    ``operation`` is its ``type``, ``sent_by`` as of ``Operation``.
+    """
+
+    wire = "operation_received"
+    transient = True
+    operation: str
+    sent_by: str
+
 
 class RemoteAnswered(Event, frozen=True):
     """Somebody answered, or tried to, through a service such as Slack: the audit of every such answer, refused ones too.

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
@@ -33,6 +33,10 @@ OPERATION_LIMIT_BYTES = 32 * 1024 * 1024
 EVENT_LIMIT_BYTES = 256 * 1024 * 1024
 
 
+Kind: TypeAlias = Literal["app", "headless", "library"]
+"""What the owner of a session is: somebody sits before it, nobody does, or a program has it."""
+
+
 class Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="control"):
     """The base of what is not an event."""
 
@@ -49,9 +53,12 @@ class Look(Frame, frozen=True, tag="look"):
 
 
 class Tell(Frame, frozen=True, tag="tell"):
-    """Take an operation (``protocol/operations``)."""
+    """Take an operation (``protocol/operations``). ``sender``: who sends it, for people; what the operation itself says of that
+    is not believed.
+    """
 
     operation: Raw
+    sender: str = ""
 
 
 class Welcome(Frame, frozen=True, tag="welcome"):
@@ -66,12 +73,15 @@ class Welcome(Frame, frozen=True, tag="welcome"):
     busy: bool
     since: datetime
     context_window: int | None = None
+    kind: str = ""
+    """``Kind``; empty from an owner that is older than this field."""
     v: int = SCHEMA_VERSION
 
     @property
     def owner(self) -> str:
-        """Such as ``process 4242 since 03:12``."""
-        return f"process {self.pid} since {self.since.astimezone():%H:%M}"
+        """Such as ``process 4242 (headless) since 03:12``."""
+        kind = f" ({self.kind})" if self.kind else ""
+        return f"process {self.pid}{kind} since {self.since.astimezone():%H:%M}"
 
 
 class Taken(Frame, frozen=True, tag="taken"):

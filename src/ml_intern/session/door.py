@@ -12,14 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from ml_intern.config.paths import private_dir
 from ml_intern.errors import ConfigError, MlInternError, ProtocolError
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
-from ml_intern.protocol.codec import Envelope, decode_operation, encode
+from ml_intern.protocol.codec import Envelope, decode_operation, encode, operation_name
 from ml_intern.session.control import (
     OPERATION_LIMIT_BYTES,
     Closed,
+    Kind,
     Look,
     Refused,
     Request,
@@ -45,6 +48,8 @@ LAST_WORDS_S = 2.0
 """For watchers to be sent what is left when the session closes."""
 MOST_CONNECTIONS = 32
 BUFFER_BYTES = 256 * 1024
+LONGEST_SENDER = 80
+ELSEWHERE = "another terminal"
 
 
 class Log(Protocol):
@@ -79,16 +84,17 @@ class Served(Protocol):
 class Doors:
     """The doors of the sessions that this process has open."""
 
-    def __init__(self, folder: Path) -> None:
-        """``folder`` is ours alone; it is made when the first door opens."""
+    def __init__(self, folder: Path, kind: Kind = "library") -> None:
+        """``folder`` is ours alone; it is made when the first door opens. ``kind``: what those who come are told of this process."""
         self._folder = folder
+        self._kind: Kind = kind
         self._doors: dict[str, _Door] = {}
 
     async def open(self, session: Served) -> None:
         """Let others in. A door that cannot be opened is a session that cannot be watched, and nothing worse: it is logged."""
         session_id = session.log.session_id
         try:
-            door = _Door(session, socket_path(private_dir(self._folder), session_id))
+            door = _Door(session, socket_path(private_dir(self._folder), session_id), self._kind)
             await door.open()
         except (OSError, ConfigError) as error:
             _log.warning("session %s cannot be watched from other terminals: %s", session_id[:8], error)
@@ -102,7 +108,8 @@ class Doors:
 
 
 class _Door:
-    def __init__(self, session: Served, path: Path) -> None:
+    def __init__(self, session: Served, path: Path, kind: Kind) -> None:
+        self._kind: Kind = kind
         self._session = session
         self._path = path
         self._since = datetime.now(UTC)
@@ -169,7 +176,7 @@ class _Door:
             case Look():
                 writer.write(encode_frame(self._welcome()))
             case Tell():
-                writer.write(encode_frame(await self._tell(decode_operation(bytes(request.operation)))))
+                writer.write(encode_frame(await self._tell(self._signed(request))))
         await writer.drain()
 
     def _welcome(self) -> Welcome:
@@ -184,9 +191,14 @@ class _Door:
             busy=self._session.busy,
             since=self._since,
             context_window=self._session.context_window,
+            kind=self._kind,
         )
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _signed(self, request: Tell) -> op.AnyOperation:
+        """With its sender: only the door says that an operation came from elsewhere."""
+        return replace(decode_operation(bytes(request.operation)), sent_by=" ".join(request.sender.split())[:LONGEST_SENDER] or ELSEWHERE)
 
     async def _tell(self, operation: op.AnyOperation) -> Taken | Refused:
         match operation:
@@ -202,8 +214,10 @@ class _Door:
                     )
                 )
                 return Taken()
+            case op.UserInput() | op.ExecApproval() | op.AnswerQuestion():
+                pass  # their events name the sender
             case _:
-                pass
+                self._session.log.show(e.OperationReceived(operation=operation_name(operation), sent_by=operation.sent_by))
         try:
             await self._session.submit(operation)
         except MlInternError as error:

@@ -51,7 +51,7 @@ class Entrance:
             if verdict.blocked:
                 blocked.append(verdict.blocked)
             else:
-                added.append(UserMessageAdded(content=message.text, images=message.images, steering=steering))
+                added.append(_added(message, steering=steering))
                 context.append(verdict.context)
         refused = [_refused(why, ends_turn=not steering and not added) for why in blocked]
         if not added:
@@ -85,6 +85,10 @@ class Entrance:
 
 
 def _refused(why: str, *, ends_turn: bool) -> ErrorRaised:
+def _added(message: UserInput, *, steering: bool) -> UserMessageAdded:
+    return UserMessageAdded(content=message.text, images=message.images, steering=steering, sent_by=message.sent_by)
+
+
     return ErrorRaised(error=f"The message was not sent. {why}", kind="HookBlocked", hint="Change it, or the hook.", ends_turn=ends_turn)
 
 

@@ -1,10 +1,14 @@
-"""One conversation slot: what a frontend holds. It hands operations to the current session and outlives new, resume and fork."""
+"""One conversation slot: what a frontend holds. It hands operations to the current session and outlives new, resume and fork.
+
+The current session is one of this process, or one that another process has open and that was joined there. When that process
+closes it or dies, the slot is *vacated*: it stays where it is until a resume, or the user's next message, opens the session here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Protocol, TypeAlias, assert_never
 from weakref import WeakSet
@@ -12,10 +16,11 @@ from weakref import WeakSet
 from msgspec.structs import replace
 
 from ml_intern.compute.to_the_end import to_the_end
-from ml_intern.errors import MlInternError, SessionClosed
+from ml_intern.errors import MlInternError, SessionClosed, SessionNotFound
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from ml_intern.session.remote import RemoteHost
 from ml_intern.session.session import Session
 from ml_intern.session.session_jobs import SessionJobs
 from ml_intern.session.state import SessionState
@@ -35,11 +40,11 @@ class SessionFactory(Protocol):
         """The id for an id, unique prefix, 1-based index or ``last``. Raises ``StoreError``."""
         ...
 
-    async def resume(self, name: str) -> Session:
-        """Named as in ``find``. Raises ``StoreError``, also for a session that is open here."""
+    async def resume_or_join(self, name: str) -> Session | RemoteHost:
+        """Named as in ``find``; one that another process has open is joined there. Raises ``StoreError``, also for one open here."""
         ...
 
-    async def fork(self, session: Session, at_seq: int | None) -> Session:
+    async def fork(self, session: Session | RemoteHost, at_seq: int | None) -> Session:
         """A new session that begins with a copy of this one's log."""
         ...
 
@@ -51,7 +56,7 @@ class SessionFactory(Protocol):
 class SessionHost:
     """``async with``: submit operations, iterate events. The stream goes on when the session is replaced."""
 
-    def __init__(self, factory: SessionFactory, session: Session) -> None:
+    def __init__(self, factory: SessionFactory, session: Session | RemoteHost) -> None:
         self._factory = factory
         self._session = session
         self._streams: WeakSet[_Stream] = WeakSet()
@@ -61,7 +66,7 @@ class SessionHost:
     @property
     def session_id(self) -> str:
         """The current session's id."""
-        return self._session.log.session_id
+        return self._session.session_id
 
     @property
     def state(self) -> SessionState:
@@ -80,8 +85,13 @@ class SessionHost:
 
     @property
     def owner(self) -> str:
-        """The other process that has the session open (``RemoteHost``): none."""
-        return ""
+        """The other process that has the session open, where one was joined: ``process 4242 since 03:12``."""
+        return self._session.owner
+
+    @property
+    def vacated(self) -> bool:
+        """Whether the session was joined and its process closed it or died: nobody works on it until it is opened here."""
+        return isinstance(self._session, RemoteHost) and self._session.ended is not None
 
     @property
     def jobs(self) -> SessionJobs | None:
@@ -98,6 +108,12 @@ class SessionHost:
                     await self._move(operation)
             case op.Shutdown():
                 await self.aclose()
+            case op.UserInput() if self.vacated:
+                async with self._moving:
+                    self._refuse_when_closed()
+                    if self.vacated:
+                        await self._move(op.Resume(path=self.session_id))
+                await self._session.submit(operation)
             case _:
                 await self._session.submit(operation)
 
@@ -108,7 +124,9 @@ class SessionHost:
     def events(self, *, after_seq: int | None = None) -> AsyncIterator[Envelope]:
         """Live events, with the stored ones after ``after_seq`` first (None: only what happens from this call on)."""
         start = self._session.state.last_seq if after_seq is None else after_seq
-        stream = _Stream(self._session.events(after_seq=start))
+        stream = _Stream(self._session.events(after_seq=start), start)
+        if self._closing is not None:
+            stream.end()
         self._streams.add(stream)
         return stream.read()
 
@@ -121,16 +139,22 @@ class SessionHost:
                 return
             session, announcement = moved
             start = session.state.last_seq
-            await self._announce(session, announcement)
+            if isinstance(session, Session):
+                await self._announce(session, announcement)
         except MlInternError as error:
+            if isinstance(self._session, RemoteHost):  # its log is not ours to write in
+                raise
             await self._complain(f"{_title(operation)} failed: {error.message}", error.hint, kind=type(error).__name__)
             return
         for stream in self._streams:
-            stream.go_on_with(session.events(after_seq=start))
+            if session.session_id == self.session_id:
+                stream.go_on_here(lambda seq: session.events(after_seq=seq))
+            else:
+                stream.go_on_with(session.events(after_seq=start))
         old, self._session = self._session, session
         await self._leave(old)
 
-    async def _open(self, operation: Move) -> tuple[Session, e.NewComplete | e.ResumeComplete] | None:
+    async def _open(self, operation: Move) -> tuple[Session | RemoteHost, e.NewComplete | e.ResumeComplete] | None:
         """The session that is asked for, and how it is announced; None where there is nothing to open."""
         match operation:
             case op.New():
@@ -143,10 +167,10 @@ class SessionHost:
                     )
                     return None
                 session_id = await self._factory.find(operation.path)
-                if session_id == self.session_id:
+                if session_id == self.session_id and not self.vacated:
                     await self._complain(f"You are in it: {session_id[:8]} is this session.", "Name another one.")
                     return None
-                session = await self._factory.resume(session_id)
+                session = await self._factory.resume_or_join(session_id)
                 return session, resume_complete(session, operation.path)
             case op.Fork():
                 parent_id = self.session_id
@@ -158,8 +182,8 @@ class SessionHost:
     def _new_complete(self, session: Session, operation: op.New) -> e.NewComplete:
         old = self._session
         return e.NewComplete(
-            session_id=session.log.session_id,
-            previous_session_id=old.log.session_id,
+            session_id=session.session_id,
+            previous_session_id=old.session_id,
             previous_turn_count=old.state.turn_count,
             previous_message_count=len(old.state.history.entries),
             saved_path=None,
@@ -174,7 +198,7 @@ class SessionHost:
             await session.aclose()
             raise
 
-    async def _leave(self, old: Session) -> None:
+    async def _leave(self, old: Session | RemoteHost) -> None:
         """Close it: who read it goes on with the current one."""
         try:
             await to_the_end(old.aclose())
@@ -184,6 +208,8 @@ class SessionHost:
             )
 
     async def _complain(self, text: str, hint: str, *, kind: str = "BadOperation") -> None:
+        if isinstance(self._session, RemoteHost):
+            raise SessionNotFound(text, hint=hint)
         await self._session.log.append(e.ErrorRaised(error=text, hint=hint, kind=kind, ends_turn=False))
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,6 +227,8 @@ class SessionHost:
             try:
                 await self._session.aclose()
             finally:
+                for stream in self._streams:
+                    stream.end()
                 await self._factory.aclose()
 
     async def __aenter__(self) -> SessionHost:
@@ -211,19 +239,43 @@ class SessionHost:
 
 
 class _Stream:
-    """What a reader has before it: the log it reads, and those of the sessions that replaced it since."""
+    """What a reader has before it: the log it reads, and those of the sessions that replaced it since.
 
-    def __init__(self, first: AsyncIterator[Envelope]) -> None:
-        self._logs = deque([first])
+    It ends with its last log, unless that is one of a session that was vacated: then it waits for what comes in its place.
+    """
+
+    def __init__(self, first: AsyncIterator[Envelope], after_seq: int) -> None:
+        self._logs: deque[Callable[[int], AsyncIterator[Envelope]]] = deque([lambda _: first])
+        self._seq = after_seq
+        self._more = asyncio.Event()
+        self._ended = False
 
     def go_on_with(self, log: AsyncIterator[Envelope]) -> None:
         """Once what is before it has ended."""
+        self.go_on_here(lambda _: log)
+
+    def go_on_here(self, log: Callable[[int], AsyncIterator[Envelope]]) -> None:
+        """The same session from elsewhere: after the last event that was read."""
         self._logs.append(log)
+        self._more.set()
+
+    def end(self) -> None:
+        """Nothing comes in its place any more."""
+        self._ended = True
+        self._more.set()
 
     async def read(self) -> AsyncIterator[Envelope]:
-        while self._logs:
-            async for envelope in self._logs.popleft():
-                yield envelope
+        vacated = False
+        while True:
+            while self._logs:
+                async for envelope in self._logs.popleft()(self._seq):
+                    vacated = isinstance(envelope.event, e.ConnectionChanged) and envelope.event.over
+                    self._seq = envelope.seq or self._seq
+                    yield envelope
+            if self._ended or not vacated:
+                return
+            self._more.clear()
+            await self._more.wait()
 
 
 async def _result(task: asyncio.Task[None]) -> None:
@@ -242,7 +294,7 @@ def _title(operation: Move) -> str:
             assert_never(operation)
 
 
-def resume_complete(session: Session, path: str) -> e.ResumeComplete:
+def resume_complete(session: Session | RemoteHost, path: str) -> e.ResumeComplete:
     """What resuming restored."""
     state = session.state
     return e.ResumeComplete(
@@ -253,5 +305,5 @@ def resume_complete(session: Session, path: str) -> e.ResumeComplete:
         invalid_saved_model=None,
         forked=False,
         had_redacted_content=False,
-        session_id=session.log.session_id,
+        session_id=session.session_id,
     )

@@ -23,14 +23,14 @@ class Questions:
             await self._log.append(QuestionAsked(question_id=question_id, question=question, options=options, tool_call_id=call_id))
             return await answer
 
-    async def answer(self, question_id: str, answer: str | None) -> bool:
+    async def answer(self, question_id: str, answer: str | None, *, sent_by: str = "") -> bool:
         """Store and deliver an answer. False when nobody waits for it."""
         if not self._gate.claim(question_id):
             return False
-        await self._log.append(QuestionAnswered(question_id=question_id, answer=answer))
+        await self._log.append(QuestionAnswered(question_id=question_id, answer=answer, sent_by=sent_by))
         return self._gate.answer(question_id, answer)
 
-    async def decline_all(self) -> None:
+    async def decline_all(self, *, sent_by: str = "") -> None:
         """The user spoke of something else: nobody will answer these."""
         for question_id in self._gate.waiting():
-            await self.answer(question_id, None)
+            await self.answer(question_id, None, sent_by=sent_by)

@@ -8,6 +8,7 @@ owner is gone, and the streams say so and end.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
@@ -75,6 +76,11 @@ class RemoteHost:
         return self._welcome.session
 
     @property
+    def sender(self) -> str:
+        """What the session calls this terminal: in ``sent_by`` of what comes of its operations."""
+        return f"process {os.getpid()}"
+
+    @property
     def owner(self) -> str:
         """The process that has it open, for people: ``process 4242 since 03:12``."""
         return self._welcome.owner
@@ -101,7 +107,7 @@ class RemoteHost:
             return
         if self._over is not None:
             raise SessionClosed(self._over.message, hint=self._hint)
-        answer = await self._ask(Tell(operation=Raw(encode_operation(operation))))
+        answer = await self._ask(Tell(operation=Raw(encode_operation(operation)), sender=self.sender))
         match answer:
             case Taken():
                 return

@@ -60,6 +60,16 @@ class Session:
             self._work.go_on()
 
     @property
+    @property
+    def session_id(self) -> str:
+        """Its id."""
+        return self.log.session_id
+
+    @property
+    def owner(self) -> str:
+        """The other process that has it open: none."""
+        return ""
+
     def busy(self) -> bool:
         """Whether a turn or a compaction runs."""
         return self._work.busy
@@ -91,7 +101,7 @@ class Session:
             case op.ExecApproval():
                 await self._exec_approval(operation)
             case op.AnswerQuestion():
-                if not await self._p.questions.answer(operation.question_id, operation.answer):
+                if not await self._p.questions.answer(operation.question_id, operation.answer, sent_by=operation.sent_by):
                     await self._complain(f"No question '{operation.question_id}' waits for an answer.")
             case op.SwitchModel() | op.SetEffort() | op.SetAutoApproval() | op.SetTitle():
                 await self._change(operation)
@@ -133,7 +143,7 @@ class Session:
             await self._complain("The message is empty.", hint="Say what you want done.")
             return
         self._work.say(message)
-        await self._abandon_questions()
+        await self._abandon_questions(message.sent_by)
 
     async def _undo(self, before_message: int | None) -> None:
         """The last turn, steering included; or everything from the n-th message that the user wrote."""
@@ -150,9 +160,9 @@ class Session:
             if pending is None or not self._p.gate.claim(answer.tool_call_id):
                 await self._complain(f"No pending approval to process for '{answer.tool_call_id}'.")
                 continue
-            await self._decide(pending, answer)
+            await self._decide(pending, answer, operation.sent_by)
 
-    async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer) -> None:
+    async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> None:
         changed = e.ToolStateChange(
             tool_call_id=pending.tool_call_id,
             tool=pending.tool,
@@ -162,6 +172,7 @@ class Session:
         )
         always = answer.approved and answer.remember in ("session", "project") and bool(pending.remember_rule)
         granted = [e.PermissionGranted(rule=pending.remember_rule, scope=answer.remember)] if always else []
+            sent_by=sent_by,
         await self.log.append(changed, *granted)
         self._p.gate.answer(pending.tool_call_id, answer)
         if always and answer.remember == "project":
@@ -170,15 +181,15 @@ class Session:
             except (OSError, MlInternError) as error:
                 await self._complain(f"The rule {pending.remember_rule} holds for this session only; it could not be kept: {error}")
 
-    async def _abandon_questions(self) -> None:
+    async def _abandon_questions(self, sent_by: str) -> None:
         """The user typed instead of deciding."""
         for key in self._p.gate.waiting():
             if not self._p.gate.claim(key):
                 continue
             tool = self.state.pending[key].tool if key in self.state.pending else ""
-            await self.log.append(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned"))
+            await self.log.append(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned", sent_by=sent_by))
             self._p.gate.answer(key, Abandoned())
-        await self._p.questions.decline_all()
+        await self._p.questions.decline_all(sent_by=sent_by)
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -52,7 +52,7 @@ def describe(event: e.AnyEvent, *, verbose: bool) -> list[Line]:
             return _question(event)
         case e.HookRan() | e.SnapshotTaken() | e.RewindPlanned() | e.RewindComplete():
             return describe_own(event)
-        case e.ConnectionChanged() | e.RemoteAnswered():
+        case e.ConnectionChanged() | e.OperationReceived() | e.RemoteAnswered():
             return describe_remote(event)
         case e.SessionStarted() | e.ResumedFrom() | e.ModelSwitched() | e.EffortChanged():
             return _session(event)

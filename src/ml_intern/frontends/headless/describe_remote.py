@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from ml_intern.frontends.headless.text import Line, Style, line
-from ml_intern.protocol.events import ConnectionChanged, RemoteAnswered
+from ml_intern.protocol.events import ConnectionChanged, OperationReceived, RemoteAnswered
 
 _OUTCOMES = {
     "taken": "",
@@ -16,12 +16,14 @@ _OUTCOMES = {
 }
 
 
-def describe_remote(event: ConnectionChanged | RemoteAnswered) -> list[Line]:
+def describe_remote(event: ConnectionChanged | OperationReceived | RemoteAnswered) -> list[Line]:
     """The lines that tell of it."""
     match event:
         case ConnectionChanged():
             style: Style = "dim" if event.state in ("attached", "restored", "ended") else "warn"
             return [line((style, f"· {event.message}"))]
+        case OperationReceived():
+            return [line(("dim", f"· {event.sent_by}: {event.operation.replace('_', ' ')}"))]
         case RemoteAnswered():
             outcome = _OUTCOMES.get(event.outcome, event.outcome)
             words = f"· {event.user} answered on {event.service} ({event.where}): {event.answer}"

@@ -19,6 +19,7 @@ from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol.events import (
     AnyEvent,
     ApprovalRequired,
+    ConnectionChanged,
     ErrorRaised,
     Interrupted,
     Processing,
@@ -168,6 +169,8 @@ class _Run:
                     await view.show(envelope)
                 if self.out.crowded:
                     await self.out.room()
+                if isinstance(envelope.event, ConnectionChanged) and envelope.event.over:
+                    break  # the process that had the session open
                 if envelope.seq is not None and (ending := await self._react(envelope.event)):
                     return ending
                 self._handled += 1

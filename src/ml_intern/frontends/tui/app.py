@@ -102,17 +102,16 @@ class TuiApp(AppParts):
         except MlInternError as error:  # the store: what follows cannot be shown
             self.say(error.message, hint=error.hint, bad=True)
 
-    async def _read_one(self, backend: Backend, *, keep: bool) -> e.NewComplete | e.ResumeComplete | None:
-        """Read one session from its first event; returns the event that says that another one took its place."""
+    async def _read_one(self, backend: Backend, *, keep: bool) -> e.AnyEvent | None:
+        """Read one session from its first event; returns the first event of another one that took its place."""
         session, last = backend.session_id, backend.state.last_seq
         for reader in self._readers:
             reader.begin(keep=keep)
         loop = asyncio.get_running_loop()
         slice_ends = loop.time() + SLICE_S
         async for envelope in backend.events(after_seq=0):
-            event = envelope.event
-            if isinstance(event, e.NewComplete | e.ResumeComplete) and envelope.session != session:
-                return event
+            if envelope.session != session:
+                return envelope.event
             self._tell(envelope, live=envelope.seq is None or envelope.seq > last)
             if envelope.seq == last:
                 self.status.window = backend.context_window

@@ -37,6 +37,11 @@ class Backend(Host, Protocol):
     """``session/host.py`` has the one. Of its state the app reads the number of the last event; the rest is folded from events."""
 
     @property
+    def vacated(self) -> bool:
+        """Whether the session was joined and its process closed it or died; a resume, or the next message, opens it here."""
+        ...
+
+    @property
     def context_window(self) -> int | None:
         """Tokens that the current model takes; None when nobody knows."""
         ...
