@@ -31,8 +31,8 @@ from ml_intern.session.policies.spend_cap import SpendCap
 from ml_intern.session.policies.truncated_reply import TruncatedReply
 from ml_intern.session.policies.unfinished_plan import UnfinishedPlan
 from ml_intern.session.policies.usage_warning import UsageWarning
-from ml_intern.session.session import Session
 from ml_intern.session.remote import RemoteHost
+from ml_intern.session.session import Session
 from ml_intern.session.state import SessionState
 from ml_intern.stores.base import EventStore, SessionRecord, StoredEvent
 from ml_intern.tools.base import Tool, ToolSpec
@@ -93,11 +93,11 @@ async def open_or_join(*, loaded: LoadedSettings, resume: str | None, auto_appro
 
 async def _host(factory: Factory, resume: str | None, opening: Awaitable[Session | RemoteHost]) -> SessionHost:
     try:
-        session = await (factory.new() if resume is None else factory.resume(resume))
+        session = await opening
     except BaseException:
         await factory.aclose()
         raise
-    if resume is not None:
+    if resume is not None and isinstance(session, Session):
         await session.log.append(resume_complete(session, resume))
     return SessionHost(factory, session)
 
@@ -117,9 +117,9 @@ class Factory:
         read_only: bool = False,
         kind: Kind = "library",
     ) -> None:
+        """``kind``: what others are told of this process (``session/control.py``)."""
         self._loaded = loaded
         self._home = Place(loaded)
-        """``kind``: what others are told of this process (``session/control.py``)."""
         self._places = {str(loaded.cwd): self._home}
         self._clock: Clock = SystemClock()
         self._open: set[str] = set()

@@ -136,8 +136,8 @@ class UserMessageAdded(Event, frozen=True):
     content: str
     images: tuple[Image, ...] = ()
     steering: bool = False
-
     sent_by: str = ""
+
 
 class Processing(Event, frozen=True):
     wire = "processing"
@@ -303,8 +303,8 @@ class ToolStateChange(Event, frozen=True):
     trackio_space_id: str = field(name="trackioSpaceId", default="")
     trackio_project: str = field(name="trackioProject", default="")
     namespace: str = ""
-
     sent_by: str = ""
+
 
 class ToolFinished(Event, frozen=True):
     """The one answer to a call. ``output`` is what the model reads; ``error_kind``: see ``tool_runner``."""
@@ -364,19 +364,19 @@ class PermissionGranted(Event, frozen=True):
 
 class QuestionAsked(Event, frozen=True):
     wire = "question_asked"
-    """``sent_by``: see ``Operation``."""
-
     question_id: str
     question: str
     options: tuple[str, ...] = ()
-    sent_by: str = ""
     tool_call_id: str = ""
 
 
 class QuestionAnswered(Event, frozen=True):
+    """``sent_by``: see ``Operation``."""
+
     wire = "question_answered"
     question_id: str
     answer: str | None
+    sent_by: str = ""
 
 
 class PlanUpdate(Event, frozen=True):
@@ -387,7 +387,6 @@ class PlanUpdate(Event, frozen=True):
 # ── all of them (jobs, sandboxes, money and the web's own are in resource_events.py) ──────────────────────────────────
 
 AnyEvent: TypeAlias = (
-    | OperationReceived
     SessionStarted | Ready | SessionUpdate | ModelSwitched | EffortChanged | NewComplete | ResumeComplete | ResumedFrom
     | SessionTerminated | SessionShutdown | UserMessageAdded | Processing | AssistantChunk | ThinkingChunk | AssistantStreamEnd
     | AssistantMessageAdded | GuardTriggered | Retrying | LlmCall | Compacted | UndoComplete | TurnComplete | Interrupted
@@ -395,4 +394,5 @@ AnyEvent: TypeAlias = (
     | ToolStateChange | ToolFinished | ApprovalRequired | PermissionGranted
     | QuestionAsked | QuestionAnswered | PlanUpdate | BudgetReserved | BudgetSettled | HfJobSubmit | HfJobComplete
     | SandboxCreate | SandboxDestroy | Feedback | ProCtaClick | ProConversion | CreditsToppedUp | ConnectionChanged | RemoteAnswered
+    | OperationReceived
 )  # fmt: skip

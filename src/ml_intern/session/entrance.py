@@ -84,11 +84,11 @@ class Entrance:
         await self._snapshots.finish()
 
 
-def _refused(why: str, *, ends_turn: bool) -> ErrorRaised:
 def _added(message: UserInput, *, steering: bool) -> UserMessageAdded:
     return UserMessageAdded(content=message.text, images=message.images, steering=steering, sent_by=message.sent_by)
 
 
+def _refused(why: str, *, ends_turn: bool) -> ErrorRaised:
     return ErrorRaised(error=f"The message was not sent. {why}", kind="HookBlocked", hint="Change it, or the hook.", ends_turn=ends_turn)
 
 

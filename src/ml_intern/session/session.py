@@ -60,7 +60,6 @@ class Session:
             self._work.go_on()
 
     @property
-    @property
     def session_id(self) -> str:
         """Its id."""
         return self.log.session_id
@@ -70,6 +69,7 @@ class Session:
         """The other process that has it open: none."""
         return ""
 
+    @property
     def busy(self) -> bool:
         """Whether a turn or a compaction runs."""
         return self._work.busy
@@ -169,10 +169,10 @@ class Session:
             state="approved" if answer.approved else "rejected",
             note=answer.feedback or "",
             arguments=answer.arguments,
+            sent_by=sent_by,
         )
         always = answer.approved and answer.remember in ("session", "project") and bool(pending.remember_rule)
         granted = [e.PermissionGranted(rule=pending.remember_rule, scope=answer.remember)] if always else []
-            sent_by=sent_by,
         await self.log.append(changed, *granted)
         self._p.gate.answer(pending.tool_call_id, answer)
         if always and answer.remember == "project":
