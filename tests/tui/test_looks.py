@@ -64,7 +64,7 @@ class Stage(App[None]):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        for each in theme.themes():
+        for each in theme.THEMES.values():
             self.register_theme(each)
         self.theme = theme.chosen(name, Environ({}))
 

@@ -7,9 +7,10 @@ always think. https://docs.anthropic.com/en/docs/build-with-claude/adaptive-thin
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct  # and no dataclass: it stands on the path to the first request
 
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)")
 _BUDGETS = MappingProxyType({"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768})
@@ -18,8 +19,7 @@ _UNKNOWN = (99, 0)
 ALL_LEVELS = ("low", "medium", "high", "xhigh", "max")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThinkingStyle:
+class ThinkingStyle(Struct, frozen=True, kw_only=True):
     """``adaptive``: effort instead of a budget. ``levels``: the efforts it takes. ``max_output``: what one reply may hold."""
 
     adaptive: bool

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
+
+from msgspec import Struct  # and no dataclass: it stands on the path to the first request
 
 from ml_intern.errors import ConnectionFailed, ModelError, NonsenseReply, StreamBroken, Unreachable
 
@@ -27,8 +28,7 @@ _PUMP_LIMIT_BYTES = 1024 * 1024
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpOptions:
+class HttpOptions(Struct, frozen=True, kw_only=True):
     """``inactivity_s``: how long the server may be silent, before the first byte and between any two reads."""
 
     inactivity_s: float = 600.0

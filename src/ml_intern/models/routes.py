@@ -14,9 +14,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
+
+from msgspec import Struct  # and no dataclass: it stands on the path to the first paint
 
 from ml_intern.config.credentials import hf_token
 from ml_intern.config.environ import Environ
@@ -31,6 +32,8 @@ ANTHROPIC_URL = "https://api.anthropic.com/v1"
 OPENAI_URL = "https://api.openai.com/v1"
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 HF_TOKEN, ANTHROPIC_KEY, OPENAI_KEY, OPENROUTER_KEY = "HF_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"
+KEYS = (HF_TOKEN, ANTHROPIC_KEY, OPENAI_KEY)
+"""Any of them is enough to begin without naming a model."""
 SUGGESTED = (
     "anthropic/claude-opus-4.8:fal-ai",
     "openai/gpt-5.5:fal-ai",
@@ -54,8 +57,7 @@ _ROUTER_LEVELS = ("low", "medium", "high")
 _OPENROUTER_LEVELS = ("minimal", "low", "medium", "high", "xhigh")
 
 
-@dataclass(frozen=True, slots=True)
-class LocalServer:
+class LocalServer(Struct, frozen=True):
     """A kind of local server: its variables and where it listens by default."""
 
     base_env: str

@@ -7,11 +7,9 @@ from pathlib import Path
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.paths import private_dir
 from ml_intern.errors import ConfigError
-from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, OPENAI_KEY, Routes
 
 MARKER = "first_run"
 """In the state folder: it was asked once."""
-KEYS = (HF_TOKEN, ANTHROPIC_KEY, OPENAI_KEY)
 
 
 def is_due(loaded: LoadedSettings) -> bool:
@@ -21,6 +19,8 @@ def is_due(loaded: LoadedSettings) -> bool:
 
 def has_key(loaded: LoadedSettings) -> bool:
     """Whether the model of the settings can be used, or without one any."""
+    from ml_intern.models.routes import KEYS, Routes  # not where the marker says enough
+
     routes = Routes(loaded.settings, loaded.environ)
     if loaded.settings.model_name is None:
         return any(routes.has_key(key) for key in KEYS)

@@ -14,11 +14,11 @@ from ml_intern.config.kept_token import keep_token, kept_token
 from ml_intern.config.load import LoadedSettings, user_file
 from ml_intern.config.secret import SecretStr
 from ml_intern.errors import ConfigError, MlInternError, ServiceAuthError
-from ml_intern.frontends.first_run.due import KEYS, has_key
+from ml_intern.frontends.first_run.due import has_key
 from ml_intern.gateways.hub.client import HubClient
 from ml_intern.gateways.outside import Outside
 from ml_intern.models.local_servers import served_models
-from ml_intern.models.routes import HF_TOKEN, LOCAL_SERVERS, Routes
+from ml_intern.models.routes import HF_TOKEN, KEYS, LOCAL_SERVERS, Routes
 
 MOST_TRIES = 3
 """A wrong token is asked for again, but not for ever."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct  # and no dataclass: it stands on the path to the first paint
 
 from ml_intern.frontends.sanitize import plain
 
@@ -15,8 +16,7 @@ _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _LIST_ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Text that can be drawn on its own. A long code block comes in pieces: ``continued`` marks all but the first."""
 
     text: str

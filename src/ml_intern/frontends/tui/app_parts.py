@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from textual.app import App, ComposeResult
+from textual.theme import Theme
 
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.paths import home_dir
@@ -27,13 +28,20 @@ class AppParts(App[int]):
     CSS = "Screen { background: $background; layout: vertical; }"
 
     def __init__(self, loaded: LoadedSettings, *, theme_name: str) -> None:
+        # ahead of Textual's own, which reads it: set afterwards it would have every style sheet read twice before the first paint
+        self.set_reactive(AppParts.theme, theme.chosen(theme_name, loaded.environ))
         super().__init__()
         self.loaded = loaded
         self._folded = True
         self._status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
-        for each in theme.themes():
-            self.register_theme(each)
-        self.theme = theme.chosen(theme_name, loaded.environ)
+
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """Ours are there from the beginning, before any could be registered."""
+        return theme.THEMES.get(theme_name) or super().get_theme(theme_name)
+
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        return {**super().available_themes, **theme.THEMES}
 
     def compose(self) -> ComposeResult:
         yield Conversation(id="conversation")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from msgspec import Struct  # and no dataclass: it stands on the path to the first paint
 from rich.style import Style
 from textual.theme import Theme
 from textual.widget import Widget
@@ -17,8 +17,7 @@ NAMES = (AUTO, DARK, LIGHT, ANSI)
 _LIGHT_BACKGROUNDS = ("7", "15")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Palette:
+class Palette(Struct, frozen=True, kw_only=True):
     """Rich styles by the names that styled lines use, and those of Markdown and code."""
 
     name: str
@@ -29,57 +28,6 @@ class Palette:
     """What pictures are laid over; None where only the terminal knows it."""
     selected: Style
     """The gutter beside the selected block."""
-
-
-def themes() -> tuple[Theme, ...]:
-    """All of ours, to be registered with the app. The gold is the original's."""
-    return (
-        Theme(
-            name=DARK,
-            primary="#ffc850",
-            secondary="#5ab4ff",
-            accent="#5ab4ff",
-            warning="#ffc850",
-            error="#ff6b6b",
-            success="#7ee08a",
-            foreground="#dcdcdc",
-            background="#101216",
-            surface="#181b21",
-            panel="#20242c",
-            dark=True,
-        ),
-        Theme(
-            name=LIGHT,
-            primary="#8a5a00",
-            secondary="#0a5fb4",
-            accent="#0a5fb4",
-            warning="#8a5a00",
-            error="#b3261e",
-            success="#1b6e2c",
-            foreground="#1e1e1e",
-            background="#fbfaf7",
-            surface="#f1efe9",
-            panel="#e6e3da",
-            dark=False,
-        ),
-        Theme(
-            name=ANSI,
-            primary="ansi_yellow",
-            secondary="ansi_blue",
-            accent="ansi_blue",
-            warning="ansi_yellow",
-            error="ansi_red",
-            success="ansi_green",
-            foreground="ansi_default",
-            background="ansi_default",
-            surface="ansi_default",
-            panel="ansi_default",
-            boost="ansi_default",
-            dark=True,
-            ansi=True,
-            variables=_ANSI_VARIABLES,
-        ),
-    )
 
 
 def chosen(name: str, environ: Environ) -> str:
@@ -152,6 +100,60 @@ _ANSI_VARIABLES = {
     "screen-selection-foreground": "ansi_white",
 }
 """What Textual's own style sheets ask of a theme in the terminal's colours; these can be read on light and on dark."""
+
+THEMES: Mapping[str, Theme] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            Theme(
+                name=DARK,
+                primary="#ffc850",
+                secondary="#5ab4ff",
+                accent="#5ab4ff",
+                warning="#ffc850",
+                error="#ff6b6b",
+                success="#7ee08a",
+                foreground="#dcdcdc",
+                background="#101216",
+                surface="#181b21",
+                panel="#20242c",
+                dark=True,
+            ),
+            Theme(
+                name=LIGHT,
+                primary="#8a5a00",
+                secondary="#0a5fb4",
+                accent="#0a5fb4",
+                warning="#8a5a00",
+                error="#b3261e",
+                success="#1b6e2c",
+                foreground="#1e1e1e",
+                background="#fbfaf7",
+                surface="#f1efe9",
+                panel="#e6e3da",
+                dark=False,
+            ),
+            Theme(
+                name=ANSI,
+                primary="ansi_yellow",
+                secondary="ansi_blue",
+                accent="ansi_blue",
+                warning="ansi_yellow",
+                error="ansi_red",
+                success="ansi_green",
+                foreground="ansi_default",
+                background="ansi_default",
+                surface="ansi_default",
+                panel="ansi_default",
+                boost="ansi_default",
+                dark=True,
+                ansi=True,
+                variables=_ANSI_VARIABLES,
+            ),
+        )
+    }
+)
+"""All of ours, by name. The gold is the original's."""
 
 _INKS: Mapping[str, tuple[str, str, str, str, str]] = MappingProxyType(
     {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct  # and no dataclass: it stands on the path to the first paint
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -14,8 +15,7 @@ Run: TypeAlias = "Callable[[TuiApp, str], Awaitable[None]]"
 """Given the app and what stands behind the name, stripped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """``name`` is without the slash. ``choices`` complete the argument; ``details`` are for ``/help name``.
 
     ``wait`` says why the command does not work while a turn runs; ``leaves`` that it would end the turn, so that the user is

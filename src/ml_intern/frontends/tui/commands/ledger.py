@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field  # and no dataclasses: these stand on the path to the first paint
 
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
@@ -15,8 +16,7 @@ RECENT_TURNS = 5
 """So many turns tell what the next one will cost."""
 
 
-@dataclass(slots=True)
-class Account:
+class Account(Struct):
     """What one thing has cost. ``unpriced`` counts calls whose price nobody knows; ``reserved_usd`` is set aside and not spent."""
 
     usd: float = 0.0
@@ -29,15 +29,13 @@ class Account:
     note: str = ""
 
 
-@dataclass(slots=True)
-class _Reservation:
+class _Reservation(Struct):
     amount_usd: float
     kind: str
     holder: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
-class Forecast:
+class Forecast(Struct, kw_only=True):
     """``turns`` and ``hours`` are how long the cap lasts at the pace of late; None where there is no pace yet."""
 
     remaining_usd: float
@@ -45,8 +43,7 @@ class Forecast:
     hours: float | None
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(Struct):
     """The accounts of one session."""
 
     by_model: dict[str, Account] = field(default_factory=dict[str, Account])
