@@ -25,6 +25,7 @@ from ml_intern.session.policies.auto_compact import AutoCompact
 from ml_intern.session.policies.base import Policy
 from ml_intern.session.policies.doom_loop import DoomLoop
 from ml_intern.session.policies.finished_jobs import FinishedJobs
+from ml_intern.session.policies.hook_stop import HookStop
 from ml_intern.session.policies.iteration_limit import IterationLimit
 from ml_intern.session.policies.malformed_calls import MalformedCalls
 from ml_intern.session.policies.spend_cap import SpendCap
@@ -48,6 +49,7 @@ PREVIEW_CHARS = 72
 def default_policies(max_iterations: int) -> tuple[Policy, ...]:
     """Stops first, then questions of money, then room, then words to the model."""
     return (
+        HookStop(),
         IterationLimit(max_iterations),
         SpendCap(),
         UsageWarning(),

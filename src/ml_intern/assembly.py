@@ -49,11 +49,12 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         workplace = open_workplace(place, log, spill_dir)
         given_up.push_async_callback(workplace.aclose)
         loaded = place.loaded
-        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, workplace.workspace.ready)
+        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, workplace.workspace.ready)
         given_up.push_async_callback(surroundings.aclose)
         traces = _traces(place, log, shared, given_up)
         watch = traces.watch_subagent if traces is not None else nobody_watches
-        equipment = Equipment(place, log, workplace, shared, spill_dir, surroundings.hooks, watch)
+        book = RuleBook(_kept_rules(place, state, shared), lambda: state.rules)
+        equipment = Equipment(place, log, workplace, shared, spill_dir, book, surroundings.hooks, watch)
         given_up.push_async_callback(equipment.aclose)
         tools = Toolbox((*with_outside_tools(equipment.tools, shared.outside), *equipment.mcp_tools()), equipment.before_first_request)
         rules = ProjectRules(shared.paths.state_dir, Path(state.cwd))

@@ -15,6 +15,7 @@ from .support import Echo, call, calls_reply, text_reply
 
 def test_the_order_of_the_policies() -> None:
     assert [policy.name for policy in default_policies(300)] == [
+        "hook_stop",
         "iteration_limit",
         "spend_cap",
         "usage_warning",

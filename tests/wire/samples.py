@@ -116,7 +116,8 @@ EVENTS: tuple[e.AnyEvent, ...] = (
     e.ConnectionChanged(state="attached", message="Joined session s1."),
     e.RemoteAnswered(service="slack", user="U1", where="C1", keys=("call_1",), answer="approved", outcome="taken"),
     e.HookRan(
-        hook_event_name="PreToolUse", command="check.sh", outcome="blocked", message="No.", tool_call_id="call_1", duration_s=0.1
+        hook_event_name="PreToolUse", command="check.sh", outcome="blocked", message="No.", tool_call_id="call_1", duration_s=0.1,
+        exit_code=2, stderr="No.",
     ),
     e.SnapshotTaken(commit="c0ffee", kind="before", message_seq=3, note="model.bin is not in it: it is larger than 10 MB."),
     e.RewindPlanned(

@@ -2,6 +2,9 @@
 
 The names and the shape are those of Claude Code's settings (https://code.claude.com/docs/en/hooks), so that a hook written for
 it works here: an event has a list of rules, a rule a ``matcher`` and its ``hooks``. A rule may also name its ``command`` itself.
+
+A matcher of letters, digits, ``_``, ``-``, spaces, ``,`` and ``|`` is a list of whole names; any other is a regular expression that is
+searched for. Case does not matter: those of Claude Code say ``Bash`` where our tool is ``bash``, and no guard may be passed by that.
 """
 
 from __future__ import annotations
@@ -15,6 +18,10 @@ from ml_intern.config.section import Section, SettingError
 
 Seconds = Annotated[float, Meta(gt=0)]
 USUAL_TIMEOUT_S = 60.0
+MCP = "mcp__"
+"""Begins the names of MCP servers' tools in Claude Code; ours are ``<server>__<tool>``."""
+_NAMES = re.compile(r"[\w\s,|-]*", re.ASCII)
+_BETWEEN = re.compile(r"[,|]")
 
 
 class HookCommand(Section, frozen=True):
@@ -26,17 +33,21 @@ class HookCommand(Section, frozen=True):
     """The only kind there is."""
     timeout: Seconds = USUAL_TIMEOUT_S
     """Seconds that it may take."""
+    in_background: bool = field(name="async", default=False)
+    """Nothing waits for it, and it can block and change nothing. What it says to the model comes with the next message."""
 
 
 class HookRule(Section, frozen=True):
     """Which programs are run for what."""
 
     matcher: str = ""
-    """A regular expression that the whole of the tool's name must match, such as ``bash|write``; empty or ``*``: all."""
+    """Names, such as ``bash|write``, or a regular expression, such as ``github__.*``; empty or ``*``: all."""
     command: str = ""
     """The program, in place of ``hooks``."""
     timeout: Seconds = USUAL_TIMEOUT_S
     """Seconds that ``command`` may take."""
+    in_background: bool = field(name="async", default=False)
+    """Whether nothing waits for ``command``."""
     hooks: tuple[HookCommand, ...] = ()
     """The programs."""
 
@@ -51,11 +62,21 @@ class HookRule(Section, frozen=True):
     @property
     def commands(self) -> tuple[HookCommand, ...]:
         """Either way of writing it."""
-        return self.hooks or (HookCommand(command=self.command, timeout=self.timeout),)
+        return self.hooks or (HookCommand(command=self.command, timeout=self.timeout, in_background=self.in_background),)
 
     def covers(self, name: str) -> bool:
         """Whether it is for this tool, or whatever the event is about."""
-        return self.matcher in ("", "*") or re.fullmatch(self.matcher, name) is not None
+        return self.matcher in ("", "*") or any(self._matches(one) for one in _names_of(name))
+
+    def _matches(self, name: str) -> bool:
+        if _NAMES.fullmatch(self.matcher):
+            return name.lower() in {one.strip().lower() for one in _BETWEEN.split(self.matcher)}
+        return re.search(self.matcher, name, re.IGNORECASE) is not None
+
+
+def _names_of(name: str) -> tuple[str, ...]:
+    """What a tool is called here, and in the field."""
+    return (name, f"{MCP}{name}") if "__" in name else (name,)
 
 
 Rules = tuple[HookRule, ...]
@@ -81,13 +102,13 @@ class HookSettings(Section, frozen=True):
     notification: Rules = field(name="Notification", default=())
     """When something waits for you (matched by ``permission_prompt`` or ``elicitation_dialog``)."""
     pre_job: Rules = field(name="PreJob", default=())
-    """Before a job is submitted or money is spent otherwise, with the script and the price: may block it. Matched by the tool's name."""
+    """Before a job is submitted, with its script and price: may block it. Matched by the tool's name."""
     post_job: Rules = field(name="PostJob", default=())
     """After a job is over. Matched by how it ended, such as ``completed`` or ``error``."""
     on_alert: Rules = field(name="OnAlert", default=())
     """When a training run raised an alert. Matched by its level."""
     pre_publish: Rules = field(name="PrePublish", default=())
-    """Before something on the Hub is changed: may block it. Matched by the tool's name."""
+    """Before something on the Hub is changed, or a job is submitted that pushes to it: may block it. Matched by the tool's name."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)

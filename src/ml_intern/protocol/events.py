@@ -232,7 +232,7 @@ class UndoComplete(Event, frozen=True):
 
 
 class TurnComplete(Event, frozen=True):
-    """``reason``: done, iteration_limit, spend_cap, context_exhausted, model_refused or declined."""
+    """``reason``: done, iteration_limit, spend_cap, context_exhausted, model_refused, hook_stop or declined."""
 
     wire = "turn_complete"
     history_size: int

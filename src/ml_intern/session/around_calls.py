@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -10,11 +10,13 @@ from ml_intern.protocol.display import Display, Text
 from ml_intern.protocol.events import PendingTool
 from ml_intern.protocol.messages import JsonObject, ToolCall
 from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
-from ml_intern.session.hooks.runner import Verdict
+from ml_intern.session.hooks.verdict import SILENCE, Verdict
 from ml_intern.session.permissions import Judgement, Outcome
 from ml_intern.session.snapshots import Snapshots
 from ml_intern.tools.base import Effect, Risk, ToolOutput
 
+PUSHES = ("push_to_hub", "upload_file", "upload_folder", "create_commit", "hf upload")
+"""Words by which the script of a job is known to publish something."""
 WRITES_FILES = frozenset({Effect.WRITES_WORKSPACE, Effect.RUNS_CODE})
 
 
@@ -60,17 +62,26 @@ class AroundCalls:
     async def before_running(self, call: ToolCall, arguments: JsonObject, risk: Risk, preview: Callable[[], tuple[Display, ...]]) -> str:
         """``PreJob`` and ``PrePublish``, on what was approved; then the snapshot. Returns why it must not run, if so."""
         about = {"tool_name": call.name, "tool_input": arguments, "tool_use_id": call.id}
-        if (risk.starts_job or Effect.SPENDS in risk.effects) and self._hooks.has("PreJob"):
-            cost = {"script": _script(preview()), "estimated_cost_usd": risk.cost_usd, "reason": risk.reason}
-            if refusal := (await self._hooks.tell("PreJob", call.name, call_id=call.id, **about, **cost)).blocked:
-                return refusal
-        if Effect.WRITES_HUB in risk.effects:
-            verdict = await self._hooks.tell("PrePublish", call.name, call_id=call.id, **about, reason=risk.reason)
-            if verdict.blocked:
-                return verdict.blocked
+        if refusal := await self._hooks_refuse(call, risk, about, preview):
+            return refusal
         if risk.effects & WRITES_FILES:
             await self._snapshots.before_writes()
         return ""
+
+    async def _hooks_refuse(
+        self, call: ToolCall, risk: Risk, about: Mapping[str, object], preview: Callable[[], tuple[Display, ...]]
+    ) -> str:
+        if not self._hooks.has("PreJob") and not self._hooks.has("PrePublish"):
+            return ""
+        script = _script(preview()) if risk.starts_job else ""
+        if risk.starts_job:
+            job = {"script": script, "estimated_cost_usd": risk.cost_usd, "reason": risk.reason}
+            if refusal := (await self._hooks.tell("PreJob", call.name, call_id=call.id, **about, **job)).blocked:
+                return refusal
+        if Effect.WRITES_HUB not in risk.effects and not any(word in script for word in PUSHES):
+            return ""
+        verdict = await self._hooks.tell("PrePublish", call.name, call_id=call.id, **about, script=script, reason=risk.reason)
+        return verdict.blocked
 
     async def after_running(self, call: ToolCall, arguments: JsonObject, output: ToolOutput) -> ToolOutput:
         """``PostToolUse``: the answer, with what hooks have to say of it."""
@@ -99,6 +110,16 @@ def weighed(judgement: Judgement, verdict: Verdict) -> Judgement:
     if verdict.permission == "allow" and judgement.outcome is Outcome.ASK and not judgement.blocked:
         return Judgement(Outcome.ALLOW)
     return judgement
+
+
+def changed(who: str, arguments: JsonObject) -> str:
+    """Goes ahead of the answer: the model must know what ran."""
+    return f"[{who} changed the arguments; this ran: {msgspec.json.encode(arguments).decode()}]\n"
+
+
+def as_asked(verdict: Verdict) -> Verdict:
+    """What a hook said of a call as far as it holds for changed arguments: that somebody decides, not that it may pass."""
+    return verdict if verdict.permission == "ask" else SILENCE
 
 
 def _script(preview: tuple[Display, ...]) -> str:

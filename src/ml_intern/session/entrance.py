@@ -10,7 +10,7 @@ from ml_intern.protocol.events import ErrorRaised, GuardTriggered, UserMessageAd
 from ml_intern.protocol.messages import AssistantMessage
 from ml_intern.protocol.operations import UserInput
 from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
-from ml_intern.session.hooks.runner import Verdict
+from ml_intern.session.hooks.verdict import Verdict
 from ml_intern.session.log import EventLog
 from ml_intern.session.snapshots import Snapshots
 
@@ -46,6 +46,7 @@ class Entrance:
         if self._starting is not None:
             context.append((await asyncio.shield(self._starting)).context)
             self._starting = None
+        context += self._hooks.late_words()
         for message in messages:
             verdict = await self._hooks.tell("UserPromptSubmit", prompt=message.text)
             if verdict.blocked:
@@ -70,7 +71,7 @@ class Entrance:
         messages = self._log.state.history.messages
         said = next((m.text for m in reversed(messages) if isinstance(m, AssistantMessage)), "")
         verdict = await self._hooks.tell("Stop", stop_hook_active=self._held_back > 0, last_assistant_message=said)
-        if not verdict.blocked:
+        if verdict.stop or not verdict.blocked:
             return False
         self._held_back += 1
         await self._log.append(GuardTriggered(guard="stop_hook", message=f"[Not done yet.] {verdict.blocked}"))

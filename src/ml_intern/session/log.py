@@ -163,6 +163,10 @@ class EventLog:
     def _envelope(self, row: StoredEvent) -> Envelope:
         return Envelope(session=self.session_id, seq=row.seq, at=row.at, event=decode_data(row.type, row.data, row.version))
 
+    async def page(self, after_seq: int) -> list[Envelope]:
+        """The stored events after ``after_seq``, ``PAGE`` of them at most. Raises ``StoreError``."""
+        return [self._envelope(row) for row in await self._store.load(self.session_id, after_seq=after_seq, limit=PAGE)]
+
     def close(self) -> None:
         """No more events: readers end once they have read what is left."""
         self._closed = True

@@ -105,6 +105,8 @@ class SessionState:
         self._unreported_tokens = 0
         self.first_user_text = ""
 
+        self.hook_stop = ""
+        """Why a hook of the user's wants this turn to end."""
     @property
     def context_tokens(self) -> int:
         """Tokens of the conversation: the provider's last count plus an estimate of what was added since."""
@@ -282,7 +284,7 @@ class SessionState:
         self._unreported_tokens = estimate_all(self.history.messages)
 
     def _processing(self, seq: int, event: e.Processing) -> None:
-        self.turn_running, self.steps = True, 0
+        self.turn_running, self.steps, self.hook_stop = True, 0, ""
         if self._opening_seq:
             self.turn_seqs.append(self._opening_seq)
             self._opening_seq = 0
@@ -295,6 +297,10 @@ class SessionState:
         self.turn_running = False
         self.pending.clear()
         self.questions.clear()
+
+    def _hook_ran(self, seq: int, event: e.HookRan) -> None:
+        if event.outcome == "stopped":
+            self.hook_stop = f"The hook `{event.command}` ({event.hook_event_name}) ended the turn: {event.message}"
 
 
 _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
@@ -329,3 +335,4 @@ _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
     e.Interrupted: SessionState._turn_ended,  # pyright: ignore[reportPrivateUsage]
     e.ErrorRaised: SessionState._turn_ended,  # pyright: ignore[reportPrivateUsage]
 }
+    e.HookRan: SessionState._hook_ran,  # pyright: ignore[reportPrivateUsage]

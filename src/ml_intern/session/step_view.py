@@ -23,4 +23,5 @@ def step_view(state: SessionState, model: ModelPort, context_tokens: int, next_c
         next_warning_usd=state.spending.next_warning_usd,
         can_ask=attended,
         finished_jobs=tuple(state.finished_jobs.values()),
+        hook_stop=state.hook_stop,
     )

@@ -21,10 +21,13 @@ from ml_intern.session.snapshots import Snapshots
 class Surroundings:
     """Of one session. ``ready`` is awaited before calls are judged."""
 
-    def __init__(self, log: EventLog, settings: Settings, environ: Environ, state_dir: Path, ready: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, log: EventLog, settings: Settings, environ: Environ, state_dir: Path, folder: Path, ready: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``state_dir`` is the program's, ``folder`` the session's own."""
         self.log = log
         env = child_environment(environ.as_dict(), settings.sandbox.pass_env)
-        self.hooks = session_hooks(settings, env, log)
+        self.hooks = session_hooks(settings, env, log, folder)
         self._snapshots = _snapshots(settings, env, state_dir, log)
         self._watch = HookWatch(log, self.hooks)
         self.around = AroundCalls(ready=ready, hooks=self.hooks, snapshots=self._snapshots)
@@ -40,6 +43,7 @@ class Surroundings:
         """End hooks that still run, and wait for the last snapshot."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._snapshots.aclose)
+            stack.push_async_callback(self.hooks.aclose)
             stack.push_async_callback(self.entrance.aclose)
             stack.push_async_callback(self._watch.aclose)
 

@@ -23,11 +23,11 @@ from ml_intern.protocol.events import ApprovalRequired, PendingTool, ToolCalled,
 from ml_intern.protocol.messages import JsonObject, ToolCall
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
 from ml_intern.session.approvals import Abandoned, Decision, Gate, edited_arguments
-from ml_intern.session.around_calls import AroundCalls, weighed
+from ml_intern.session.around_calls import AroundCalls, as_asked, changed, weighed
 from ml_intern.session.budget import Budget
 from ml_intern.session.clock import Clock
 from ml_intern.session.history import UNKNOWN_OUTCOME
-from ml_intern.session.hooks.runner import Verdict
+from ml_intern.session.hooks.verdict import Verdict
 from ml_intern.session.log import EventLog
 from ml_intern.session.overlap import overlaps
 from ml_intern.session.permissions import Judgement, Mode, Outcome, Permissions, rule_for
@@ -143,20 +143,21 @@ class ToolRunner:
         if verdict.blocked:
             plan.failure = _failure("denied", f"{verdict.blocked} The call was not run.")
             return
-        plan.note = f"[From a hook of the user's: {verdict.context}]\n" if verdict.context else ""
-        if verdict.arguments is not None and verdict.arguments != plan.arguments:
-            plan.arguments, plan.note = verdict.arguments, plan.note + _changed("A hook of the user's", verdict.arguments)
-            args = tool.parse_object(verdict.arguments)
-        plan.args = await tool.prepare(args)
+        plan.args = await tool.prepare(_heard(plan, tool, verdict) or args)
         self._judge(plan, verdict)
         if plan.pending is not None and plan.call.id not in self._log.state.pending:
-            await self._let_hooks_answer(plan, plan.pending)
+            await self._let_hooks_answer(plan, tool, plan.pending, as_asked(verdict))
 
-    async def _let_hooks_answer(self, plan: _Plan, pending: PendingTool) -> None:
+    async def _let_hooks_answer(self, plan: _Plan, tool: Tool[Any], pending: PendingTool, earlier: Verdict) -> None:
+        """What they change is judged anew, by ``earlier`` too; then their word counts for that."""
         verdict = await self._around.before_asking(pending)
         if verdict.blocked:
             plan.pending, plan.failure = None, _failure("rejected", f"{verdict.blocked} The call was not run.")
-        elif verdict.permission == "allow" and not pending.block_reason:
+            return
+        if (args := _heard(plan, tool, verdict)) is not None:
+            plan.args, plan.pending = await tool.prepare(args, shown=plan.args), None
+            self._judge(plan, earlier)
+        if verdict.permission == "allow" and plan.pending is not None and not plan.pending.block_reason:
             plan.pending = None
 
     def _judge(self, plan: _Plan, verdict: Verdict) -> None:
@@ -283,7 +284,7 @@ class ToolRunner:
         judgement = self._permissions.judge(plan.call.name, plan.tool.subject(plan.args), plan.risk, Mode.YOLO)
         if judgement.outcome is Outcome.DENY:
             return _failure("denied", f"Not permitted: {judgement.reason} The edited call was not run.")
-        plan.arguments, plan.note = edited, plan.note + _changed("The user", edited)
+        plan.arguments, plan.note = edited, plan.note + changed("The user", edited)
         return None
 
     async def _run_reserved(self, plan: _Plan) -> ToolOutput:
@@ -354,12 +355,17 @@ class ToolRunner:
                 await self._finish(plan, _interrupted(plan), self._clock.monotonic())
 
 
+def _heard(plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
+    """What hooks said to the model goes ahead of the answer; the arguments as they changed them, None when they did not."""
+    plan.note += f"[From a hook of the user's: {verdict.context}]\n" if verdict.context else ""
+    if verdict.arguments is None or verdict.arguments == plan.arguments:
+        return None
+    plan.arguments, plan.note = verdict.arguments, plan.note + changed("A hook of the user's", verdict.arguments)
+    return tool.parse_object(verdict.arguments)
+
+
 def _called(plan: _Plan) -> ToolCalled:
     return ToolCalled(tool=plan.call.name, arguments=plan.arguments, tool_call_id=plan.call.id)
-
-
-def _changed(who: str, arguments: JsonObject) -> str:
-    return f"[{who} changed the arguments; this ran: {msgspec.json.encode(arguments).decode()}]\n"
 
 
 def _failure(kind: str, text: str) -> ToolOutput:

@@ -10,14 +10,17 @@ from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned, Snap
 
 Own: TypeAlias = HookRan | SnapshotTaken | RewindPlanned | RewindComplete
 _COMMAND_WORDS = 60
-_LOUD = ("blocked", "failed")
+_SCOPES = {"session": "this session", "project": "this folder", "user": "your settings"}
+_LOUD = ("blocked", "failed", "stopped")
+_UNTOLD = ("context", "ran")
+"""The guard that carries words to the model tells of them, and a hook that let things be is for ``/hooks``."""
 
 
 def describe_own(event: Own) -> list[Line]:
     """The lines of one of them; none for a snapshot that has nothing to say."""
     match event:
         case HookRan():
-            return _hook(event) if event.outcome != "context" else []  # the guard that carries it to the model tells
+            return _hook(event) if event.outcome not in _UNTOLD else []
         case SnapshotTaken():
             return lines(f"· {event.note}", "dim") if event.note else []
         case RewindPlanned():

@@ -18,6 +18,7 @@ _REASONS: dict[str, tuple[ExitCode, str]] = {
     "spend_cap": (ExitCode.LIMIT, "stopped: the spending limit is reached (--max-cost)"),
     "context_exhausted": (ExitCode.FAILED, "failed: the conversation no longer fits the model's window"),
     "model_refused": (ExitCode.FAILED, "failed: the model refused"),
+    "hook_stop": (ExitCode.FAILED, "stopped: a hook of yours ended the turn"),
     "declined": (ExitCode.REFUSED, "stopped: an approval was needed and nobody could answer"),
 }
 

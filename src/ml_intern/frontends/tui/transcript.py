@@ -26,6 +26,7 @@ REASONS = {
     "spend_cap": "the spend cap is reached",
     "context_exhausted": "the context is full",
     "model_refused": "the model refused",
+    "hook_stop": "a hook of yours ended it",
     "declined": "you said no",
 }
 """Why a turn stopped before it was done."""

@@ -31,9 +31,11 @@ class Moment(Struct, frozen=True, kw_only=True):
     tool_call_id: str = ""
 
 
-class _PermissionAnswer(Struct, frozen=True):
+class _PermissionAnswer(Struct, frozen=True, rename="camel"):
     behavior: str = ""
     message: str = ""
+    updated_input: JsonObject | None = None
+    interrupt: bool = False
 
 
 class Specific(Struct, frozen=True, rename="camel"):
@@ -47,7 +49,7 @@ class Specific(Struct, frozen=True, rename="camel"):
 
 
 class Answer(Struct, frozen=True, rename="camel"):
-    """What a hook printed. Keys that are not known are left alone."""
+    """What a hook printed. Keys that are not known are left alone, ``suppressOutput`` among them: plain output is never shown."""
 
     go_on: bool = field(name="continue", default=True)
     stop_reason: str = ""

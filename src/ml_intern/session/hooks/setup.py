@@ -10,12 +10,17 @@ from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
 from ml_intern.session.log import EventLog
 
 
-def session_hooks(settings: Settings, env: Mapping[str, str], log: EventLog) -> Hooks:
-    """They run in the session's folder. ``env`` is what commands get: no secrets but those that the user lets through."""
+def session_hooks(settings: Settings, env: Mapping[str, str], log: EventLog, folder: Path) -> Hooks:
+    """They run in the session's folder. ``env`` is what commands get: no secrets but those that the user lets through.
+
+    ``folder`` is the session's own: the transcript that hooks may read lies there.
+    """
     if not settings.hooks:
         return NO_HOOKS
     from ml_intern.session.hooks.runner import HookRunner
+    from ml_intern.session.hooks.transcript import Transcript
 
     state = log.state
     common = {"session_id": log.session_id, "transcript_path": "", "cwd": state.cwd}
-    return Hooks(log, HookRunner(settings.hooks, cwd=Path(state.cwd), env=env, common=common))
+    runner = HookRunner(settings.hooks, cwd=Path(state.cwd), env=env, common=common)
+    return Hooks(log, runner, Transcript(log, folder))

@@ -32,6 +32,8 @@ class StepView(Struct, frozen=True, kw_only=True):
     """Whether a person answers approvals."""
     finished_jobs: Sequence[HfJobComplete] = ()
     """Jobs that ended since the model was last told of any."""
+    hook_stop: str = ""
+    """Why a hook of the user's wants the turn to end."""
 
 
 class Proceed(Struct, frozen=True):
