@@ -104,9 +104,9 @@ class SessionState:
         self._reported_tokens = 0
         self._unreported_tokens = 0
         self.first_user_text = ""
-
         self.hook_stop = ""
         """Why a hook of the user's wants this turn to end."""
+
     @property
     def context_tokens(self) -> int:
         """Tokens of the conversation: the provider's last count plus an estimate of what was added since."""
@@ -291,16 +291,16 @@ class SessionState:
         self.guards.clear()
         self.turn_count += 1
 
+    def _hook_ran(self, seq: int, event: e.HookRan) -> None:
+        if event.outcome == "stopped":
+            self.hook_stop = f"The hook `{event.command}` ({event.hook_event_name}) ended the turn: {event.message}"
+
     def _turn_ended(self, seq: int, event: Any) -> None:
         if isinstance(event, e.ErrorRaised) and not event.ends_turn:
             return
         self.turn_running = False
         self.pending.clear()
         self.questions.clear()
-
-    def _hook_ran(self, seq: int, event: e.HookRan) -> None:
-        if event.outcome == "stopped":
-            self.hook_stop = f"The hook `{event.command}` ({event.hook_event_name}) ended the turn: {event.message}"
 
 
 _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
@@ -330,9 +330,9 @@ _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
     e.SnapshotTaken: SessionState._snapshot,  # pyright: ignore[reportPrivateUsage]
     e.Compacted: SessionState._compacted,  # pyright: ignore[reportPrivateUsage]
     e.UndoComplete: SessionState._undone,  # pyright: ignore[reportPrivateUsage]
+    e.HookRan: SessionState._hook_ran,  # pyright: ignore[reportPrivateUsage]
     e.Processing: SessionState._processing,  # pyright: ignore[reportPrivateUsage]
     e.TurnComplete: SessionState._turn_ended,  # pyright: ignore[reportPrivateUsage]
     e.Interrupted: SessionState._turn_ended,  # pyright: ignore[reportPrivateUsage]
     e.ErrorRaised: SessionState._turn_ended,  # pyright: ignore[reportPrivateUsage]
 }
-    e.HookRan: SessionState._hook_ran,  # pyright: ignore[reportPrivateUsage]
