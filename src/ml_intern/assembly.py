@@ -53,8 +53,7 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         given_up.push_async_callback(surroundings.aclose)
         traces = _traces(place, log, shared, given_up)
         watch = traces.watch_subagent if traces is not None else nobody_watches
-        book = RuleBook(_kept_rules(place, state, shared), lambda: state.rules)
-        equipment = Equipment(place, log, workplace, shared, spill_dir, book, surroundings.hooks, watch)
+        equipment = Equipment(place, log, workplace, shared, spill_dir, surroundings.hooks, watch)
         given_up.push_async_callback(equipment.aclose)
         tools = Toolbox((*with_outside_tools(equipment.tools, shared.outside), *equipment.mcp_tools()), equipment.before_first_request)
         rules = ProjectRules(shared.paths.state_dir, Path(state.cwd))
