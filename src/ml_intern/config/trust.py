@@ -6,7 +6,6 @@ it is asked for again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,4 +89,6 @@ def _name(folder: Path) -> str:
 
 
 def _digest(active: JsonDict) -> str:
+    import hashlib  # loads OpenSSL
+
     return hashlib.sha256(msgspec.json.encode(active, order="deterministic")).hexdigest()

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual import on
 from textual.containers import VerticalScroll
 
-from ml_intern.frontends.tui.cards.approval import ApprovalCard
-from ml_intern.frontends.tui.cards.facts import MONEY
-from ml_intern.frontends.tui.cards.question import QuestionCard
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -17,6 +13,8 @@ from ml_intern.protocol.codec import Envelope
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
+    from ml_intern.frontends.tui.cards.approval import ApprovalCard
+    from ml_intern.frontends.tui.cards.question import QuestionCard
 
 DECIDED = ("approved", "rejected", "abandoned", "cancelled")
 
@@ -52,16 +50,20 @@ class CardDock(VerticalScroll):
         """See ``EventReader``."""
         match envelope.event:
             case e.ApprovalRequired(tools=tools):
+                from ml_intern.frontends.tui.cards.approval import ApprovalCard  # the first paint waits for no card
+
                 for tool in tools:
                     self._add(tool.tool_call_id, ApprovalCard(tool))
             case e.QuestionAsked() as question:
+                from ml_intern.frontends.tui.cards.question import QuestionCard
+
                 self._add(question.question_id, QuestionCard(question))
             case e.ToolStateChange(state=state, tool_call_id=key) if state in DECIDED:
-                self._drop(key, live=live, how=state)
+                self._drop(key, live=live, how=state, sent_by=envelope.event.sent_by)
             case e.ToolFinished(tool_call_id=key):
                 self._drop(key, live=live, how="answered")
-            case e.QuestionAnswered(question_id=key):
-                self._drop(key, live=live, how="answered")
+            case e.QuestionAnswered(question_id=key, sent_by=sent_by):
+                self._drop(key, live=live, how="answered", sent_by=sent_by)
             case e.TurnComplete() | e.Interrupted() | e.ErrorRaised(ends_turn=True) | e.UndoComplete():
                 for key in list(self._cards):
                     self._drop(key, live=False, how="")
@@ -91,12 +93,18 @@ class CardDock(VerticalScroll):
         elif composer.has_focus and self._cards:
             self.tui.hint("something waits for you: F2 goes there")
 
-    def _drop(self, key: str, *, live: bool, how: str) -> None:
+    def _drop(self, key: str, *, live: bool, how: str, sent_by: str | None = None) -> None:
+        """``sent_by``: who decided, where the event tells."""
         card = self._cards.pop(key, None)
         if card is None:
             return
-        if live and key not in self._mine:
-            self.tui.say(f"{card.name_shown} was {how} elsewhere.")
+        answered_here = key in self._mine
+        backend = self.tui.backend
+        overtaken = backend is not None and sent_by is not None and sent_by != backend.sender
+        if live and (overtaken or not answered_here):
+            where = f"by {sent_by}" if sent_by else f"in {backend.owner}" if backend is not None and backend.owner else "elsewhere"
+            late = " Your answer came after that, and was not taken." if answered_here else ""
+            self.tui.say(f"{card.name_shown} was {how} {where}.{late}")
         self._mine.discard(key)
         had_focus = card.has_focus_within or card.has_focus
         card.remove()
@@ -111,30 +119,34 @@ class CardDock(VerticalScroll):
 
     # ── what the user decided ────────────────────────────────────────────────────────────────────────────────────────
 
-    @on(ApprovalCard.Decided)
-    def _decided(self, message: ApprovalCard.Decided) -> None:
+    def on_approval_card_decided(self, message: ApprovalCard.Decided) -> None:
         message.stop()
         if message.cap_usd is not None:
             self.tui.send(op.SetAutoApproval(enabled=self._auto(), cost_cap_usd=message.cap_usd))
         self._send((message.answer,))
 
-    @on(ApprovalCard.AllApproved)
-    def _all(self, message: ApprovalCard.AllApproved) -> None:
+    def on_approval_card_all_approved(self, message: ApprovalCard.AllApproved) -> None:
         """Questions of money are never part of it."""
+        from ml_intern.frontends.tui.cards.approval import ApprovalCard
+        from ml_intern.frontends.tui.cards.facts import MONEY
+
         message.stop()
         cards = [card for card in self._cards.values() if isinstance(card, ApprovalCard) and card.tool.tool not in MONEY]
         if message.rest:
             self.tui.send(op.SetAutoApproval(enabled=True))
         self._send(tuple(op.ApprovalAnswer(tool_call_id=card.tool.tool_call_id, approved=True) for card in cards))
 
-    @on(QuestionCard.Answered)
-    def _answered(self, message: QuestionCard.Answered) -> None:
+    def on_question_card_answered(self, message: QuestionCard.Answered) -> None:
         message.stop()
         self._mine.add(message.question_id)
         self.tui.send(op.AnswerQuestion(question_id=message.question_id, answer=message.answer))
 
-    @on(ApprovalCard.Left)
-    @on(QuestionCard.Left)
+    def on_approval_card_left(self, message: ApprovalCard.Left) -> None:
+        self._left(message)
+
+    def on_question_card_left(self, message: QuestionCard.Left) -> None:
+        self._left(message)
+
     def _left(self, message: ApprovalCard.Left | QuestionCard.Left) -> None:
         message.stop()
         cards = list(self._cards.values())

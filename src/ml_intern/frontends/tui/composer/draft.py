@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from pathlib import Path
 
 from ml_intern.config.private_file import replace_private
@@ -15,6 +14,8 @@ class Draft:
     """Reading and writing block: call them in a thread."""
 
     def __init__(self, folder: Path, cwd: Path) -> None:
+        import hashlib  # loads OpenSSL
+
         self._path = folder / f"{hashlib.sha256(str(cwd).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.txt"
 
     def load(self) -> str:
