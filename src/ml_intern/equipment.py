@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
@@ -46,10 +46,12 @@ class Equipment:
         workplace: Workplace,
         shared: Shared,
         spill_dir: Path,
+        rules: RuleBook,
         hooks: Hooks = NO_HOOKS,
-        watch_subagent: Callable[[Envelope], None] = nobody_watches,
+        watch_subagent: Callable[[Envelope], Awaitable[None]] = nobody_watches,
     ) -> None:
         """``hooks`` hold for the calls of sub-agents too; ``watch_subagent`` is told of every event of one."""
+        self._rules = rules
         self._hooks = hooks
         self._watch_subagent = watch_subagent
         self._place = place

@@ -16,10 +16,12 @@ from ml_intern.config.settings import Settings
 from ml_intern.gateways.hub.client import HubClient
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.codec import Envelope
 from ml_intern.session.clock import SystemClock
 from ml_intern.session.scrub import Scrubber
 from ml_intern.session.session_traces import SessionTraces
 from ml_intern.session.trace_sharing import TraceSharing, allowed_destinations
+from ml_intern.sinks.hub_traces import TraceSchedule
 from ml_intern.sinks.trace_consent import PublicConsent
 from ml_intern.stores.base import EventStore
 from ml_intern.testing.fake_hub import FakeHub
@@ -255,7 +257,11 @@ async def test_writing_the_trace_costs_the_loop_next_to_nothing_however_long_it_
 async def test_a_sub_agents_transcript_lies_in_a_folder_named_like_the_session(hub: FakeHub, tmp_path: Path) -> None:
     watched: list[SessionTraces] = []
     own = FakePort([call("echo", '{"text": "table 3"}')], "Use LoRA.")
-    desk = Desk(tmp_path, [Echo()], own, watch=lambda envelope: [one.watch_subagent(envelope) for one in watched])
+
+    async def watch(envelope: Envelope) -> None:
+        await watched[0].watch_subagent(envelope)
+
+    desk = Desk(tmp_path, [Echo()], own, watch=watch)
     shared = await open_shared(hub, tmp_path, FakePort([call("research", '{"task": "find it"}', "call/1")], "Done."), tools=[desk.tool])
     watched.append(shared.traces)
     desk.attach(shared.world)
@@ -268,3 +274,66 @@ async def test_a_sub_agents_transcript_lies_in_a_folder_named_like_the_session(h
     assert all(line["isSidechain"] and line["agentId"] == "call/1" and line["sessionId"] == "s1" for line in lines)
     assert path.startswith("sessions/") and lines[-1]["message"]["content"] == [{"type": "text", "text": "Use LoRA."}]
     assert shared.progress().state(shared.world.state.last_seq) == "sent"
+    assert not list((tmp_path / "data").rglob("agent-*")), "the Hub has it: it is not kept here any more"
+
+
+async def test_a_sub_agents_transcript_outlives_its_process_and_goes_with_the_next_upload(hub: FakeHub, tmp_path: Path) -> None:
+    down = hub.fail(r".*", cut=True, times=9999)
+    watched: list[SessionTraces] = []
+    own = FakePort([call("echo", '{"text": "table 3"}')], "Use LoRA.")
+
+    async def watch(envelope: Envelope) -> None:
+        await watched[0].watch_subagent(envelope)
+
+    desk = Desk(tmp_path, [Echo()], own, watch=watch)
+    answered = asyncio.Event()
+
+    async def last(request: Any) -> Any:
+        answered.set()
+        await asyncio.Event().wait()
+        yield
+
+    port = FakePort([call("research", '{"task": "find it"}', "call_1")], last)
+    shared = await open_shared(hub, tmp_path, port, tools=[desk.tool], close_s=0.1)
+    watched.append(shared.traces)
+    desk.attach(shared.world)
+    await shared.world.session.submit(op.UserInput(text="go"))
+    await answered.wait()  # the session holds the answer; from here on the process may be killed at any moment
+    [kept] = (tmp_path / "data").rglob("agent-call_1.jsonl")
+    assert kept.read_text().count("\n") == 4 and kept.stat().st_mode & 0o077 == 0
+    with kept.open("a") as file:
+        file.write('{"half a li')
+    await shared.world.session.submit(op.Interrupt())
+    await shared.close()
+    down.times = 0
+    again = await open_shared(hub, tmp_path, FakePort("two"), store=shared.world.store)
+    await again.world.say("second")
+    await again.close()
+    files = hub.repos.files(REPO, "dataset")
+    [path] = [path for path in files if path.endswith("/s1/agent-call_1.jsonl")]
+    assert len([json.loads(line) for line in files[path].splitlines()]) == 4
+    assert kept.exists() is False
+
+
+# ── what it costs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def commits(hub: FakeHub) -> int:
+    return len([one for one in hub.requests if one.method == "POST" and "/commit/" in one.path])
+
+
+async def test_quick_turns_are_sent_together(hub: FakeHub, tmp_path: Path) -> None:
+    turns = 25
+    shared = await open_shared(hub, tmp_path, FakePort(*[f"answer {n}" for n in range(turns)]))
+    await shared.world.say("first")
+    await shared.until_said("answer 0")
+    for _ in range(turns - 1):
+        await shared.world.say("go on")
+    await shared.close()
+    assert shared.said()[-1] == f"answer {turns - 1}" and commits(hub) == 2, "one at once, one for all the others at the end"
+
+
+def test_the_longer_a_trace_is_the_rarer_it_is_sent() -> None:
+    schedule = TraceSchedule(gap_s=30.0)
+    assert schedule.pause_s(1_000) == 30.0
+    assert schedule.pause_s(10 * 1024 * 1024) == 640.0, "16 KiB a second at most, on the average"

@@ -8,10 +8,10 @@ from ml_intern.config.settings import Settings
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.events import ToolLog
 from ml_intern.session.log import EventLog
+from ml_intern.session.trace_push import source_for
 from ml_intern.session.trace_sharing import TraceSharing
-from ml_intern.session.trace_writer import RowWriter, Scrub, TraceWriter
-from ml_intern.sinks.hub_traces import CLOSE_S, HubTraceSink, TraceChannel, TraceSchedule, TraceSource
-from ml_intern.tools.lazy import read_manifest
+from ml_intern.session.trace_writer import Scrub
+from ml_intern.sinks.hub_traces import CLOSE_S, HubTraceSink, TraceChannel, TraceSchedule
 
 LABEL = "traces"
 
@@ -34,10 +34,10 @@ class SessionTraces:
         if self._sink is not None:
             self._sink.start(self._log.state.last_seq)
 
-    def watch_subagent(self, envelope: Envelope) -> None:
-        """Its transcript is a file of its own, beside the session's."""
+    async def watch_subagent(self, envelope: Envelope) -> None:
+        """Its transcript is a file of its own, beside the session's: on this machine's disk when it returns."""
         if self._sink is not None:
-            self._sink.add(envelope)
+            await self._sink.add(envelope)
 
     async def aclose(self) -> None:
         """Send the rest within a few seconds; what is left is pending."""
@@ -50,9 +50,8 @@ class SessionTraces:
         session_id = self._log.session_id
         channels: list[TraceChannel] = []
         for uploader in self._sharing.uploaders():
-            own = uploader.destination.name == "personal"
-            source: TraceSource = TraceWriter(session_id, scrub) if own else RowWriter(session_id, scrub, tuple(read_manifest().values()))
-            channels.append(TraceChannel(source=source, uploader=uploader, each_turn=own))
+            source = source_for(uploader, session_id, scrub)
+            channels.append(TraceChannel(source=source, uploader=uploader, each_turn=uploader.destination.name == "personal"))
         return channels
 
     def _tell(self, text: str) -> None:

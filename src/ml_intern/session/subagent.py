@@ -7,7 +7,7 @@ permissions, whatever it reads tells it to do. What it found is kept however it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,14 @@ SUM_UP = (
 )
 
 
-def nobody_watches(envelope: Envelope) -> None:
+async def nobody_watches(envelope: Envelope) -> None:
     """For those who keep no transcript."""
 
 
 class SubagentParts(Struct, frozen=True, kw_only=True):
     """What sub-agents of one session are made from. ``tools`` makes a set of its own for each of them.
 
-    ``watch`` is told of every event of a sub-agent; the envelope's session is the sub-agent's id.
+    ``watch`` is told of every event of a sub-agent before the session holds its answer; the envelope's session is the sub-agent's id.
     """
 
     parent: EventLog
@@ -78,8 +78,8 @@ class SubagentParts(Struct, frozen=True, kw_only=True):
     max_iterations: int
     max_cost_usd: float | None = None
     hooks: Hooks = NO_HOOKS
-    watch: Callable[[Envelope], None] = nobody_watches
     """Those around calls hold for its calls too."""
+    watch: Callable[[Envelope], Awaitable[None]] = nobody_watches
 
 
 class SubagentResult(Struct, frozen=True, kw_only=True):
@@ -168,7 +168,7 @@ class _Agent:
 
     async def _watch(self) -> None:
         async for envelope in self._log.events():
-            self._p.watch(envelope)
+            await self._p.watch(envelope)
             match envelope.event:
                 case e.LlmCall() as call:
                     self._tokens += call.total_tokens

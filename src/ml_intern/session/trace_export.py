@@ -23,8 +23,8 @@ async def export_trace(store: EventStore, session_id: str, format_: str, scrub: 
         source = RowWriter(session_id, scrub, tuple(read_manifest().values()))
     else:
         source = TraceWriter(session_id, scrub)
-    documents = await documents_of(store, session_id, source)
-    return next((document.data for document in documents if document.format == format_), b"")
+    async with documents_of(store, session_id, source) as documents:
+        return next((document.data for document in documents if document.format == format_), b"")
 
 
 def _sft(session_id: str, envelopes: list[Envelope], scrub: Scrub) -> bytes:

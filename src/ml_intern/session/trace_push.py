@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -42,20 +43,21 @@ async def pages(store: EventStore, session_id: str) -> AsyncIterator[list[Envelo
         seq = rows[-1].seq
 
 
-async def documents_of(store: EventStore, session_id: str, source: TraceSource) -> list[Document]:
-    """Everything that is stored, written by ``source``, which is closed then."""
+@asynccontextmanager
+async def documents_of(store: EventStore, session_id: str, source: TraceSource) -> AsyncGenerator[list[Document]]:
+    """Everything that is stored, written by ``source``, which is closed at the end."""
     try:
         async for page in pages(store, session_id):
             await asyncio.to_thread(source.feed, page)
-        return await asyncio.to_thread(source.documents)
+        yield await asyncio.to_thread(source.documents)
     finally:
-        source.close()
+        await asyncio.to_thread(source.close)
 
 
-def source_for(destination: str, session_id: str, scrub: Scrub) -> TraceSource:
-    """What each destination gets."""
-    if destination == "personal":
-        return TraceWriter(session_id, scrub)
+def source_for(uploader: TraceUploader, session_id: str, scrub: Scrub) -> TraceSource:
+    """What its destination gets."""
+    if uploader.destination.name == "personal":
+        return TraceWriter(session_id, scrub, uploader.transcripts(session_id))
     return RowWriter(session_id, scrub, tuple(read_manifest().values()))
 
 
@@ -63,10 +65,14 @@ async def state_of(store: EventStore, record: SessionRecord, uploader: TraceUplo
     """By what was kept of earlier uploads; nobody is asked."""
     session_id, last = record.id, await store.last_seq(record.id)
     progress = uploader.progress(session_id)
+    state = progress.state(last) if uploader.wanted(session_id) else "unsent"
+    left = uploader.transcripts(session_id)
+    if state == "sent" and left is not None and await asyncio.to_thread(left.names):
+        state = "pending"  # a process ended before it had sent all of its sub-agents
     return TraceState(
         session=session_id,
         destination=uploader.destination.name,
-        state=progress.state(last) if uploader.wanted(session_id) else "unsent",
+        state=state,
         events=last,
         sent_events=min(progress.sent_seq, last),
         dataset=progress.repo_id,
@@ -81,9 +87,10 @@ async def push(store: EventStore, record: SessionRecord, uploader: TraceUploader
     if record.owner:
         return _told(await state_of(store, record, uploader), f"In use by {record.owner}, which sends it itself.")
     try:
-        documents = await documents_of(store, record.id, source_for(uploader.destination.name, record.id, scrub))
-        if documents:
-            await uploader.send(record.id, documents)
+        source = source_for(uploader, record.id, scrub)
+        async with documents_of(store, record.id, source) as documents:
+            if documents and not (await uploader.send(record.id, documents)).error:
+                source.sent(documents)
     except StoreError as error:
         return _told(await state_of(store, record, uploader), str(error))
     return await state_of(store, record, uploader)

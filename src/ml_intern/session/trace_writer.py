@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -16,32 +15,33 @@ from ml_intern.session.trace_formats.open_trace import OpenTrace
 from ml_intern.session.trace_formats.row import row, row_covers
 from ml_intern.session.trace_formats.said import TraceFormat
 from ml_intern.sinks.trace_progress import SUBAGENT, digests_of
+from ml_intern.sinks.trace_transcripts import Transcripts, file_name
 from ml_intern.sinks.trace_upload import Document
 
 Scrub = Callable[[AnyEvent], AnyEvent]
 
 CLAUDE_CODE, OPEN = "claude_code", "open"
-LONGEST_NAME = 80
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 FOLDERS = {CLAUDE_CODE: "sessions", OPEN: "open_traces"}
 
 
 class _Spool:
-    """Lines on disk, in a file without a name: an upload renders nothing a second time."""
+    """Lines on disk: an upload renders nothing a second time. ``fold`` None: nothing is added to them any more."""
 
-    def __init__(self, fold: TraceFormat) -> None:
+    def __init__(self, fold: TraceFormat | None, file: IO[bytes] | None = None) -> None:
+        """Without a ``file``, in one without a name."""
         self._fold = fold
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the session
+        self._file: IO[bytes] = file or tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the session
 
     def feed(self, envelope: Envelope) -> None:
-        for line in self._fold.feed(envelope):
+        for line in self._fold.feed(envelope) if self._fold is not None else ():
             self._file.write(line)
 
     def read(self) -> bytes:
+        """Whole lines: a process that was killed may have left half of one."""
         self._file.seek(0)
         data = self._file.read()
         self._file.seek(0, 2)
-        return data
+        return data[: data.rfind(b"\n") + 1]
 
     def close(self) -> None:
         self._file.close()
@@ -50,9 +50,12 @@ class _Spool:
 class TraceWriter:
     """For the user's own dataset: Claude Code's format and the open one. Blocks: to be called in a thread, one call at a time."""
 
-    def __init__(self, session_id: str, scrub: Scrub) -> None:
+    def __init__(self, session_id: str, scrub: Scrub, transcripts: Transcripts | None = None) -> None:
+        """``transcripts``: where those of sub-agents are kept until they are sent, some of an earlier process perhaps."""
         self._session_id = session_id
         self._scrub = scrub
+        self._transcripts = transcripts
+        self._sent_bytes: dict[str, int] = {}
         self._spools = {CLAUDE_CODE: _Spool(ClaudeCode(session_id)), OPEN: _Spool(OpenTrace(session_id))}
         self._seq = 0
         self._begun_at: datetime | None = None
@@ -70,15 +73,23 @@ class TraceWriter:
                 self._spools[name].feed(clean)
 
     def _transcript(self, agent_id: str) -> _Spool:
-        """Of a sub-agent: it is in the memory of this process alone until it is sent."""
-        name = f"{SUBAGENT}{agent_id}"
+        """Of a sub-agent of this process."""
+        name = f"{SUBAGENT}{file_name(agent_id)}"
         if name not in self._spools:
-            self._spools[name] = _Spool(ClaudeCode(self._session_id, agent_id=agent_id))
+            file = self._transcripts.open(file_name(agent_id)) if self._transcripts is not None else None
+            self._spools[name] = _Spool(ClaudeCode(self._session_id, agent_id=agent_id), file)
         return self._spools[name]
+
+    def _take_what_is_left(self) -> None:
+        """Of sub-agents of a process that ended before it was sent."""
+        for name in self._transcripts.names() if self._transcripts is not None else ():
+            if self._transcripts is not None and f"{SUBAGENT}{name}" not in self._spools:
+                self._spools[f"{SUBAGENT}{name}"] = _Spool(None, self._transcripts.open(name))
 
     def documents(self) -> list[Document]:
         """What there is so far; none while nobody has said anything."""
         found: list[Document] = []
+        self._take_what_is_left()
         for name, spool in self._spools.items():
             if data := spool.read():
                 found.append(Document(format=name, path=self._path(name), seq=self._seq, data=data, digests=digests_of(data)))
@@ -87,13 +98,20 @@ class TraceWriter:
     def _path(self, name: str) -> str:
         if name in FOLDERS:
             return trace_path(FOLDERS[name], self._session_id, self._begun_at)
-        agent_id = _UNSAFE.sub("-", name.removeprefix(SUBAGENT))[:LONGEST_NAME]
-        return f"{trace_path(FOLDERS[CLAUDE_CODE], self._session_id, self._begun_at).removesuffix('.jsonl')}/agent-{agent_id}.jsonl"
+        folder = trace_path(FOLDERS[CLAUDE_CODE], self._session_id, self._begun_at).removesuffix(".jsonl")
+        return f"{folder}/{name.removeprefix(SUBAGENT)}"
+
+    def sent(self, documents: Sequence[Document]) -> None:
+        """The Hub has these."""
+        self._sent_bytes |= {document.format: len(document.data) for document in documents}
 
     def close(self) -> None:
-        """Give the files back."""
-        for spool in self._spools.values():
+        """Give the files back. Transcripts that the Hub has whole need not be kept any more."""
+        for name, spool in self._spools.items():
+            done = name.startswith(SUBAGENT) and self._sent_bytes.get(name) == len(spool.read())
             spool.close()
+            if done and self._transcripts is not None:
+                self._transcripts.drop(name.removeprefix(SUBAGENT))
 
 
 class RowWriter:
@@ -118,6 +136,9 @@ class RowWriter:
         path = trace_path("sessions", self._session_id, self._envelopes[0].at)
         seq = self._envelopes[-1].seq or 0
         return [Document(format="row", path=path, seq=seq, data=data, digests=digests_of(data), covers=row_covers)]
+
+    def sent(self, documents: Sequence[Document]) -> None:
+        """Nothing is kept for it."""
 
     def close(self) -> None:
         """Nothing to give back."""

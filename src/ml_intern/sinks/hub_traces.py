@@ -18,6 +18,10 @@ from ml_intern.protocol.codec import Envelope
 from ml_intern.sinks.trace_upload import ATTEMPTS, Document, TraceUploader
 
 CLOSE_S = 5.0
+GAP_S = 30.0
+"""128 commits an hour to one repository is what the Hub grants, by its own words in the refusal (status 429)."""
+BYTES_PER_S = 16 * 1024
+"""What sharing may send, on the average of a session."""
 BATCH = 500
 """Events that wait to be rendered, at most."""
 
@@ -31,6 +35,10 @@ class TraceSource(Protocol):
 
     def documents(self) -> list[Document]:
         """What there is so far."""
+        ...
+
+    def sent(self, documents: Sequence[Document]) -> None:
+        """The Hub has these. Does not block."""
         ...
 
     def close(self) -> None:
@@ -47,11 +55,19 @@ class TraceChannel(Struct, frozen=True, kw_only=True):
 
 
 class TraceSchedule(Struct, frozen=True, kw_only=True):
-    """``turns``: send after so many (0: only at the end). ``heartbeat_s``: and so often while a turn runs (0: never)."""
+    """``turns``: send after so many (0: only at the end). ``heartbeat_s``: and so often while a turn runs (0: never).
+
+    ``gap_s``: the least time between two uploads, which is longer for long traces.
+    """
 
     turns: int = 1
     heartbeat_s: float = 60.0
     close_s: float = CLOSE_S
+    gap_s: float = GAP_S
+
+    def pause_s(self, size_bytes: int) -> float:
+        """How long nothing more is sent after an upload of so much: the Hub cannot add to a file, so all of it goes each time."""
+        return max(self.gap_s, size_bytes / BYTES_PER_S)
 
 
 class HubTraceSink:
@@ -68,7 +84,8 @@ class HubTraceSink:
         self._session_id = ""
         self._waiting: list[Envelope] = []
         self._rendering, self._sending = asyncio.Lock(), asyncio.Lock()
-        self._due = asyncio.Event()
+        self._due, self._ending = asyncio.Event(), asyncio.Event()
+        self._quiet_until = 0.0
         self._closing = self._begun = False
         self._live_from = 0
         self._turns = 0
@@ -81,15 +98,21 @@ class HubTraceSink:
         self._live_from = live_from
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._send_when_due())]
 
-    def add(self, envelope: Envelope) -> None:
-        """An event of a sub-agent, whose id is the envelope's session: it is in no log that is kept."""
-        if envelope.seq is not None and not self._closing:
-            self._waiting.append(envelope)
+    async def add(self, envelope: Envelope) -> None:
+        """An event of a sub-agent, whose id is the envelope's session: it is in no log that is kept, so it is written down at once."""
+        if envelope.seq is None or self._closing:
+            return
+        self._waiting.append(envelope)
+        try:
+            await self._render()
+        except (MlInternError, OSError) as error:
+            self._say(f"The transcript of a sub-agent is not kept: {error}")
 
     async def aclose(self) -> None:
         """Send the rest, if the Hub is quick; after that nothing of it runs any more. The log must be closed before."""
         self._closing = True
         self._due.set()
+        self._ending.set()
         try:
             async with asyncio.timeout(self._schedule.close_s):
                 await asyncio.gather(*self._tasks)
@@ -151,31 +174,47 @@ class HubTraceSink:
             except TimeoutError:
                 if not self._turn_running or self._seq == self._sent_seq:
                     continue
+            await self._keep_quiet()
             if self._closing:
                 return
             self._due.clear()
             self._turns = 0
-            await self._send(often, attempts=ATTEMPTS)
+            size_bytes = await self._send(often, attempts=ATTEMPTS)
+            self._quiet_until = asyncio.get_running_loop().time() + self._schedule.pause_s(size_bytes)
 
-    async def _send(self, channels: Sequence[TraceChannel], *, attempts: int) -> None:
+    async def _keep_quiet(self) -> None:
+        """Turns that are quick are sent together; the end waits for none of this."""
+        try:
+            async with asyncio.timeout_at(self._quiet_until):
+                await self._ending.wait()
+        except TimeoutError:
+            return
+
+    async def _send(self, channels: Sequence[TraceChannel], *, attempts: int) -> int:
+        """Returns how many bytes the documents have."""
+        size_bytes = 0
         async with self._sending:
             seq = self._seq
             for channel in channels:
                 try:
-                    await self._send_to(channel, attempts)
+                    size_bytes += await self._send_to(channel, attempts)
                 except (StoreError, OSError) as error:  # of our own files: the disk is full, another process is at it
                     self._say(f"The trace of this session was not sent: {error}")
             self._sent_seq = seq
+        return size_bytes
 
-    async def _send_to(self, channel: TraceChannel, attempts: int) -> None:
+    async def _send_to(self, channel: TraceChannel, attempts: int) -> int:
         documents = await self._render(channel)
         if not documents:
-            return
+            return 0
         outcome = await channel.uploader.send(self._session_id, documents, attempts=attempts)
+        if not outcome.error:
+            channel.source.sent(documents)
         if outcome.error and not outcome.passing:
             self._say(f"The trace of this session was not sent: {outcome.error}")
         if outcome.note:
             self._say(outcome.note)
+        return sum(len(document.data) for document in documents)
 
     async def _render(self, channel: TraceChannel | None = None) -> list[Document]:
         """Everything that waits becomes lines; then the documents of ``channel``."""

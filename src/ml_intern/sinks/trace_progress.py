@@ -21,6 +21,7 @@ from msgspec import Struct
 from ml_intern.config.paths import private_dir
 from ml_intern.config.private_file import replace_private
 from ml_intern.errors import StoreError, StoreLocked
+from ml_intern.sinks.trace_transcripts import Transcripts
 
 FOLDER = "traces"
 """Below the folder of our data."""
@@ -95,6 +96,10 @@ class ProgressFiles:
             replace_private(path, msgspec.json.encode(progress))
         except OSError as error:
             raise StoreError(f"What was sent of session {session_id[:8]} cannot be kept: {error.strerror}.") from error
+
+    def transcripts(self, session_id: str) -> Transcripts:
+        """Where those of its sub-agents are kept until they are sent."""
+        return Transcripts(self._path(session_id, "any").parent)
 
     @contextmanager
     def locked(self, session_id: str, destination: str) -> Generator[None]:

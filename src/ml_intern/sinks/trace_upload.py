@@ -28,6 +28,7 @@ from ml_intern.errors import (
 from ml_intern.gateways.hub.repos import Entry
 from ml_intern.gateways.hub.traces import CONFLICTS, HubTraces, TraceFile, TraceRepo
 from ml_intern.sinks.trace_progress import ProgressFiles, SentFile, TraceProgress
+from ml_intern.sinks.trace_transcripts import Transcripts
 
 ATTEMPTS = 3
 """Of one upload, while the Hub is out of reach; then it stays pending."""
@@ -124,6 +125,10 @@ class TraceUploader:
     def progress(self, session_id: str) -> TraceProgress:
         """How far this session got."""
         return self._progress.load(session_id, self.destination.name)
+
+    def transcripts(self, session_id: str) -> Transcripts | None:
+        """Those of sub-agents go to the user's own dataset alone."""
+        return self._progress.transcripts(session_id) if self.destination.name == "personal" else None
 
     def wanted(self, session_id: str) -> bool:
         """Whether this session was ever to be sent."""
