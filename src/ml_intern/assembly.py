@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_intern.config.instructions import find_instructions
+from ml_intern.config.rule_sources import RuleSources
 from ml_intern.config.settings import Settings
 from ml_intern.config.skills import Skill
 from ml_intern.equipment import Equipment
 from ml_intern.place import Place, Shared
 from ml_intern.protocol.events import Ready
+from ml_intern.protocol.permission_events import RuleInForce
 from ml_intern.session.approvals import Decision, Gate
 from ml_intern.session.compaction import Compactor
+from ml_intern.session.kept_rules import KeptRules
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_call import ModelCaller
 from ml_intern.session.money_questions import MoneyQuestions
@@ -22,6 +25,8 @@ from ml_intern.session.opened_models import OpenedModels
 from ml_intern.session.permissions import Mode, Permissions
 from ml_intern.session.project_rules import ProjectRules
 from ml_intern.session.questions import Questions
+from ml_intern.session.rule_book import RuleBook
+from ml_intern.session.rules import Rules
 from ml_intern.session.scrub import contains_redaction
 from ml_intern.session.session import Session, SessionParts
 from ml_intern.session.state import SessionState
@@ -53,19 +58,20 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         given_up.push_async_callback(surroundings.aclose)
         traces = _traces(place, log, shared, given_up)
         watch = traces.watch_subagent if traces is not None else nobody_watches
-        equipment = Equipment(place, log, workplace, shared, spill_dir, surroundings.hooks, watch)
+        book = RuleBook(_kept_rules(place, state, shared), lambda: state.rules)
+        equipment = Equipment(place, log, workplace, shared, spill_dir, book, surroundings.hooks, watch)
         given_up.push_async_callback(equipment.aclose)
         tools = Toolbox((*with_outside_tools(equipment.tools, shared.outside), *equipment.mcp_tools()), equipment.before_first_request)
-        rules = ProjectRules(shared.paths.state_dir, Path(state.cwd))
         gate, questions = Gate[Decision](), Questions(log)
-        runner = _runner(place, shared, tools, (gate, questions), rules, surroundings)
+        permissions = _permissions(place, book, read_only=shared.read_only)
+        runner = _runner(shared, tools, (gate, questions), permissions, surroundings)
         parts = SessionParts(
             turn=_turn_parts(place, runner, tools, MoneyQuestions(log, gate), shared, equipment.skills, surroundings),
             gate=gate,
             questions=questions,
             models=models,
             rewinder=surroundings.rewinder,
-            remember_in_project=rules.add,
+            rules=Rules(log, book, tools, permissions, shared.read_only or place.settings.read_only),
             base_mode=_base_mode(place, shared),
             close=lambda: _close(log, (surroundings, equipment, workplace, models), shared, traces),
             known_redaction=contains_redaction,
@@ -113,12 +119,12 @@ def _traces(place: Place, log: EventLog, shared: Shared, given_up: AsyncExitStac
 
 
 def _runner(
-    place: Place, shared: Shared, tools: Toolbox, asking: tuple[Gate[Decision], Questions], rules: ProjectRules, around: Surroundings
+    shared: Shared, tools: Toolbox, asking: tuple[Gate[Decision], Questions], permissions: Permissions, around: Surroundings
 ) -> ToolRunner:
     log, (gate, questions) = around.log, asking
     return ToolRunner(
         tools=tools,
-        permissions=_permissions(place, log.state, rules, read_only=shared.read_only),
+        permissions=permissions,
         gate=gate,
         questions=questions,
         log=log,
@@ -154,23 +160,21 @@ def _base_mode(place: Place, shared: Shared) -> Mode:
     return Mode.CONTAINED if shared.auto_approve else Mode.ASK
 
 
-def _permissions(place: Place, state: SessionState, rules: ProjectRules, *, read_only: bool) -> Permissions:
-    settings, own = place.settings, place.settings.permissions
-    return Permissions(
-        allow=(*own.allow, *rules.load(), *_unasked(settings)),
-        ask=own.ask,
-        deny=own.deny,
-        read_only=read_only or place.settings.read_only,
-        unconfined_ok=not place.settings.sandbox.enabled,
-        granted=lambda: state.grants,
-    )
+def _kept_rules(place: Place, state: SessionState, shared: Shared) -> KeptRules:
+    """Raises ``ConfigError`` for a file of the folder's rules that is not ours."""
+    return KeptRules(RuleSources(place.loaded), ProjectRules(shared.paths.state_dir, Path(state.cwd)), _unasked(place.settings))
 
 
-def _unasked(settings: Settings) -> tuple[str, ...]:
+def _permissions(place: Place, book: RuleBook, *, read_only: bool) -> Permissions:
+    settings = place.settings
+    return Permissions(read_only=read_only or settings.read_only, unconfined_ok=not settings.sandbox.enabled, current=book.texts)
+
+
+def _unasked(settings: Settings) -> list[RuleInForce]:
     """Two settings of the original that say in advance what a rule would."""
-    uploads = ("hf_repo_files(upload *)",) if settings.auto_file_upload else ()
-    cpu_jobs = () if settings.confirm_cpu_jobs else ("hf_jobs(run cpu-basic)", "hf_jobs(run cpu-upgrade)")
-    return (*uploads, *cpu_jobs)
+    said = {"auto_file_upload": ("hf_repo_files(upload *)",)} if settings.auto_file_upload else {}
+    said |= {} if settings.confirm_cpu_jobs else {"confirm_cpu_jobs": ("hf_jobs(run cpu-basic)", "hf_jobs(run cpu-upgrade)")}
+    return [RuleInForce(outcome="allow", rule=rule, origin=f"the setting {key}") for key, rules in said.items() for rule in rules]
 
 
 def _system(place: Place, state: SessionState, skills: Sequence[Skill]) -> str:

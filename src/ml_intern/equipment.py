@@ -17,6 +17,7 @@ from ml_intern.protocol.events import ToolLog
 from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
 from ml_intern.session.log import EventLog
 from ml_intern.session.permissions import Permissions
+from ml_intern.session.rule_book import RuleBook
 from ml_intern.session.session_jobs import SessionJobs
 from ml_intern.session.subagent import SubagentParts, Subagents, nobody_watches
 from ml_intern.session.system_prompt import research_prompt
@@ -225,14 +226,14 @@ class Equipment:
     def _subagents(self) -> Subagents:
         """Their tools are their own, over the session's workspace; their permissions let nothing pass that changes anything."""
         place, shared, log = self._place, self._shared, self._log
-        own, research = place.settings.permissions, place.settings.research
+        research = place.settings.research
         return Subagents(
             SubagentParts(
                 parent=log,
                 clock=shared.clock,
                 open_model=lambda: place.catalog.open(research.model_name or log.state.model),
                 tools=self._research_tools,
-                permissions=lambda: Permissions(read_only=True, deny=(*own.deny, *own.ask)),
+                permissions=lambda: Permissions(read_only=True, current=self._rules.for_subagents),
                 policies=shared.policies,
                 scrub=place.scrubber.scrub_event,
                 spill_dir=self._spill_dir,

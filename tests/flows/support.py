@@ -17,6 +17,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope, decode_data
 from ml_intern.protocol.messages import AssistantMessage, Message, ToolCall
+from ml_intern.protocol.permission_events import RuleInForce
 from ml_intern.session.approvals import Gate
 from ml_intern.session.around_calls import AroundCalls
 from ml_intern.session.clock import SystemClock
@@ -31,6 +32,8 @@ from ml_intern.session.permissions import Mode, Permissions
 from ml_intern.session.policies.base import Policy
 from ml_intern.session.questions import Questions
 from ml_intern.session.rewind import Rewinder
+from ml_intern.session.rule_book import Kept, RuleBook
+from ml_intern.session.rules import Rules
 from ml_intern.session.session import Session, SessionParts
 from ml_intern.session.snapshots import Snapshots
 from ml_intern.session.state import SessionState
@@ -245,6 +248,22 @@ def snapshot(state: SessionState) -> dict[str, Any]:
     return {**known, "spending": spending, "history": history}
 
 
+class KeptInMemory:
+    """Rules that outlive a session."""
+
+    def __init__(self) -> None:
+        self.rules: list[RuleInForce] = []
+
+    def read(self) -> Sequence[RuleInForce]:
+        return tuple(self.rules)
+
+    def change(self, scope: str, outcome: str, rule: str, *, wanted: bool) -> bool:
+        before = len(self.rules)
+        self.rules = [kept for kept in self.rules if (kept.scope, kept.outcome, kept.rule) != (scope, outcome, rule)]
+        self.rules += [RuleInForce(outcome=outcome, rule=rule, scope=scope, origin="kept")] if wanted else []
+        return len(self.rules) != before
+
+
 @dataclass(kw_only=True)
 class Build:
     """How to build a world."""
@@ -260,7 +279,7 @@ class Build:
     other_ports: Sequence[FakePort] = ()
     stream: bool = True
     ready: Callable[[], Awaitable[None]] | None = None
-    remembered: list[str] = field(default_factory=list)
+    kept: Kept = field(default_factory=KeptInMemory)
     scrub: Callable[[e.AnyEvent], e.AnyEvent] = lambda event: event
     hooks: Callable[[EventLog], Hooks] = lambda log: Hooks()
     snapshots: Callable[[EventLog], Snapshots] = lambda log: Snapshots()
@@ -291,7 +310,8 @@ def _parts(how: Build, log: EventLog, store: EventStore, clock: SystemClock) -> 
     gate, questions, caller = Gate[Any](), Questions(log), ModelCaller(log, clock)
     hooks, snapshots = how.hooks(log), how.snapshots(log)
     tools = Toolbox((*how.tools, PlanTool()))
-    permissions = how.permissions or Permissions(granted=lambda: log.state.grants)
+    book = RuleBook(how.kept, lambda: log.state.rules)
+    permissions = how.permissions or Permissions(current=book.texts)
     runner = ToolRunner(
         tools=tools,
         permissions=permissions,
@@ -326,7 +346,7 @@ def _parts(how: Build, log: EventLog, store: EventStore, clock: SystemClock) -> 
         questions=questions,
         models=Models(how.port, *how.other_ports),
         rewinder=Rewinder(log, snapshots),
-        remember_in_project=how.remembered.append,
+        rules=Rules(log, book, tools, permissions, read_only=False),
         base_mode=how.mode,
         close=close,
     )

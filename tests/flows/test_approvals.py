@@ -16,7 +16,7 @@ from ml_intern.session.scrub import Scrubber
 from ml_intern.tools.base import ToolContext, ToolOutput
 
 from .conftest import MakeWorld
-from .support import ASKS, RECURRING, SPENDS, Echo, EchoArgs, World, call
+from .support import ASKS, RECURRING, SPENDS, Echo, EchoArgs, KeptInMemory, World, call
 
 
 class SecretArgs(EchoArgs, frozen=True):
@@ -158,14 +158,14 @@ async def test_calls_that_need_no_approval_do_not_wait_for_those_that_do(world: 
 
 @pytest.mark.parametrize("scope", ["session", "project"])
 async def test_always_is_remembered(world: MakeWorld, scope: str) -> None:
-    remembered: list[str] = []
-    w = await world([call("echo")], [call("echo", '{"n":2}')], "done", tools=[Echo(risk=ASKS)], remembered=remembered)
+    kept = KeptInMemory()
+    w = await world([call("echo")], [call("echo", '{"n":2}')], "done", tools=[Echo(risk=ASKS)], kept=kept)
     approval = await _asked(w)
     assert approval.tools[0].remember_rule == "echo"
     await _answer(w, approval.tools[0], remember=scope)
     await w.turn_end()
     assert len(w.of(e.ApprovalRequired)) == 1
-    assert remembered == (["echo"] if scope == "project" else [])
+    assert [rule.rule for rule in kept.rules] == (["echo"] if scope == "project" else [])
     assert w.of(e.PermissionGranted) == [e.PermissionGranted(rule="echo", scope=scope)]
 
 

@@ -16,7 +16,7 @@ from ml_intern.session.permissions import Mode
 from ml_intern.tools.base import Effect, Risk
 
 from .conftest import MakeWorld
-from .support import ASKS, SPENDS, Echo, FakePort, call, text_reply
+from .support import ASKS, SPENDS, Echo, FakePort, KeptInMemory, call, text_reply
 
 
 def _yes(pending: e.PendingTool, **more: Any) -> op.ExecApproval:
@@ -131,16 +131,17 @@ async def test_of_two_answers_at_once_the_first_one_counts(world: MakeWorld) -> 
 
 
 async def test_a_rule_that_cannot_be_kept_still_lets_the_call_run(world: MakeWorld) -> None:
-    class Unwritable(list[str]):
-        def append(self, rule: str) -> None:
+    class Unwritable(KeptInMemory):
+        def change(self, scope: str, outcome: str, rule: str, *, wanted: bool) -> bool:
             raise PermissionError("read-only")
 
-    w = await world([call("echo")], "done", tools=[Echo(risk=ASKS)], remembered=Unwritable())
+    w = await world([call("echo")], [call("echo", '{"n":2}')], "done", tools=[Echo(risk=ASKS)], kept=Unwritable())
     await w.session.submit(op.UserInput(text="go"))
     approval = await w.until(e.ApprovalRequired)
     await w.session.submit(_yes(approval.tools[0], remember="project"))
     assert (await w.turn_end()).reason == "done"
     assert w.of(e.ToolFinished)[0].success and "this session only" in (await w.until(e.ErrorRaised)).error
+    assert len(w.of(e.ApprovalRequired)) == 1, "it does hold for this session"
 
 
 async def test_an_effort_that_is_none_is_refused_by_name(world: MakeWorld) -> None:

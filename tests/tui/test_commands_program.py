@@ -16,7 +16,6 @@ from ml_intern.config.paths import paths_from
 from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.protocol import events as e
-from ml_intern.session.project_rules import ProjectRules
 from ml_intern.testing.fake_hub import FakeHub
 from tests.tui.pilots import command, until
 from tests.tui.scripted import STARTED, ScriptedHost, running, screen_text, scripted, settled
@@ -37,76 +36,6 @@ def really_loaded(app: TuiApp, folder: Path, environ: dict[str, str]) -> None:
 
 def in_folder(folder: Path, *more: e.AnyEvent) -> ScriptedHost:
     return scripted(past=(replace(STARTED, cwd=str(folder)), *more))
-
-
-# ── /permissions ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_permissions_shows_each_rule_and_where_it_comes_from(tmp_path: Path) -> None:
-    environ = variables(tmp_path / "home")
-    path = user_file(Environ(environ))
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"permissions": {"deny": ["bash(rm *)"]}}))
-    ProjectRules(paths_from(Environ(environ)).state_dir, tmp_path).add("bash(pytest *)")
-    host = in_folder(tmp_path, e.PermissionGranted(rule="bash(make *)", scope="session"))
-    async with running(host, size=(120, 40), environ=environ) as (app, pilot):
-        really_loaded(app, tmp_path, environ)
-        await command(app, pilot, host, "/permissions")
-        await until(pilot, lambda: "bash(rm *)" in text_of(app))
-        rows = screen_text(app)
-    assert any("deny" in row and "bash(rm *)" in row and "your settings" in row for row in rows)
-    assert any("allow" in row and "bash(pytest *)" in row and "this folder" in row for row in rows)
-    assert any("allow" in row and "bash(make *)" in row and "this session" in row for row in rows)
-
-
-async def test_a_rule_is_added_to_the_users_settings_and_removed_from_them(tmp_path: Path) -> None:
-    environ = variables(tmp_path / "home")
-    host = in_folder(tmp_path)
-    async with running(host, size=(120, 40), environ=environ) as (app, pilot):
-        really_loaded(app, tmp_path, environ)
-        await command(app, pilot, host, "/permissions bash(git push *)")
-        await until(pilot, lambda: "deny everywhere" in text_of(app))
-        await pilot.press(*"deny", "enter")
-        await until(pilot, lambda: "is kept" in text_of(app))
-        path = user_file(Environ(environ))
-        assert json.loads(path.read_text())["permissions"] == {"deny": ["bash(git push *)"]}
-        really_loaded(app, tmp_path, environ)
-        await command(app, pilot, host, "/permissions")
-        await until(pilot, lambda: "add a rule" in text_of(app))
-        await pilot.press(*"push", "enter")
-        await until(pilot, lambda: "Remove this rule?" in text_of(app))
-        await pilot.press("y")
-        await until(pilot, lambda: json.loads(path.read_text())["permissions"] == {"deny": []})
-        await pilot.press("escape")
-        await settled(app, pilot, host)
-
-
-async def test_a_rule_of_the_folder_is_added_and_removed(tmp_path: Path) -> None:
-    environ = variables(tmp_path / "home")
-    rules = ProjectRules(paths_from(Environ(environ)).state_dir, tmp_path)
-    host = in_folder(tmp_path)
-    async with running(host, size=(120, 40), environ=environ) as (app, pilot):
-        really_loaded(app, tmp_path, environ)
-        await command(app, pilot, host, "/permissions bash(uv *)")
-        await until(pilot, lambda: "allow in this folder" in text_of(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: rules.load() == ("bash(uv *)",))
-        await command(app, pilot, host, "/permissions")
-        await until(pilot, lambda: "add a rule" in text_of(app))
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: "Remove this rule?" in text_of(app))
-        await pilot.press("y")
-        await until(pilot, lambda: rules.load() == ())
-        await pilot.press("escape")
-        await settled(app, pilot, host)
-
-
-async def test_what_is_no_rule_is_not_kept(tmp_path: Path) -> None:
-    environ = variables(tmp_path / "home")
-    host = in_folder(tmp_path)
-    async with running(host, environ=environ) as (app, pilot):
-        await command(app, pilot, host, "/permissions rm -rf (")
-        await until(pilot, lambda: "is no permission rule" in text_of(app))
 
 
 # ── /tools and /mcp ──────────────────────────────────────────────────────────────────────────────────────────────────

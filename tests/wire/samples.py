@@ -11,6 +11,7 @@ from ml_intern.protocol import resource_events as r
 from ml_intern.protocol.codec import SCHEMA_VERSION, Envelope, encode, encode_operation
 from ml_intern.protocol.display import Diff, Job, Link, Picture, Plan, PlanItem, Table, Text
 from ml_intern.protocol.messages import Image, Thinking, ToolCall
+from ml_intern.protocol.permission_events import RuleInForce
 
 CALL = ToolCall("call_1", "bash", '{"command":"ls"}')
 PLAN = (PlanItem("1", "Look at the data", "completed"), PlanItem("2", "Train", "in_progress"))
@@ -36,6 +37,7 @@ PENDING = e.PendingTool(
     estimated_cost_usd=1.5,
     remaining_cap_usd=0.5,
 )
+RULE = RuleInForce(outcome="deny", rule="bash(rm *)", scope="user", origin="your settings", idle="flag --x stands over it")
 
 EVENTS: tuple[e.AnyEvent, ...] = (
     e.SessionStarted(session_id="s1", cwd="/w", model="org/model", effort="high", parent_id="s0", forked_at_seq=7),
@@ -94,6 +96,9 @@ EVENTS: tuple[e.AnyEvent, ...] = (
         remaining_cap_usd=0.5, usage_threshold=True, yolo_budget=True,
     ),
     e.PermissionGranted(rule="bash(rm *)", scope="session"),
+    e.RuleChanged(outcome="deny", rule="bash(rm *)", scope="user", removed=True),
+    e.RulesInForce(rules=(RULE,), mode="ask", read_only=True),
+    e.CallTried(call="bash: rm x", outcome="deny", reason="The rule `bash(rm *)` forbids it.", rules=(RULE,)),
     e.QuestionAsked(question_id="q1", question="Which?", options=("a", "b"), tool_call_id="call_3"),
     e.QuestionAnswered(question_id="q1", answer="a"),
     e.PlanUpdate(plan=PLAN),
@@ -149,6 +154,9 @@ OPERATIONS: tuple[op.AnyOperation, ...] = (
     op.SetEffort(effort="low"),
     op.SetAutoApproval(enabled=True, cost_cap_usd=5.0),
     op.SetTitle(title="Digits"),
+    op.ChangeRule(outcome="deny", rule="bash(rm *)", scope="user", remove=True),
+    op.ShowRules(),
+    op.TryCall(call="bash: rm x"),
     op.Shutdown(),
 )  # fmt: skip
 

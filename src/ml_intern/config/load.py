@@ -66,6 +66,7 @@ class LoadedSettings:
         files: tuple[Path, ...] = (),
         warnings: tuple[str, ...] = (),
         reload: Callable[[Path], LoadedSettings] | None = None,
+        untrusted: tuple[Layer, ...] = (),
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -76,7 +77,10 @@ class LoadedSettings:
         """Every file that was read, in order, ``.env`` included."""
         self.warnings = warnings
         """What the user should hear but what stops nothing."""
-        self._layers = layers
+        self.untrusted = untrusted
+        """What projects' files bring and what has no effect, because their folders are not trusted."""
+        self.layers = layers
+        """Every source in order; a project's holds what takes effect, the lists below it included."""
         self._variables = dict(variables or {})
         self._reload = reload
 
@@ -93,7 +97,7 @@ class LoadedSettings:
         """Where each value comes from, by dotted key, in the order of the documentation."""
         from ml_intern.config.origins import origins  # only ``ml-intern config`` asks
 
-        return origins(self.settings, self._layers, self._variables)
+        return origins(self.settings, self.layers, self._variables)
 
     def at(self, cwd: Path) -> LoadedSettings:
         """For a session in another folder: that folder's project file and ``.env`` in place of ours. Raises ``ConfigError``."""
@@ -101,7 +105,7 @@ class LoadedSettings:
 
     def is_flag(self, key: str) -> bool:
         """Whether a flag set this top-level key."""
-        return any(layer.source.startswith("flag ") and key in layer.data for layer in self._layers)
+        return any(layer.source.startswith("flag ") and key in layer.data for layer in self.layers)
 
     @cached_property
     def secrets(self) -> tuple[SecretStr, ...]:
@@ -143,9 +147,11 @@ def load_settings(
     projects = [path for root in roots if _is_file(path := root / PROJECT_FILE)]
     if overridden or projects:
         _check_lower(merged, layers, overridden)
+    untrusted: list[Layer] = []
     for path in projects:
         data = read_object(path)
         trusted = _is_trusted(path, data, process, warnings)
+        untrusted += [] if trusted else [Layer(str(path), needs_trust(data))]
         layer = Layer(str(path), narrowed(data, merged, str(path), trusted=trusted))
         merged = merge(merged, layer.data)
         layers.append(layer)
@@ -163,6 +169,7 @@ def load_settings(
         variables=substitution.used,
         files=(*files, *dotenv_files),
         warnings=tuple(warnings),
+        untrusted=tuple(untrusted),
         reload=lambda folder: load_settings(
             frontend=frontend, cwd=folder, environ=process.as_dict(), flags=flags, include_user=include_user
         ),

@@ -14,6 +14,7 @@ from ml_intern.protocol.display import Display, PlanItem
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.hook_events import HookRan
 from ml_intern.protocol.messages import Image, Thinking, ToolCall
+from ml_intern.protocol.permission_events import CallTried, PermissionGranted, RuleChanged, RulesInForce
 from ml_intern.protocol.remote_events import ConnectionChanged, OperationReceived, RemoteAnswered
 from ml_intern.protocol.resource_events import (
     BudgetReserved,
@@ -354,14 +355,6 @@ class ApprovalRequired(Event, frozen=True):
     yolo_budget: bool = False
 
 
-class PermissionGranted(Event, frozen=True):
-    """The user said "always": ``rule`` holds for ``scope`` ``session`` or ``project``."""
-
-    wire = "permission_granted"
-    rule: str
-    scope: str
-
-
 class QuestionAsked(Event, frozen=True):
     wire = "question_asked"
     question_id: str
@@ -391,7 +384,7 @@ AnyEvent: TypeAlias = (
     | SessionTerminated | SessionShutdown | UserMessageAdded | Processing | AssistantChunk | ThinkingChunk | AssistantStreamEnd
     | AssistantMessageAdded | GuardTriggered | Retrying | LlmCall | Compacted | UndoComplete | TurnComplete | Interrupted
     | ErrorRaised | ToolCalled | ToolLog | SubagentProgress | SubagentFinished | HookRan | SnapshotTaken | RewindPlanned | RewindComplete
-    | ToolStateChange | ToolFinished | ApprovalRequired | PermissionGranted
+    | ToolStateChange | ToolFinished | ApprovalRequired | PermissionGranted | RuleChanged | RulesInForce | CallTried
     | QuestionAsked | QuestionAnswered | PlanUpdate | BudgetReserved | BudgetSettled | HfJobSubmit | HfJobComplete
     | SandboxCreate | SandboxDestroy | Feedback | ProCtaClick | ProConversion | CreditsToppedUp | ConnectionChanged | RemoteAnswered
     | OperationReceived

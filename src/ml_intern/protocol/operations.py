@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ml_intern.protocol.messages import Image
 from ml_intern.protocol.operation_base import Operation
+from ml_intern.protocol.permission_operations import ChangeRule, ShowRules, TryCall
 from ml_intern.protocol.rewind_operation import Rewind
 
 Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
@@ -127,5 +128,8 @@ AnyOperation: TypeAlias = (
     | SetEffort
     | SetAutoApproval
     | SetTitle
+    | ChangeRule
+    | ShowRules
+    | TryCall
     | Shutdown
 )

@@ -49,11 +49,12 @@ class Outcome(StrEnum):
 
 
 class Judgement(Struct, frozen=True):
-    """``reason`` is for the user (ask) or the model (deny). ``blocked`` says why auto-approval could not take it."""
+    """``reason`` is for the user (ask) or the model (deny). ``blocked`` says why auto-approval could not take it. ``rules`` decided."""
 
     outcome: Outcome
     reason: str = ""
     blocked: str = ""
+    rules: tuple[str, ...] = ()
 
 
 class Rule(Struct, frozen=True):
@@ -110,8 +111,16 @@ def _pieces(pattern: str) -> list[str]:
     return pieces
 
 
+class RuleTexts(Struct, frozen=True, kw_only=True):
+    """Rules as they are written."""
+
+    allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
 class Permissions:
-    """The rules of the settings plus what the user has granted since."""
+    """Judges calls by the rules that are given, and by those that ``current`` has at that moment."""
 
     def __init__(
         self,
@@ -121,52 +130,60 @@ class Permissions:
         deny: Iterable[str] = (),
         read_only: bool = False,
         unconfined_ok: bool = False,
-        granted: Callable[[], Iterable[str]] = tuple,
+        current: Callable[[], RuleTexts] = RuleTexts,
     ) -> None:
-        """``unconfined_ok``: the user switched the sandbox off in so many words. ``granted``: rules of this session."""
-        self._allow = [Rule.parse(text) for text in allow]
-        self._ask = [Rule.parse(text) for text in ask]
-        self._deny = [Rule.parse(text) for text in deny]
+        """``unconfined_ok``: the user switched the sandbox off in so many words."""
+        self._given = _Rules([*map(Rule.parse, allow)], [*map(Rule.parse, ask)], [*map(Rule.parse, deny)])
         self._read_only = read_only
         self._unconfined_ok = unconfined_ok
-        self._granted = granted
-        self._grants: dict[str, Rule | None] = {}
+        self._current: Callable[[], RuleTexts] = current
+        self._texts: RuleTexts = RuleTexts()
+        self._rules = self._given
 
     def judge(self, tool: str, subject: PermissionSubject, risk: Risk, mode: Mode) -> Judgement:
         """Whether this call may run, must be asked for, or must not run."""
-        if rule := _first(self._deny, tool, subject):
-            return Judgement(Outcome.DENY, f"The rule `{rule.text}` forbids it.")
+        self._refresh()
+        if rule := _first(self._rules.deny, tool, subject):
+            return Judgement(Outcome.DENY, f"The rule `{rule.text}` forbids it.", rules=(rule.text,))
         if self._read_only and not risk.effects <= HARMLESS:
             return Judgement(Outcome.DENY, f"This session is read-only; {tool} {_verb(risk)}.")
         if Effect.RECURRING in risk.effects:
             return Judgement(Outcome.ASK, "It recurs, so a person decides.", blocked="Recurring work is never approved automatically.")
-        if rule := _first(self._ask, tool, subject):
-            return Judgement(Outcome.ASK, f"The rule `{rule.text}` asks.", blocked=f"The rule `{rule.text}` asks for a person.")
+        if rule := _first(self._rules.ask, tool, subject):
+            blocked = f"The rule `{rule.text}` asks for a person."
+            return Judgement(Outcome.ASK, f"The rule `{rule.text}` asks.", blocked=blocked, rules=(rule.text,))
         if rule := self._may_apply(tool, subject, risk):
             why = f"The rule `{rule.text}` may apply: what this call runs is only known once it runs."
-            return Judgement(Outcome.ASK, why, blocked=f"{why} A person decides.")
-        if self._is_allowed(tool, subject):
-            return Judgement(Outcome.ALLOW)
+            return Judgement(Outcome.ASK, why, blocked=f"{why} A person decides.", rules=(rule.text,))
+        if rules := self._allowing(tool, subject):
+            return Judgement(Outcome.ALLOW, rules=rules)
         return self._by_risk(tool, risk, mode)
 
-    def _is_allowed(self, tool: str, subject: PermissionSubject) -> bool:
-        rules = [*self._allow, *(rule for text in self._granted() if (rule := self._grant(text)))]
-        if not subject.simple:
-            rules = [rule for rule in rules if rule.pattern is None]
-        return all(any(rule.covers(tool, part, subject.aliases) for rule in rules) for part in _parts(subject))
+    def _refresh(self) -> None:
+        """Rules may change between two calls. One that does not parse is none: nothing writes such a rule."""
+        texts = self._current()
+        if texts != self._texts:
+            self._texts = texts
+            allow, ask, deny = (_all_parsed(part) for part in (texts.allow, texts.ask, texts.deny))
+            given = self._given
+            self._rules = _Rules([*given.allow, *allow], [*given.ask, *ask], [*given.deny, *deny])
 
-    def _grant(self, text: str) -> Rule | None:
-        """A rule of this session's log; None for one that does not parse, which grants nothing."""
-        if text not in self._grants:
-            self._grants[text] = _parsed(text)
-        return self._grants[text]
+    def _allowing(self, tool: str, subject: PermissionSubject) -> tuple[str, ...]:
+        """The allow rules that cover every part between them; none when a part is left."""
+        rules = [rule for rule in self._rules.allow if subject.simple or rule.pattern is None]
+        found = [next((rule.text for rule in rules if rule.covers(tool, part, subject.aliases)), None) for part in _parts(subject)]
+        covering = tuple(dict.fromkeys(text for text in found if text is not None))
+        return () if None in found else covering
 
     def _may_apply(self, tool: str, subject: PermissionSubject, risk: Risk) -> Rule | None:
         """The deny or ask rule that could match what the call does not show. What is known to be harmless shows all."""
         if risk.effects <= HARMLESS:
             return None
         unknown = subject.unknown if subject.unknown is not None else () if subject.simple else ("",)
-        return next((rule for rule in (*self._deny, *self._ask) for start in unknown if rule.may_cover(tool, start, subject.aliases)), None)
+        return next(
+            (rule for rule in (*self._rules.deny, *self._rules.ask) for start in unknown if rule.may_cover(tool, start, subject.aliases)),
+            None,
+        )
 
     def _by_risk(self, tool: str, risk: Risk, mode: Mode) -> Judgement:
         why = self._uncontained(risk)
@@ -219,11 +236,21 @@ def _says_what_it_does(name: str, operation: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z0-9_.-]+", name) and re.fullmatch(r"[a-z][a-z0-9_-]*", operation))
 
 
+class _Rules(Struct, frozen=True):
+    allow: list[Rule]
+    ask: list[Rule]
+    deny: list[Rule]
+
+
 def _parsed(text: str) -> Rule | None:
     try:
         return Rule.parse(text)
     except ConfigError:
         return None
+
+
+def _all_parsed(texts: Iterable[str]) -> list[Rule]:
+    return [rule for text in texts if (rule := _parsed(text)) is not None]
 
 
 def _parts(subject: PermissionSubject) -> tuple[str, ...]:

@@ -20,20 +20,21 @@ from ml_intern.session.permissions import Mode
 from ml_intern.session.questions import Questions
 from ml_intern.session.recovery import recover
 from ml_intern.session.rewind import Rewinder
+from ml_intern.session.rules import Rules
 from ml_intern.session.session_jobs import SessionJobs
 from ml_intern.session.turn import TurnParts
 from ml_intern.session.work import Work
 
 
 class SessionParts(Struct, frozen=True, kw_only=True):
-    """What a session is made of; ``app.py`` puts it together. ``remember_in_project`` keeps a rule for this folder."""
+    """What a session is made of; ``app.py`` puts it together."""
 
     turn: TurnParts
     gate: Gate[Decision]
     questions: Questions
     models: ModelDirectory
     rewinder: Rewinder
-    remember_in_project: Callable[[str], None]
+    rules: Rules
     base_mode: Mode
     close: Callable[[], Awaitable[None]]
     """Gives back tools, processes, the lease."""
@@ -110,6 +111,8 @@ class Session:
             case op.New() | op.Resume() | op.Fork():
                 await self._complain(f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
             case _:
+            case op.ChangeRule() | op.ShowRules() | op.TryCall():
+                await self._p.rules.take(operation, self._p.turn.runner.mode)
                 assert_never(operation)
 
     async def _start_or_stop(self, operation: op.UserInput | op.Compact | op.Undo | op.Rewind) -> None:
@@ -171,15 +174,10 @@ class Session:
             arguments=answer.arguments,
             sent_by=sent_by,
         )
-        always = answer.approved and answer.remember in ("session", "project") and bool(pending.remember_rule)
-        granted = [e.PermissionGranted(rule=pending.remember_rule, scope=answer.remember)] if always else []
+        always = answer.approved and pending.remember_rule and answer.remember
+        granted = [await self._p.rules.grant(pending.remember_rule, always)] if always else []
         await self.log.append(changed, *granted)
         self._p.gate.answer(pending.tool_call_id, answer)
-        if always and answer.remember == "project":
-            try:
-                self._p.remember_in_project(pending.remember_rule)
-            except (OSError, MlInternError) as error:
-                await self._complain(f"The rule {pending.remember_rule} holds for this session only; it could not be kept: {error}")
 
     async def _abandon_questions(self, sent_by: str) -> None:
         """The user typed instead of deciding."""

@@ -81,7 +81,8 @@ class SessionState:
         self.pending: dict[str, e.PendingTool] = {}
         self.questions: dict[str, e.QuestionAsked] = {}
         self.spending = Spending(first_usage_warning_usd)
-        self.grants: list[str] = []
+        self.rules: list[tuple[str, str]] = []
+        """Rules of this session alone, its grants among them: outcome and text."""
         self.jobs: dict[str, e.HfJobSubmit] = {}
         """Jobs that are not known to be over, by id."""
         self.finished_jobs: dict[str, e.HfJobComplete] = {}
@@ -216,7 +217,13 @@ class SessionState:
             self.spending.acknowledge_warning()
 
     def _granted(self, seq: int, event: e.PermissionGranted) -> None:
-        self.grants.append(event.rule)  # one for the project holds here and now as well
+        if event.scope == "session":  # those for the project are kept for its folder
+            self._rule_changed(seq, e.RuleChanged(outcome="allow", rule=event.rule, scope="session"))
+
+    def _rule_changed(self, seq: int, event: e.RuleChanged) -> None:
+        if event.scope == "session":
+            self.rules = [rule for rule in self.rules if rule != (event.outcome, event.rule)]
+            self.rules += [] if event.removed else [(event.outcome, event.rule)]
 
     def _question_asked(self, seq: int, event: e.QuestionAsked) -> None:
         self.questions[event.question_id] = event
@@ -318,6 +325,7 @@ _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
     e.ApprovalRequired: SessionState._approval_required,  # pyright: ignore[reportPrivateUsage]
     e.ToolStateChange: SessionState._tool_state,  # pyright: ignore[reportPrivateUsage]
     e.PermissionGranted: SessionState._granted,  # pyright: ignore[reportPrivateUsage]
+    e.RuleChanged: SessionState._rule_changed,  # pyright: ignore[reportPrivateUsage]
     e.QuestionAsked: SessionState._question_asked,  # pyright: ignore[reportPrivateUsage]
     e.QuestionAnswered: SessionState._question_answered,  # pyright: ignore[reportPrivateUsage]
     e.PlanUpdate: SessionState._plan_update,  # pyright: ignore[reportPrivateUsage]

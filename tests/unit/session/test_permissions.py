@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_intern.errors import ConfigError
-from ml_intern.session.permissions import Mode, Outcome, Permissions, Rule, rule_for
+from ml_intern.session.permissions import Mode, Outcome, Permissions, Rule, RuleTexts, rule_for
 from ml_intern.tools.base import READ_ONLY, Effect, PermissionSubject, Risk
 from ml_intern.tools.bash.command_parts import subject as shell
 
@@ -156,7 +156,7 @@ def test_always_is_not_offered_for_a_tool_whose_name_no_rule_can_hold() -> None:
 
 
 def test_a_grant_that_does_not_parse_grants_nothing_and_stops_nothing() -> None:
-    permissions = Permissions(granted=lambda: ["a/b", "bash(make *)"])
+    permissions = Permissions(current=lambda: RuleTexts(allow=("a/b", "bash(make *)")))
     assert permissions.judge("a/b", subject(""), CODE, Mode.ASK).outcome is Outcome.ASK
     assert permissions.judge("bash", subject("make x"), CODE, Mode.ASK).outcome is Outcome.ALLOW
 

@@ -16,7 +16,7 @@ from ml_intern.protocol import resource_events as r
 SILENT = (
     e.Ready | e.SessionUpdate | e.NewComplete | e.ResumeComplete | e.SessionShutdown | e.UserMessageAdded | e.Processing
     | e.AssistantChunk | e.ThinkingChunk | e.AssistantStreamEnd | e.AssistantMessageAdded | e.LlmCall | e.UndoComplete
-    | e.TurnComplete | e.Interrupted | e.PermissionGranted | r.BudgetReserved | r.BudgetSettled | r.Feedback
+    | e.TurnComplete | e.Interrupted | e.PermissionGranted | e.RulesInForce | e.CallTried | r.BudgetReserved | r.BudgetSettled | r.Feedback
     | r.ProCtaClick | r.ProConversion
 )  # fmt: skip
 """Nothing to say in a line: they are text, which each output streams its way, or bookkeeping, or what the last line sums up."""
@@ -50,7 +50,7 @@ def describe(event: e.AnyEvent, *, verbose: bool) -> list[Line]:
             return _notice(event, verbose)
         case e.ApprovalRequired() | e.QuestionAsked() | e.QuestionAnswered():
             return _question(event)
-        case e.HookRan() | e.SnapshotTaken() | e.RewindPlanned() | e.RewindComplete():
+        case e.HookRan() | e.SnapshotTaken() | e.RewindPlanned() | e.RewindComplete() | e.RuleChanged():
             return describe_own(event)
         case e.ConnectionChanged() | e.OperationReceived() | e.RemoteAnswered():
             return describe_remote(event)

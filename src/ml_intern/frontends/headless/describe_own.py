@@ -1,4 +1,4 @@
-"""What the user's own hooks did, and what snapshots and rewinds tell, in lines."""
+"""What the user's own hooks did, and what rules, snapshots and rewinds tell, in lines."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TypeAlias, assert_never
 
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines
 from ml_intern.protocol.hook_events import HookRan
+from ml_intern.protocol.permission_events import RuleChanged
 from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned, SnapshotTaken
 
-Own: TypeAlias = HookRan | SnapshotTaken | RewindPlanned | RewindComplete
+Own: TypeAlias = HookRan | SnapshotTaken | RewindPlanned | RewindComplete | RuleChanged
 _COMMAND_WORDS = 60
 _SCOPES = {"session": "this session", "project": "this folder", "user": "your settings"}
 _LOUD = ("blocked", "failed", "stopped")
@@ -30,6 +31,9 @@ def describe_own(event: Own) -> list[Line]:
         case RewindComplete():
             done = f"· rewound: {event.restored} files restored, {event.deleted} deleted"
             return [line(("dim", done)), *_notes(event.note, event.kept)]
+        case RuleChanged():
+            done = "removed" if event.removed else "added"
+            return [line(("dim", f"· rule {done}: {event.outcome} {event.rule} ({_SCOPES.get(event.scope, event.scope)})"))]
         case _:
             assert_never(event)
 

@@ -110,9 +110,10 @@ WORKPLACE: tuple[Command, ...] = (
     Command(name="memory", summary="Show and edit the AGENTS.md files that the model is told", run=later("memory", "show_memory")),
     Command(
         name="permissions",
-        summary="Show and change the rules of what may run",
-        arguments="[rule]",
+        summary="Show, change and test the rules of what may run",
+        arguments="[rule | test CALL]",
         run=later("permissions", "show_permissions"),
+        choices=("test",),
     ),
     Command(name="tools", summary="List what the model can call", arguments="[name]", run=later("extensions", "show_tools")),
     Command(name="mcp", summary="Show the MCP servers", arguments="[test NAME]", run=later("extensions", "show_mcp"), choices=("test",)),

@@ -12,7 +12,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.display import PlanItem
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit, SandboxCreate, SandboxDestroy
-from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned
+from ml_intern.protocol.rewind_events import RewindComplete
 
 KEPT_ANSWERS = 50
 KEPT_JOBS = 500
@@ -34,11 +34,20 @@ class JobRow(NamedTuple):
     over: HfJobComplete | None = None
 
 
+class _Awaited(NamedTuple):
+    kinds: tuple[type[e.AnyEvent], ...]
+    future: asyncio.Future[e.AnyEvent | None]
+
+    def answer(self, event: e.AnyEvent | None) -> None:
+        if not self.future.done():
+            self.future.set_result(event)
+
+
 class Recall:
     """An ``EventReader``."""
 
     def __init__(self) -> None:
-        self._plan_asked: asyncio.Future[RewindPlanned | None] | None = None
+        self._awaited: list[_Awaited] = []
         self.begin(keep=False)
 
     def begin(self, *, keep: bool) -> None:
@@ -49,7 +58,6 @@ class Recall:
         self.answers: deque[Said] = deque(maxlen=KEPT_ANSWERS)
         self.jobs: dict[str, JobRow] = {}
         self.sandboxes: dict[str, SandboxCreate] = {}
-        self.grants: list[e.PermissionGranted] = []
         self.effective_effort: dict[str, str | None] = {}
         """What each model took instead of the preference."""
         self.tool_count = 0
@@ -57,7 +65,8 @@ class Recall:
         self.last_seq = 0
         self.rewound = ""
         """The snapshot of how the files were before the last rewind."""
-        self._answer_plan(None)
+        for waiting in self._awaited:
+            waiting.answer(None)
         self._plans: list[tuple[int, tuple[PlanItem, ...]]] = []
         self._model = ""
 
@@ -70,6 +79,7 @@ class Recall:
         """See ``EventReader``."""
         seq = self.last_seq = envelope.seq or self.last_seq
         self.ledger.read(envelope)
+        self._answer(envelope.event)
         match event := envelope.event:
             case e.UserMessageAdded():
                 self.messages.append(Said(seq, envelope.at, event.content))
@@ -83,32 +93,25 @@ class Recall:
                 self.turns += 1
             case e.Ready():
                 self.tool_count = event.tool_count
-            case e.PermissionGranted():
-                self.grants.append(event)
             case e.SessionStarted() | e.ModelSwitched() | e.EffortChanged():
                 self._effort(event)
             case HfJobSubmit() | HfJobComplete() | SandboxCreate() | SandboxDestroy():
                 self._resource(event, envelope.at)
-            case RewindPlanned() | RewindComplete() | e.ErrorRaised():
-                self._rewound(event)
+            case RewindComplete():
+                self.rewound = event.saved or self.rewound
             case _:
                 pass
 
-    def await_plan(self) -> asyncio.Future[RewindPlanned | None]:
-        """What a rewind would change, once the session says so; None when it is done, or cannot be."""
-        self._answer_plan(None)
-        self._plan_asked = asyncio.get_running_loop().create_future()
-        return self._plan_asked
+    def awaiting(self, *kinds: type[e.AnyEvent]) -> asyncio.Future[e.AnyEvent | None]:
+        """The next event of one of these kinds: what answers an operation. None when another session takes this one's place."""
+        waiting = _Awaited(kinds, asyncio.get_running_loop().create_future())
+        self._awaited = [other for other in self._awaited if not other.future.done()] + [waiting]
+        return waiting.future
 
-    def _rewound(self, event: RewindPlanned | RewindComplete | e.ErrorRaised) -> None:
-        if isinstance(event, RewindComplete):
-            self.rewound = event.saved or self.rewound
-        self._answer_plan(event if isinstance(event, RewindPlanned) else None)
-
-    def _answer_plan(self, plan: RewindPlanned | None) -> None:
-        asked, self._plan_asked = self._plan_asked, None
-        if asked is not None and not asked.done():
-            asked.set_result(plan)
+    def _answer(self, event: e.AnyEvent) -> None:
+        for waiting in self._awaited:
+            if isinstance(event, waiting.kinds):
+                waiting.answer(event)
 
     def _cut(self, seq: int) -> None:
         self.messages = [said for said in self.messages if said.seq < seq]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ml_intern.frontends.tui.screens.rewind import BOTH, CONVERSATION, FILES, RewindConfirm, message_picker, way_picker
+from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
 
+_ANSWERS = (e.RewindPlanned, e.RewindComplete, e.ErrorRaised)
 PLAN_TIMEOUT_S = 120.0
 """Comparing a large workspace with its snapshot takes a while."""
 
@@ -56,7 +58,7 @@ async def _back(app: TuiApp) -> None:
 async def _plan_and_do(app: TuiApp, wanted: op.Rewind) -> bool:
     """Ask what would change, show it, and do it; files that change meanwhile are shown anew. Whether it was done."""
     agreed = False
-    planned = app.recall.await_plan()
+    planned = app.recall.awaiting(*_ANSWERS)
     app.send(wanted)
     app.hint("comparing the files …")
     while True:
@@ -66,9 +68,9 @@ async def _plan_and_do(app: TuiApp, wanted: op.Rewind) -> bool:
         except TimeoutError:
             app.say("The session has not said what would change.", hint="Nothing was changed.", bad=True)
             return False
-        if plan is None:  # it is done, or it cannot be, which the conversation tells
+        if not isinstance(plan, e.RewindPlanned):  # it is done, or it cannot be, which the conversation tells
             return agreed
         if not (agreed := await app.push_screen_wait(RewindConfirm(plan))):
             return False
-        planned = app.recall.await_plan()
+        planned = app.recall.awaiting(*_ANSWERS)
         app.send(replace(wanted, confirmed_changes=plan.confirm))

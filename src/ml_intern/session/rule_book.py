@@ -1,0 +1,94 @@
+"""The permission rules of one session: where each comes from, and changing them while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from ml_intern.errors import ConfigError
+from ml_intern.protocol.permission_events import RuleInForce
+from ml_intern.protocol.permission_operations import ChangeRule, RuleOutcome, RuleScope
+from ml_intern.session.permissions import Rule, RuleTexts
+
+OUTCOMES: tuple[RuleOutcome, ...] = ("deny", "ask", "allow")
+"""In the order in which they are looked at."""
+SESSION_ORIGIN = "this session"
+
+
+class Kept(Protocol):
+    """Rules that outlive the session. Methods block; they raise ``ConfigError`` or ``OSError``."""
+
+    def read(self) -> Sequence[RuleInForce]:
+        """All of them."""
+        ...
+
+    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool) -> bool:
+        """Add one, or take one out; False when it is not there."""
+        ...
+
+
+class NothingKept:
+    """For a session whose rules come from nowhere else."""
+
+    def read(self) -> Sequence[RuleInForce]:
+        """None."""
+        return ()
+
+    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool) -> bool:
+        """Refused."""
+        raise ConfigError("This session has no place to keep rules in.", hint="Keep it for this session.")
+
+
+class RuleBook:
+    """``own`` are the rules of the session's log, as outcome and text, at any moment."""
+
+    def __init__(self, kept: Kept, own: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        """Reads what is kept. Raises ``ConfigError``."""
+        self._kept = kept
+        self._own = own
+        self._read = tuple(kept.read())
+
+    def rules(self) -> tuple[RuleInForce, ...]:
+        """In the order in which they are looked at, those without effect behind the others of their outcome."""
+        own = [RuleInForce(outcome=outcome, rule=rule, scope="session", origin=SESSION_ORIGIN) for outcome, rule in self._own()]
+        every = (*own, *self._read)
+        return tuple(sorted(every, key=lambda rule: (_place(rule.outcome), bool(rule.idle))))
+
+    def texts(self) -> RuleTexts:
+        """Those in force."""
+        found: dict[str, list[str]] = {outcome: [] for outcome in OUTCOMES}
+        for rule in self._read:
+            if not rule.idle:
+                found[rule.outcome].append(rule.rule)
+        for outcome, text in self._own():
+            found[outcome].append(text)
+        return RuleTexts(deny=tuple(found["deny"]), ask=tuple(found["ask"]), allow=tuple(found["allow"]))
+
+    def for_subagents(self) -> RuleTexts:
+        """Nobody is asked for them: what would ask is denied."""
+        texts = self.texts()
+        return RuleTexts(deny=(*texts.deny, *texts.ask))
+
+    async def change(self, change: ChangeRule) -> bool:
+        """Keep it, or take it out; the session's own rules follow the log instead. False when there is none to take out.
+
+        Raises ``ConfigError`` for what is no rule, and for a file that cannot be written.
+        """
+        if not change.remove:
+            Rule.parse(change.rule)
+        if change.scope == "session":
+            return not change.remove or (change.outcome, change.rule) in self._own()
+        try:
+            return await asyncio.to_thread(self._change, change)
+        except OSError as error:
+            raise ConfigError(f"The rule '{change.rule}' cannot be kept: {error}.", hint="Keep it for this session instead.") from error
+
+    def _change(self, change: ChangeRule) -> bool:
+        changed = self._kept.change(change.scope, change.outcome, change.rule, wanted=not change.remove)
+        self._read = tuple(self._kept.read())
+        return changed
+
+
+def _place(outcome: str) -> int:
+    return next((place for place, known in enumerate(OUTCOMES) if known == outcome), len(OUTCOMES))
