@@ -106,13 +106,13 @@ class Session:
                     await self._complain(f"No question '{operation.question_id}' waits for an answer.")
             case op.SwitchModel() | op.SetEffort() | op.SetAutoApproval() | op.SetTitle():
                 await self._change(operation)
+            case op.ChangeRule() | op.ShowRules() | op.TryCall():
+                await self._p.rules.take(operation, self._p.turn.runner.mode)
             case op.Shutdown():
                 await self.aclose()
             case op.New() | op.Resume() | op.Fork():
                 await self._complain(f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
             case _:
-            case op.ChangeRule() | op.ShowRules() | op.TryCall():
-                await self._p.rules.take(operation, self._p.turn.runner.mode)
                 assert_never(operation)
 
     async def _start_or_stop(self, operation: op.UserInput | op.Compact | op.Undo | op.Rewind) -> None:
