@@ -31,6 +31,7 @@ class ScriptedHost(FakeHost):
     context_window: int | None = 200_000
     jobs: JobDesk | None = None
     vacated: bool = False
+    sender: str = ""
 
     @property
     def waiting(self) -> bool:

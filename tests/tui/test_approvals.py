@@ -140,6 +140,32 @@ async def test_a_card_that_is_decided_elsewhere_goes_and_says_so() -> None:
         assert app.composer.has_focus
 
 
+async def test_an_answer_that_another_terminal_was_faster_than_is_told_with_its_name() -> None:
+    host = scripted(past=(STARTED, *started()))
+    host.sender = "process 77"
+    async with running(host, size=(120, 24)) as (app, pilot):
+        host.emit(asked(pending()))
+        await settled(app, pilot, host)
+        await pilot.press("y")
+        host.emit(e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state="rejected", sent_by="process 99"))
+        await settled(app, pilot, host)
+        text = " ".join(" ".join(screen_text(app)).split())
+    assert [type(each) for each in host.operations][:1] == [op.ExecApproval]
+    assert "rejected by process 99" in text and "Your answer came after that" in text
+
+
+async def test_ones_own_answer_in_a_joined_session_needs_no_telling() -> None:
+    host = scripted(past=(STARTED, *started()))
+    host.sender = "process 77"
+    async with running(host) as (app, pilot):
+        host.emit(asked(pending()))
+        await settled(app, pilot, host)
+        await pilot.press("y")
+        host.emit(e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state="approved", sent_by="process 77"))
+        await settled(app, pilot, host)
+        assert "process 77" not in "\n".join(screen_text(app))
+
+
 async def test_nobody_approves_with_the_letter_of_a_word() -> None:
     """The keys stay with the composer while somebody writes."""
     host = scripted(past=(STARTED, *started()))

@@ -26,6 +26,7 @@ OTHER = "f" * 16
 
 
 def from_other(host: ScriptedHost, *events: e.AnyEvent) -> None:
+    host.current = OTHER
     for number, event in enumerate(events, 1):
         host._queue.put_nowait(Envelope(session=OTHER, seq=number, at=datetime.now(UTC), event=event))
 
@@ -149,3 +150,48 @@ async def _run(app: TuiApp) -> None:
     async with app.run_test() as pilot:
         await pilot.pause()
         await pilot.pause()
+
+
+def over(state: str) -> e.ConnectionChanged:
+    return e.ConnectionChanged(state=state, message="The other process is done with it.")
+
+
+async def test_a_joined_session_that_its_process_closed_is_opened_here_and_the_draft_stays() -> None:
+    host = scripted(past=(STARTED, *started("hello"), reply("Hi."), done("Hi.")))
+    async with running(host) as (app, pilot):
+        await pilot.press(*"half a thou")
+        host.vacated = True
+        host.emit(over("ended"))
+        await settled(app, pilot, host)
+        assert app.composer.text == "half a thou"
+    assert host.operations == [op.Resume(path=host.session_id)]
+
+
+async def test_a_joined_session_that_died_in_the_middle_of_a_turn_is_offered_not_opened() -> None:
+    host = scripted(past=(STARTED, *started("hello")))
+    async with running(host, size=(120, 24)) as (app, pilot):
+        host.vacated = True
+        host.emit(over("gone"))
+        await settled(app, pilot, host)
+        text = " ".join(" ".join(screen_text(app)).split())
+    assert host.operations == []
+    assert "in the middle of a turn" in text and "/resume 01234567" in text
+
+
+async def test_a_session_that_was_left_for_another_one_is_not_opened_again() -> None:
+    host = scripted()
+    async with running(host) as (app, pilot):
+        host.emit(over("ended"))
+        await settled(app, pilot, host)
+    assert host.operations == []
+
+
+async def test_a_message_of_another_terminal_names_it_and_ones_own_does_not() -> None:
+    host = scripted()
+    host.sender = "process 77"
+    async with running(host) as (app, pilot):
+        host.emit(e.UserMessageAdded(content="mine", sent_by="process 77"), e.UserMessageAdded(content="theirs", sent_by="process 99"))
+        await settled(app, pilot, host)
+        text = "\n".join(screen_text(app))
+    assert "from process 99" in text
+    assert "process 77" not in text

@@ -119,6 +119,7 @@ EVENTS: tuple[e.AnyEvent, ...] = (
     r.ProConversion(first_seen_at="2026-01-01T00:00:00Z"),
     r.CreditsToppedUp(namespace="me"),
     e.ConnectionChanged(state="attached", message="Joined session s1."),
+    e.OperationReceived(operation="interrupt", sent_by="process 42"),
     e.RemoteAnswered(service="slack", user="U1", where="C1", keys=("call_1",), answer="approved", outcome="taken"),
     e.HookRan(
         hook_event_name="PreToolUse", command="check.sh", outcome="blocked", message="No.", tool_call_id="call_1", duration_s=0.1,

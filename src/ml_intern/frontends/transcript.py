@@ -32,7 +32,8 @@ class Transcript:
             case UserMessageAdded():
                 pictures = [line(("dim", f"  ({len(event.images)} pictures)"))] if event.images else []
                 first, *more = lines(event.content, "bold")
-                return [line(), line(("accent", "❯ "), *first), *more, *pictures, line()]
+                by = [line(("dim", f"  from {event.sent_by}"))] if event.sent_by else []
+                return [line(), line(("accent", "❯ "), *first), *more, *pictures, *by, line()]
             case AssistantMessageAdded():
                 return [*lines(event.content.strip()), line()] if event.content.strip() else []
             case ToolCalled():

@@ -89,6 +89,11 @@ class SessionHost:
         return self._session.owner
 
     @property
+    def sender(self) -> str:
+        """What ``sent_by`` says of what this terminal sent; empty where the session is its own."""
+        return self._session.sender
+
+    @property
     def vacated(self) -> bool:
         """Whether the session was joined and its process closed it or died: nobody works on it until it is opened here."""
         return isinstance(self._session, RemoteHost) and self._session.ended is not None

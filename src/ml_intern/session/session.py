@@ -71,6 +71,11 @@ class Session:
         return ""
 
     @property
+    def sender(self) -> str:
+        """What ``sent_by`` says of what is sent from here: nothing."""
+        return ""
+
+    @property
     def busy(self) -> bool:
         """Whether a turn or a compaction runs."""
         return self._work.busy

@@ -36,12 +36,13 @@ class FakeHost:
     owner: str = ""
     operations: list[op.AnyOperation] = field(default_factory=list)
     read_from: int | None = None
+    current: str = SESSION
     _queue: asyncio.Queue[Envelope | None] = field(default_factory=asyncio.Queue)
     _seq: int = 0
 
     @property
     def session_id(self) -> str:
-        return SESSION
+        return self.current
 
     def emit(self, *events: e.AnyEvent) -> None:
         for event in events:

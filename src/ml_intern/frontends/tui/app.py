@@ -22,6 +22,7 @@ from ml_intern.frontends.tui.commands.catalog import dispatch
 from ml_intern.frontends.tui.commands.recall import Recall
 from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.outbox import Outbox
+from ml_intern.frontends.tui.take_over import TakeOver
 from ml_intern.frontends.tui.transcript import Transcript
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -66,10 +67,16 @@ class TuiApp(AppParts):
         """The session's host, once it is open."""
         return self._backend
 
+    @property
+    def sender(self) -> str:
+        """The name of this terminal in a session that it has joined; else empty."""
+        return "" if self._backend is None else self._backend.sender
+
     def on_mount(self) -> None:
         self._readers = [
             self.recall,
-            Transcript(self.conversation),
+            Transcript(self.conversation, lambda: self.sender),
+            TakeOver(self),
             self.query_one(CardDock),
             self.query_one(ActivityLine),
             self.status,

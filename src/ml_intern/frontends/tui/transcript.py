@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 
 from ml_intern.frontends.headless.describe import describe
@@ -35,8 +36,10 @@ REASONS = {
 class Transcript:
     """An ``EventReader`` that fills the conversation."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, sender: Callable[[], str] = lambda: "") -> None:
+        """``sender``: the name of this terminal, whose messages need no name."""
         self._conversation = conversation
+        self._sender = sender
         self._reply = StreamedReply(conversation)
         self._calls: dict[str, ToolBlock] = {}
         self._jobs: dict[str, JobBlock] = {}
@@ -48,7 +51,7 @@ class Transcript:
         """See ``EventReader``."""
         if not keep:
             self._conversation.truncate(0)
-        self.__init__(self._conversation)
+        self.__init__(self._conversation, self._sender)
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
@@ -89,7 +92,8 @@ class Transcript:
 
     def _words(self, event: e.UserMessageAdded | e.GuardTriggered) -> None:
         if isinstance(event, e.UserMessageAdded):
-            self._conversation.add(UserBlock(event.content, images=len(event.images), steering=event.steering))
+            by = event.sent_by if event.sent_by != self._sender() else ""
+            self._conversation.add(UserBlock(event.content, images=len(event.images), steering=event.steering, sent_by=by))
         else:
             self._tell(event)
 

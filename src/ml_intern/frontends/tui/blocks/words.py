@@ -27,11 +27,12 @@ class UserBlock(Block):
 
     foldable = True
 
-    def __init__(self, content: str, *, images: int = 0, steering: bool = False) -> None:
+    def __init__(self, content: str, *, images: int = 0, steering: bool = False, sent_by: str = "") -> None:
         super().__init__()
         self._content = content
         self._images = images
         self._steering = steering
+        self._sent_by = sent_by
 
     @property
     def text(self) -> str:
@@ -48,6 +49,7 @@ class UserBlock(Block):
         notes = [f"… {hidden} more rows"] if hidden else []
         notes += [f"[{self._images} image{'s' * (self._images > 1)}]"] if self._images else []
         notes += ["sent while the turn ran"] if self._steering else []
+        notes += [f"from {self._sent_by}"] if self._sent_by else []
         return drawn + pen.lines([(("dim", f"  {note}"),) for note in notes])
 
     def guess_rows(self, columns: int) -> int:

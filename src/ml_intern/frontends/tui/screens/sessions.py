@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_intern.errors import MlInternError
+from ml_intern.frontends.commands.open_sessions import open_elsewhere, open_words
 from ml_intern.frontends.commands.session_table import age, folder_words, size
 from ml_intern.frontends.headless.tally import cost
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines, width
@@ -18,6 +19,9 @@ from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol.events import AssistantMessageAdded, UserMessageAdded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ml_intern.session.control import Welcome
     from ml_intern.stores.base import EventStore, SessionRecord
 
 NEWEST = 500
@@ -32,9 +36,14 @@ _TITLE = 40
 class SessionPicker(Picker[str]):
     """The id of the session; ``leave_out`` is the one that we are in."""
 
-    def __init__(self, store: EventStore, *, leave_out: str, query: str = "", now: datetime | None = None) -> None:
+    def __init__(
+        self, store: EventStore, *, leave_out: str, live: Path | None = None, query: str = "", now: datetime | None = None
+    ) -> None:
+        """``live``: the folder where open sessions listen (``session/control.py``)."""
         super().__init__("Resume a session", empty="Reading …", search=query)
         self._store = store
+        self._live = live
+        self._open: dict[str, Welcome] = {}
         self._leave_out = leave_out
         self._now = now or datetime.now(UTC)
         self._snippets: dict[str, str] = {}
@@ -46,6 +55,8 @@ class SessionPicker(Picker[str]):
     async def _read(self) -> None:
         try:
             records = await self._store.sessions(limit=NEWEST)
+            if self._live is not None and any(record.owner for record in records):
+                self._open = await open_elsewhere(self._live)
         except MlInternError as error:
             self.offer((), empty=f"{error.message} {error.hint}")
             return
@@ -56,14 +67,19 @@ class SessionPicker(Picker[str]):
         title, folder = one_line(record.title or record.preview) or "(nothing said)", folder_words(record.cwd)
         when = age((self._now - record.updated_at).total_seconds(), record.updated_at)
         shown = clip_text(title, _TITLE)
+        where = open_words(record, self._open.get(record.id))
         row = line(
             ("accent" if record.owner else "dim", "● " if record.owner else "  "),
             ("dim", f"{when:>10}  "),
             shown + " " * (_TITLE - width(shown)),
+            ("accent", f"  {where}" if where else ""),
             ("dim", f"  {size(record.size_bytes):>6}  {folder}"),
         )
         return Choice(
-            value=record.id, row=row, words=f"{title} {folder} {record.model} {record.id}", about=tuple(_about(record, title, folder))
+            value=record.id,
+            row=row,
+            words=f"{title} {folder} {record.model} {record.id} {where}",
+            about=tuple(_about(record, title, folder, self._open.get(record.id))),
         )
 
     # ── searching what was said ──────────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +133,7 @@ class SessionPicker(Picker[str]):
             self.tell_about([*found, *choice.about, *said])
 
 
-def _about(record: SessionRecord, title: str, folder: str) -> list[Line]:
+def _about(record: SessionRecord, title: str, folder: str, live: Welcome | None) -> list[Line]:
     forked = f" · forked from {record.parent_id[:8]}" if record.parent_id else ""
     rows = [
         *([line(("bold", title))] if width(title) > _TITLE else []),
@@ -127,5 +143,11 @@ def _about(record: SessionRecord, title: str, folder: str) -> list[Line]:
     ]
     if not record.owner:
         return rows
-    joins = f"`ml-intern --resume {record.id[:8]}` in another terminal joins it"
-    return [*rows, line(("accent", f"in use by {one_line(record.owner)}: {joins}"))]
+    if live is None:
+        return [*rows, line(("warn", f"in use by {one_line(record.owner)}, which cannot be joined: leave it there first"))]
+    running = ", a turn runs" if live.busy else ""
+    return [
+        *rows,
+        line(("accent", f"open in {one_line(live.owner)}{running}")),
+        line(("accent", "Enter joins it there, live: it stays in that process, and what you send goes to it")),
+    ]
