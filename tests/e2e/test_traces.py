@@ -21,7 +21,7 @@ from ml_intern.stores.base import SessionPatch, SessionRecord, StoredEvent
 from ml_intern.stores.sqlite import SqliteStore
 from ml_intern.testing.fake_hub.server import FakeHub
 from ml_intern.testing.model_server import ModelServer
-from ml_intern.testing.replies import ServerReply
+from ml_intern.testing.replies import Call, Fault, FaultKind, ServerReply
 from tests.trace_logs import DONE, START, answer, bash, log, reply, started, user
 
 REPO = "alice/ml-intern-sessions"
@@ -115,6 +115,58 @@ async def test_a_push_that_fails_says_so_and_is_made_up_for_later(machine: Machi
     machine.hub.faults.clear()
     code, out, _ = await machine.run("traces", "push")
     assert code == 0 and "sent" in out and PATH.format("s1") in machine.files()
+
+
+async def test_a_push_that_is_killed_after_the_commit_and_before_its_note_is_healed(machine: Machine) -> None:
+    # core W3.1 and W3.3: what was sent, and what is said of it, must agree whenever the process dies
+    machine.configure(share_traces=True)
+    await machine.session("s1")
+    machine.hub.fail(r"POST /api/datasets/.*/commit/", hang=True, served=True)
+    environment = {**os.environ, "HF_ENDPOINT": machine.hub.url, "HF_TOKEN": FakeHub.TOKEN}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ml_intern", "traces", "push", "s1", stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=environment
+    )
+    async with asyncio.timeout(20):
+        while PATH.format("s1") not in machine.files():
+            await asyncio.sleep(0.02)
+    process.kill()
+    await process.wait()
+    there = machine.files()
+    code, out, _ = await machine.run("traces", "status", "s1")
+    assert code == 0 and "0/6" in out and " sent " not in out, "nothing is called sent that nobody knows to be"
+    code, out, _ = await machine.run("traces", "push", "s1")
+    assert code == 0 and "sent" in out and "6/6" in out
+    assert machine.files() == there and len(machine.hub.seen(r"POST /api/datasets/.*/commit/")) == 1
+
+
+async def test_a_run_that_is_killed_leaves_its_sub_agents_transcript_for_the_next_push(machine: Machine, tmp_path: Path) -> None:
+    machine.hub.fail(".*", hang=True, times=999)
+    task = {"task": "find the best recipe", "context": "SFT"}
+    replies = [
+        ServerReply(calls=(Call("research", json.dumps(task), id="call_r"),)),
+        ServerReply(text="Use LoRA."),
+        Fault(kind=FaultKind.HANG),
+    ]
+    async with ModelServer(replies) as server:
+        machine.configure(share_traces=True, model_name="local/m", providers={"local": {"base_url": server.v1}})
+        environment = {**os.environ, "HF_ENDPOINT": machine.hub.url, "HF_TOKEN": FakeHub.TOKEN}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ml_intern", "--cwd", str(tmp_path), "go", stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=environment
+        )
+        async with asyncio.timeout(15):
+            while len(server.requests) < 3:  # the answer of the sub-agent is with the model
+                await asyncio.sleep(0.02)
+        process.kill()
+        await process.wait()
+    machine.hub.faults.clear()
+    code, out, _ = await machine.run("traces", "push")
+    assert code == 0 and "sent" in out
+    [agent] = [data for path, data in machine.files().items() if "/agent-" in path]
+    lines = [json.loads(line) for line in agent.splitlines()]
+    assert "find the best recipe" in lines[0]["message"]["content"]
+    assert lines[-1]["message"]["content"] == [{"type": "text", "text": "Use LoRA."}]
+    code, out, err = await machine.run("traces", "push")
+    assert "Nothing is pending" in err
 
 
 @pytest.mark.parametrize("format_", ["claude_code", "open", "sft", "row"])

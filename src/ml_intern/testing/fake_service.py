@@ -64,7 +64,7 @@ class Fault:
     """What goes wrong with requests whose ``METHOD path`` matches ``pattern`` (a regular expression), ``times`` times.
 
     ``hang``: says nothing until the client hangs up. ``cut``: hangs up without a word. ``delay_s``: does that, or answers, late.
-    Else ``status`` with ``headers`` and ``body`` takes the place of the answer.
+    Else ``status`` with ``headers`` and ``body`` takes the place of the answer. ``served``: what was asked for is done before that.
     """
 
     pattern: str
@@ -75,6 +75,7 @@ class Fault:
     hang: bool = False
     cut: bool = False
     delay_s: float = 0.0
+    served: bool = False
 
 
 class Refuse(Exception):
@@ -138,7 +139,8 @@ class FakeService(HttpServer):
         )
         with self.lock:
             self.requests.append(call)
-        if await self._failed(call):
+        fault = self._fault(call)
+        if fault is not None and not fault.served and await self._failed(call, fault):
             return
         try:
             answer = handler(call) if handler is not None else self.missing(call)
@@ -146,6 +148,8 @@ class FakeService(HttpServer):
                 answer = await answer
         except Refuse as refused:
             answer = refused.answer
+        if fault is not None and fault.served and await self._failed(call, fault):
+            return
         if answer is not None:
             await self._send(call, answer)
 
@@ -161,12 +165,15 @@ class FakeService(HttpServer):
                 return handler, {name: unquote(value) for name, value in match.groupdict().items()}
         return None, {}
 
-    async def _failed(self, call: Call) -> bool:
+    def _fault(self, call: Call) -> Fault | None:
         with self.lock:
             fault = next((f for f in self.faults if f.times > 0 and re.search(f.pattern, f"{call.method} {call.path}")), None)
-            if fault is None:
-                return False
-            fault.times -= 1
+            if fault is not None:
+                fault.times -= 1
+            return fault
+
+    async def _failed(self, call: Call, fault: Fault) -> bool:
+        """Whether that was all the client gets."""
         if fault.hang:
             await call.connection.until_hung_up()
             return True
