@@ -50,13 +50,16 @@ async def test_each_rule_is_shown_with_where_it_comes_from_and_which_has_no_effe
         await command(app, pilot, host, "/permissions")
         await until(pilot, lambda: shows(app, "bash(rm *)"))
         rows = screen_text(app)
-        order = [next(i for i, row in enumerate(rows) if rule.rule in row) for rule in (DENY, GRANT, FOLDER, UNTRUSTED)]
+        order = [
+            next(i for i, row in enumerate(rows) if rule.rule in row and rule.origin[:9] in row)
+            for rule in (DENY, GRANT, FOLDER, UNTRUSTED)
+        ]
         assert order == sorted(order)
         for rule in (DENY, GRANT, FOLDER):
             assert any(rule.outcome in row and rule.rule in row and rule.origin in row for row in rows)
         assert any("bash(curl *)" in row and "no effect" in row for row in rows)
         await pilot.press(*"curl")
-        await until(pilot, lambda: shows(app, "this folder is not trusted"))
+        await until(pilot, lambda: shows(app, "It has no effect"))
         await pilot.press("escape")
 
 
@@ -89,7 +92,7 @@ async def test_a_rule_is_edited_in_its_place() -> None:
         await until(pilot, lambda: shows(app, "The rule"))
         await pilot.press("end", "x", "enter")
         await until(pilot, lambda: shows(app, "is no permission rule"))
-        await pilot.press("backspace", "left", "left", *" -r", "enter")
+        await pilot.press("end", "backspace", "left", "left", *"-r ", "enter")
         await until(pilot, lambda: len(changes(host)) == 2 and shows(app, "add a rule"))
         await pilot.press("escape")
     assert changes(host) == [
@@ -148,7 +151,7 @@ async def test_a_call_is_tested_against_the_rules() -> None:
 
 async def test_the_mode_is_said() -> None:
     host = session_with(mode="yolo")
-    async with running(host) as (app, pilot):
+    async with running(host, size=(120, 40)) as (app, pilot):
         await command(app, pilot, host, "/permissions")
         await until(pilot, lambda: shows(app, "yolo is on"))
         await pilot.press("escape")
