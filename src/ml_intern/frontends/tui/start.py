@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -49,6 +50,11 @@ class _App(TuiApp):
     def on_mount(self) -> None:
         self._signals = ExitStack()
         self._signals.enter_context(handled(self._on_signal))
+
+    def _start(self) -> None:
+        """What the start has made lives to the end: no later look for cycles goes through it, while somebody types."""
+        gc.freeze()
+        super()._start()
 
     async def on_unmount(self) -> None:
         self._signals.close()
