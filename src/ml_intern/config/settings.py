@@ -12,6 +12,7 @@ from ml_intern.config.hook_settings import HookSettings
 from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.config.secret import SecretMap, SecretStr
 from ml_intern.config.section import Section, SettingError
+from ml_intern.config.terminal_settings import TerminalSettings
 
 Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
 AutoEvent = Literal["approval_required", "error", "turn_complete"]
@@ -359,6 +360,8 @@ class Settings(Section, frozen=True):
     """Notifications."""
     terminal_notifications: Literal["bell", "desktop", "off"] = "bell"
     """How the terminal app calls you when it waits for you or a long turn is over; ``desktop`` rings too."""
+    terminal: TerminalSettings = TerminalSettings()
+    """How the terminal app looks."""
     keys: dict[str, str] = field(default_factory=dict[str, str])
     """Other keys for the terminal app, by what they do: ``{"interrupt": "ctrl+x"}``; several are separated by commas. What there is to
     change stands in ``/help``."""

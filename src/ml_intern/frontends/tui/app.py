@@ -12,7 +12,6 @@ from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.config.load import LoadedSettings
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.headless.options import PATIENCE
-from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.app_parts import AppParts
 from ml_intern.frontends.tui.backend import Backend, EventReader, Opening
@@ -50,7 +49,7 @@ class TuiApp(AppParts):
         Binding(DEFAULT_KEYS["fold"], "fold", "Fold or unfold details", id="fold", show=False, priority=True),
     ]
 
-    def __init__(self, opening: Opening, loaded: LoadedSettings, *, theme_name: str = theme.AUTO) -> None:
+    def __init__(self, opening: Opening, loaded: LoadedSettings, *, theme_name: str = "") -> None:
         super().__init__(loaded, theme_name=theme_name)
         self._opening = opening
         self._backend: Backend | None = None
@@ -88,6 +87,7 @@ class TuiApp(AppParts):
 
     def _start(self) -> None:
         self.run_worker(self._read_session(), name="session", exclusive=False)
+        self.ask_terminal()
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, cast
 
 from textual.app import App, ComposeResult
 from textual.theme import Theme
@@ -19,6 +20,13 @@ from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.status_bar import StatusBar
 
+if TYPE_CHECKING:
+    from textual.signal import Signal
+
+    from ml_intern.frontends.tui.terminal.abilities import Terminal
+    from ml_intern.frontends.tui.terminal.answers import Answer
+    from ml_intern.frontends.tui.terminal.asking import Asking
+
 
 class AppParts(App[int]):
     """Lays them out, from the top."""
@@ -29,9 +37,15 @@ class AppParts(App[int]):
 
     def __init__(self, loaded: LoadedSettings, *, theme_name: str) -> None:
         # ahead of Textual's own, which reads it: set afterwards it would have every style sheet read twice before the first paint
-        self.set_reactive(AppParts.theme, theme.chosen(theme_name, loaded.environ))
+        self.theme_word = theme_name or loaded.settings.terminal.theme
+        self.set_reactive(AppParts.theme, theme.chosen(self.theme_word, loaded.environ))
         super().__init__()
         self.loaded = loaded
+        self.terminal: Terminal | None = None
+        """Where there is one that can be asked."""
+        self.terminal_light: bool | None = None
+        """Whether its background is light; None until it says so."""
+        self._asking: Asking | None = None
         self._folded = True
         self._status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
 
@@ -42,6 +56,41 @@ class AppParts(App[int]):
     @property
     def available_themes(self) -> dict[str, Theme]:
         return {**super().available_themes, **theme.THEMES}
+
+    def wear(self, word: str) -> None:
+        """Put a theme on: ``auto``, ``dark``, ``light`` or ``ansi``."""
+        self.theme_word = word
+        self.theme = theme.chosen(word, self.loaded.environ, light=self.terminal_light)
+
+    # ── the terminal ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def terminal_open(self, terminal: Terminal) -> None:
+        """See ``AsksTerminal``."""
+        self.terminal = terminal
+
+    def terminal_answered(self, answer: Answer) -> None:
+        """See ``AsksTerminal``."""
+        if self._asking is not None:
+            self._asking.answered(answer)
+
+    def ask_terminal(self) -> None:
+        """After the first paint: what it asks with is imported here."""
+        if self.terminal is not None:
+            from ml_intern.frontends.tui.terminal.asking import Asking
+
+            self._asking = Asking(self, self.terminal)
+            self._asking.begin()
+            resumed = cast("Signal[object]", self.app_resume_signal)  # pyright: ignore[reportUnknownMemberType]  # of an app of whatever result
+            resumed.subscribe(self.conversation, self._resumed)
+
+    def _resumed(self, _: object) -> None:
+        self.conversation.pictures.send_again()
+
+    def post_display_hook(self) -> None:
+        if self._asking is not None:
+            self.conversation.after_display()
+
+    # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def compose(self) -> ComposeResult:
         yield Conversation(id="conversation")

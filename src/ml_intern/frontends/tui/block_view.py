@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from textual import events
@@ -15,17 +16,20 @@ from textual.strip import Strip
 
 from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.pen import Pen
-from ml_intern.frontends.tui.pictures import Pictures
+from ml_intern.frontends.tui.pictures.gallery import Gallery
 from ml_intern.frontends.tui.row_index import RowIndex
 from ml_intern.frontends.tui.theme import Palette, palette, palette_of
 
 GUTTER = 2
 MAX_COLUMNS = 120
+if TYPE_CHECKING:
+    from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
+    from ml_intern.frontends.tui.terminal.abilities import Abilities, Way
+
 """Text in longer rows is hard to read."""
 MIN_COLUMNS = 12
 KEPT_DRAWN = 200
 """Blocks whose rows are kept."""
-PICTURE_COLOURS = ("truecolor", "256")
 FRAME_S = 1 / 25
 PAST_FRAME_S = 0.5
 """While a past session is read nobody needs to see all of it pass by."""
@@ -57,8 +61,10 @@ class BlockView(ScrollView):
         """How long changes wait to be drawn together."""
         self._palette: Palette = palette("")
         self._pen: Pen | None = None
-        self.pictures: Pictures | None = None
-        """Where the terminal shows enough colours for them."""
+        self._painted: dict[int, Strip | None] = {}
+        """Rows of the viewport as Textual drew them last; None where it drew a part."""
+        self.pictures = Gallery()
+        self._overlay: SixelOverlay | None = None
 
     # ── content ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,17 +156,42 @@ class BlockView(ScrollView):
             began = perf_counter()
             self._settle()
             self._drawing_took_s = perf_counter() - began
-            self.refresh()
+            self._repaint()
+
+    def _repaint(self) -> None:
+        """The rows that are not what they were: over SSH each one costs, and pictures in the others need not be painted again."""
+        top, width = self.scroll_offset.y, self.size.width
+        changed = [y for y in range(self.size.height) if self._painted.get(y) != self._row(top + y)]
+        if changed:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
+
+    def show_pictures(self, way: Way, abilities: Abilities) -> None:
+        """Show pictures this way, those that are drawn already too."""
+        if self.pictures.use(way, abilities):
+            if way == "sixel" and self._overlay is None:
+                from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
+
+                self._overlay = SixelOverlay()
+            self._restyle()
+
+    def after_display(self) -> None:
+        """What stands on the terminal is what Textual drew: paint what it cannot."""
+        if self._overlay is not None and self.pictures.way == "sixel" and self.is_on_screen:
+            top = self.scroll_offset.y
+            rows = [self._row(top + y) for y in range(self.size.height)]
+            self._overlay.paint(rows, self.region.offset, self._covered, self.pictures)
+
+    def _covered(self, region: Region) -> bool:
+        """Whether something stands there before this widget."""
+        around = set(self.ancestors_with_self)
+        return any(each.display and each not in around and each.region.overlaps(region) for each in self.screen.query("*"))
 
     async def on_unmount(self) -> None:
-        if self.pictures is not None:
-            await self.pictures.aclose()
+        await self.pictures.aclose()
         if self._due is not None:
             self._due.cancel()
 
     def on_mount(self) -> None:
-        if not self.app.no_color and self.app.console.color_system in PICTURE_COLOURS:  # pyright: ignore[reportUnknownMemberType]
-            self.pictures = Pictures()
         self._restyle()
         self.set_interval(1.0, self._tick)
 
@@ -317,7 +348,11 @@ class BlockView(ScrollView):
         top = self.scroll_offset.y
         rows = [self._row(top + y) for y in crop.line_range]
         left, right = crop.column_span
-        return rows if (left, right) == (0, self.size.width) else [row.crop(left, right) for row in rows]
+        whole = (left, right) == (0, self.size.width)
+        self._painted.update(zip(crop.line_range, rows if whole else [None] * len(rows), strict=True))
+        if self._overlay is not None:
+            self._overlay.repainted(range(*crop.line_span))
+        return rows if whole else [row.crop(left, right) for row in rows]
 
     def _row(self, row: int) -> Strip:
         if row >= self._index.total:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ml_intern.frontends.headless.options import PATIENCE
 from ml_intern.frontends.headless.signals import handled
 from ml_intern.frontends.tui.app import TuiApp
-from ml_intern.frontends.tui.screen_output import LastingDriver, drop_output
+from ml_intern.frontends.tui.screen_output import drop_output
+from ml_intern.frontends.tui.terminal.driver import TerminalDriver
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -45,7 +46,7 @@ class _App(TuiApp):
     ended_by: signal.Signals | None = None
 
     def get_driver_class(self) -> type[Driver]:
-        return LastingDriver
+        return TerminalDriver
 
     def on_mount(self) -> None:
         self._signals = ExitStack()

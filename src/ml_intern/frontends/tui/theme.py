@@ -13,7 +13,8 @@ from textual.widget import Widget
 from ml_intern.config.environ import Environ
 
 AUTO, DARK, LIGHT, ANSI = "auto", "ml-intern-dark", "ml-intern-light", "ml-intern-ansi"
-NAMES = (AUTO, DARK, LIGHT, ANSI)
+WORDS: Mapping[str, str] = MappingProxyType({"auto": AUTO, "dark": DARK, "light": LIGHT, "ansi": ANSI})
+"""The themes by the words that users know."""
 _LIGHT_BACKGROUNDS = ("7", "15")
 
 
@@ -30,12 +31,16 @@ class Palette(Struct, frozen=True, kw_only=True):
     """The gutter beside the selected block."""
 
 
-def chosen(name: str, environ: Environ) -> str:
-    """The theme for a setting: ``auto`` looks at what the terminal says of its background, and takes the dark one if it says nothing."""
+def chosen(word: str, environ: Environ, *, light: bool | None = None) -> str:
+    """The theme for a word. ``auto`` goes by the terminal's background: ``light`` is what it answered, else a variable may say it; the
+    dark one where nothing does."""
+    name = WORDS.get(word, word)
     if name in (DARK, LIGHT, ANSI):
         return name
     if (environ.get("TERM") or "") in ("linux", "vt100", "vt220", "xterm-mono"):
         return ANSI
+    if light is not None:
+        return LIGHT if light else DARK
     background = (environ.get("COLORFGBG") or "").rpartition(";")[2]
     return LIGHT if background in _LIGHT_BACKGROUNDS else DARK
 

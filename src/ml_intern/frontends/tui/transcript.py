@@ -77,7 +77,7 @@ class Transcript:
             case e.PlanUpdate():
                 self._update_plan(event)
             case e.SessionStarted() | e.ResumedFrom():
-                if event.cwd and self._conversation.pictures is not None:
+                if event.cwd:
                     self._conversation.pictures.folder = Path(event.cwd)
             case HfJobSubmit() | HfJobComplete():
                 self._job(event, now)

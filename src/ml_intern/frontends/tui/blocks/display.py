@@ -52,7 +52,7 @@ def _item(item: d.Display, pen: Pen, limit: int) -> Rows:
             return [pen.link(item.title, item.url)]
         case d.Picture():
             rows = PICTURE_ROWS if limit == FOLDED_ROWS else 2 * PICTURE_ROWS
-            return [pen.file("picture", item.path), *pen.picture(item.path, rows)]
+            return pen.picture(item.path, rows)
         case d.Plan():
             return plan_rows(item.items, pen)
         case d.Job():

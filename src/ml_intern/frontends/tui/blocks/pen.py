@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -22,15 +21,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ml_intern.frontends.tui.blocks.rich_text import RichPages
-    from ml_intern.frontends.tui.pictures import Pictures
-    from ml_intern.frontends.tui.png import Colour
+    from ml_intern.frontends.tui.pictures.gallery import Gallery
 
 
 class Pen:
     """``columns`` is what a block may use. ``now`` is the event loop's time, for what shows how long it takes."""
 
     def __init__(
-        self, columns: int, palette: Palette, *, now: float = 0.0, pages: RichPages | None = None, pictures: Pictures | None = None
+        self, columns: int, palette: Palette, *, now: float = 0.0, pages: RichPages | None = None, pictures: Gallery | None = None
     ) -> None:
         self.columns = max(columns, 4)
         self.palette = palette
@@ -47,11 +45,11 @@ class Pen:
         return pen
 
     def picture(self, path: str, rows: int) -> Rows:
-        """A picture in cells, at most that many rows; nothing where it cannot be drawn, or not yet."""
-        if self._pictures is None or self.palette.background is None:
-            return []
-        pixels = self._pictures.pixels(path, self.columns, rows, self.palette.background, self.changed)
-        return [_half_blocks(upper, lower) for upper, lower in zip(pixels[::2], pixels[1::2], strict=False)]
+        """A picture, at most that many rows, as well as the terminal shows it; below it the file as a link, and its size."""
+        shown = self._pictures.picture(path, self.columns, rows, self.palette.background, self.changed) if self._pictures else None
+        file = str(self._pictures.folder / path) if self._pictures else path
+        note = f" · {shown.note}" if shown is not None else ""
+        return [*(shown.rows if shown is not None else ()), self.file("picture", path, file, note=note)]
 
     @cached_property
     def pages(self) -> RichPages:
@@ -85,12 +83,12 @@ class Pen:
         (text,) = (part for _, part in clip(line(shown), self.columns))
         return Strip([Segment(text, style)])
 
-    def file(self, title: str, path: str) -> Strip:
-        """A file of this machine, as a link by its absolute path."""
-        row = self.line(line(("accent", title), f"  {path}"))
-        if not Path(path).is_absolute() or "\0" in path:
+    def file(self, title: str, path: str, file: str, *, note: str = "") -> Strip:
+        """A file of this machine by its name, as a link to its absolute path ``file``."""
+        row = self.line(line(("accent", title), f"  {path}", ("dim", note)))
+        if not Path(file).is_absolute() or "\0" in file:
             return row
-        link = Style(link=Path(path).as_uri())  # percent-encoded: nothing in it commands the terminal
+        link = Style(link=Path(file).as_uri())  # percent-encoded: nothing in it commands the terminal
         return Strip([Segment(part.text, (part.style or Style.null()) + link) for part in row])
 
     def rich(self, renderable: RenderableType) -> Rows:
@@ -104,12 +102,6 @@ class Pen:
     def code(self, text: str, language: str) -> Rows:
         """Highlighted code of somebody else, its long lines broken."""
         return self.pages.code(text, language, self.columns, self.palette)
-
-
-def _half_blocks(upper: Sequence[Colour], lower: Sequence[Colour]) -> Strip:
-    """Two rows of pixels in one of cells."""
-    colours = zip(upper, lower, strict=True)
-    return Strip([Segment("▀", Style(color=Color.from_rgb(*top), bgcolor=Color.from_rgb(*bottom))) for top, bottom in colours])
 
 
 def joined(left: Strip, right: Strip, columns: int) -> Strip:

@@ -18,12 +18,12 @@ class ThemePicker(Picker[str]):
         self._before = ""
 
     def on_mount(self) -> None:
-        self._before = self.tui.theme
+        self._before = self.tui.theme_word
 
     def looked_at(self, choice: Choice[str]) -> None:
         """See ``Picker``."""
         self._put_on(choice.value)
 
     def action_leave(self) -> None:
-        self.tui.theme = self._before
+        self._put_on(self._before)
         super().action_leave()

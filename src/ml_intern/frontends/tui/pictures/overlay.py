@@ -1,0 +1,51 @@
+"""Sixels over their half-blocks. Textual knows cells only: a sixel is painted behind its back, over rows that it has just drawn.
+
+Only a picture that stands in view whole is painted; one that is cut off, or covered by something, shows its half-blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from textual.geometry import Offset, Region
+from textual.strip import Strip
+
+from ml_intern.frontends.tui.pictures.gallery import PLACE, Gallery
+
+
+class SixelOverlay:
+    """``repainted`` as Textual draws rows of the view, ``paint`` when it has drawn them all."""
+
+    def __init__(self) -> None:
+        self._due: set[int] = set()
+
+    def repainted(self, rows: range) -> None:
+        """What stood in these rows of the view is cells again."""
+        self._due.update(rows)
+
+    def paint(self, rows: Sequence[Strip], at: Offset, covered: Callable[[Region], bool], gallery: Gallery) -> None:
+        """``rows`` are those of the view, which begins at ``at`` of the screen."""
+        if not self._due:
+            return
+        for number, region in _whole(rows):
+            place = region.translate(at)
+            if self._due.isdisjoint(range(region.y, region.bottom)) or covered(place) or not (data := gallery.sixel(number)):
+                continue
+            gallery.write(f"\x1b7\x1b[{place.y + 1};{place.x + 1}H{data}\x1b8")
+        self._due.clear()
+
+
+def _whole(rows: Sequence[Strip]) -> Iterator[tuple[int, Region]]:
+    """The number of each picture all of whose rows are there, and where it stands."""
+    for y, row in enumerate(rows):
+        x = 0
+        for segment in row:
+            number, at, height, width = segment.style.meta.get(PLACE, _NOWHERE) if segment.style is not None else _NOWHERE
+            if height and at == 0 and y + height <= len(rows):
+                yield number, Region(x, y, width, height)
+            if height:
+                break
+            x += segment.cell_length
+
+
+_NOWHERE = (0, 0, 0, 0)

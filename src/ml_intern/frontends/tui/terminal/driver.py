@@ -1,0 +1,114 @@
+"""The terminal as the app has it: what is drawn, what is typed, and what it answers when it is asked.
+
+``run_input_thread`` is Textual's own with one step more: answers are taken out before the parser would make keys of them. The parser
+is none of Textual's public names; ``tests/tui/test_terminal_driver.py`` fails when Textual changes that method.
+"""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import os
+import selectors
+import struct
+import termios
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from textual._xterm_parser import XTermParser
+from textual.app import App
+
+from ml_intern.frontends.tui.screen_output import LastingDriver
+
+if TYPE_CHECKING:
+    from ml_intern.frontends.tui.terminal.abilities import Terminal
+    from ml_intern.frontends.tui.terminal.answers import Answer, AnswerFilter
+
+READ_BYTES = 4_096
+LOOK_EVERY_S = 0.1
+
+
+@runtime_checkable
+class AsksTerminal(Protocol):
+    """An app that asks the terminal."""
+
+    def terminal_open(self, terminal: Terminal) -> None:
+        """It can be asked from now on."""
+        ...
+
+    def terminal_answered(self, answer: Answer) -> None:
+        """Called on the event loop."""
+        ...
+
+
+class TerminalDriver(LastingDriver):
+    """See the module."""
+
+    def __init__(self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._asking = app if isinstance(app, AsksTerminal) else None
+        self._answers: AnswerFilter | None = None
+        self._ours = False
+        if self._asking is not None and self.input_tty:
+            self._asking.terminal_open(self)
+
+    # ── what is written ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start_application_mode(self) -> None:
+        super().start_application_mode()
+        self._ours = True
+
+    def stop_application_mode(self) -> None:
+        self._ours = False
+        super().stop_application_mode()
+
+    def raw(self, text: str) -> bool:
+        """See ``Terminal``."""
+        if self._ours:
+            self.write(text)
+        return self._ours
+
+    def ask(self, questions: str) -> None:
+        """See ``Terminal``."""
+        from ml_intern.frontends.tui.terminal.answers import AnswerFilter  # not before the first paint
+
+        if self._ours:
+            self._answers = AnswerFilter()
+            self.raw(questions)
+
+    def cell_pixels(self) -> tuple[int, int] | None:
+        """See ``Terminal``: the ioctl of tty_ioctl(4)."""
+        with suppress(OSError):
+            rows, columns, width, height = struct.unpack("HHHH", fcntl.ioctl(self.fileno, termios.TIOCGWINSZ, bytes(8)))
+            if rows and columns and width >= columns and height >= rows:
+                return width // columns, height // rows
+        return None
+
+    # ── what is typed ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run_input_thread(self) -> None:
+        """Runs until ``exit_event``; not on the event loop."""
+        parser = XTermParser(self._debug)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                self._read(parser, decoder, bool(selector.select(LOOK_EVERY_S)))
+            self._read(parser, decoder, bool(selector.select(LOOK_EVERY_S)))
+        for _ in parser.feed(""):
+            pass  # its end: what is left is no key
+
+    def _read(self, parser: XTermParser, decoder: codecs.IncrementalDecoder, ready: bool) -> None:
+        filtering, now = self._answers, time.monotonic()
+        keys = decoder.decode(os.read(self.fileno, READ_BYTES)) if ready else ""
+        if filtering is not None:
+            keys = filtering.late(now) + filtering.feed(keys, now)
+        if keys:  # nothing at all would be the end for the parser
+            for event in parser.feed(keys):
+                self.process_message(event)
+        for event in parser.tick():
+            self.process_message(event)
+        for answer in filtering.take() if filtering is not None else ():
+            if self._asking is not None:
+                self._loop.call_soon_threadsafe(self._asking.terminal_answered, answer)
