@@ -28,6 +28,7 @@ COMMANDS = {
     "setup": LazyCommand("ml_intern.frontends.commands.setup:setup_command", "Ask for what is missing: a token, and about sharing traces."),
     "doctor": LazyCommand("ml_intern.frontends.commands.doctor:doctor_command", "Check the set-up and say what to fix."),
     "mcp": LazyCommand("ml_intern.frontends.commands.mcp:mcp_group", "List, add, remove or test MCP servers, or sign in to one."),
+    "hooks": LazyCommand("ml_intern.frontends.commands.hooks:hooks_group", "Show your hooks, or try them out."),
     "trust": LazyCommand("ml_intern.frontends.commands.trust:trust_command", "Let the hooks and rules of this folder's project count."),
     "traces": LazyCommand("ml_intern.frontends.commands.traces:traces_group", "Share sessions as traces on the Hub, or export one."),
     "cleanup": LazyCommand("ml_intern.frontends.commands.cleanup:cleanup_command", "Find and delete sandboxes that sessions left behind."),

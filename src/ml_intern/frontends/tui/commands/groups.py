@@ -115,6 +115,12 @@ WORKPLACE: tuple[Command, ...] = (
         run=later("permissions", "show_permissions"),
         choices=("test",),
     ),
+    Command(
+        name="hooks",
+        summary="Show your hooks, and how they ended the last time",
+        run=later("hooks", "show_hooks"),
+        details="`ml-intern hooks test EVENT` in a shell runs those of one moment.",
+    ),
     Command(name="tools", summary="List what the model can call", arguments="[name]", run=later("extensions", "show_tools")),
     Command(name="mcp", summary="Show the MCP servers", arguments="[test NAME]", run=later("extensions", "show_mcp"), choices=("test",)),
 )

@@ -26,6 +26,22 @@ class Said(NamedTuple):
     text: str
 
 
+class HookRun(NamedTuple):
+    """One end of a hook; what it did may be several things."""
+
+    at: datetime
+    event: str
+    command: str
+    outcomes: tuple[str, ...]
+    duration_s: float
+    exit_code: int | None
+    stderr: str
+
+    def is_of(self, event: str, command: str) -> bool:
+        """Whether it was this hook's."""
+        return (self.event, self.command) == (event, command)
+
+
 class JobRow(NamedTuple):
     """A job of this session; ``over`` is None while it runs."""
 
@@ -60,6 +76,7 @@ class Recall:
         self.sandboxes: dict[str, SandboxCreate] = {}
         self.effective_effort: dict[str, str | None] = {}
         """What each model took instead of the preference."""
+        self.hook_runs: deque[HookRun] = deque(maxlen=KEPT_RUNS)
         self.tool_count = 0
         self.turns = 0
         self.last_seq = 0
@@ -97,6 +114,8 @@ class Recall:
                 self._effort(event)
             case HfJobSubmit() | HfJobComplete() | SandboxCreate() | SandboxDestroy():
                 self._resource(event, envelope.at)
+            case e.HookRan():
+                self._hook(event, envelope.at)
             case RewindComplete():
                 self.rewound = event.saved or self.rewound
             case _:
@@ -125,6 +144,15 @@ class Recall:
             self.effective_effort.clear()
         else:
             self.effective_effort[self._model] = event.effective
+
+    def _hook(self, event: e.HookRan, at: datetime) -> None:
+        """Its events follow one another: those of one moment and one duration are one run."""
+        run = HookRun(at, event.hook_event_name, event.command, (event.outcome,), event.duration_s, event.exit_code, event.stderr)
+        last = self.hook_runs[-1] if self.hook_runs else None
+        if last is not None and last._replace(outcomes=()) == run._replace(outcomes=()):
+            self.hook_runs[-1] = last._replace(outcomes=(*last.outcomes, event.outcome))
+        else:
+            self.hook_runs.append(run)
 
     def _resource(self, event: HfJobSubmit | HfJobComplete | SandboxCreate | SandboxDestroy, at: datetime) -> None:
         match event:
