@@ -21,7 +21,7 @@ from .command import Command, read_events
 pytestmark = pytest.mark.timeout(120)
 
 
-async def test_the_app_joins_a_headless_session_and_its_escape_key_interrupts_it(home: Path, tmp_path: Path) -> None:
+async def test_the_app_joins_a_headless_session_interrupts_it_and_has_it_when_its_process_ends(home: Path, tmp_path: Path) -> None:
     wait = Call("bash", json.dumps({"command": "until [ -e never ]; do sleep 0.05; done"}))
     async with ModelServer([ServerReply(text="Wait.", calls=(wait,))]) as server:
         command = Command(home, tmp_path / "w", server)
@@ -43,10 +43,14 @@ async def test_the_app_joins_a_headless_session_and_its_escape_key_interrupts_it
                     await pilot.pause(0.05)
                 await pilot.press("escape")
                 await owner.communicate()
-                while joined[0].ended is None:
+                while joined[0].owner:
+                    await pilot.pause(0.05)
+                assert not joined[0].vacated, "this terminal has it now"
+                server.enqueue(ServerReply(text="Here, in this terminal."))
+                await pilot.press(*"on", "enter")
+                while "Here, in this terminal." not in _text(app):
                     await pilot.pause(0.05)
         assert owner.returncode == 130
-        assert joined[0].ended is not None and joined[0].ended.state == "ended"
 
 
 def _text(app: TuiApp) -> str:

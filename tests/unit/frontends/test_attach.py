@@ -16,7 +16,8 @@ from ml_intern.config.paths import paths_from
 from ml_intern.errors import SessionClosed, SessionNotFound
 from ml_intern.frontends.attach.cards import approval_card, chosen
 from ml_intern.frontends.attach.follow import DONE, FAILED, Follower
-from ml_intern.frontends.attach.keyboard import LONGEST_LINE_BYTES, LineBuffer, lines_from
+from ml_intern.frontends.attach.keyboard import LONGEST_LINE_BYTES, Editor, LineBuffer, lines_from
+from ml_intern.frontends.attach.views import LineView
 from ml_intern.frontends.commands.attach import which
 from ml_intern.frontends.headless.text import Line, bare
 from ml_intern.protocol import events as e
@@ -33,6 +34,7 @@ class Joined:
     """A session of another process that plays what it is told to."""
 
     session_id = "0123456789abcdef"
+    sender = "process 77"
 
     def __init__(self) -> None:
         self.state = SessionState()
@@ -46,7 +48,7 @@ class Joined:
 
     def emit(self, *events: e.AnyEvent) -> None:
         for event in events:
-            seq = None if event.transient else self.state.last_seq + 1
+            seq = None if event.transient or isinstance(event, e.ToolLog) else self.state.last_seq + 1
             if seq is not None:
                 self.state.apply(seq, event)
             self._queue.put_nowait(Envelope(session=self.session_id, seq=seq, at=datetime.now(UTC), event=event))
@@ -69,18 +71,14 @@ class Terminal:
     """A follower, what it has shown, and a clock that stands still."""
 
     def __init__(self, host: Joined, *, answers: bool = True) -> None:
-        self.rows: list[str] = []
+        self.text = ""
         self.now = 100.0
-        self.follower = Follower(host, self._show, answers=answers, clock=lambda: self.now)
+        self.follower = Follower(host, LineView(self._write, _unpainted, verbose=False), answers=answers, clock=lambda: self.now)
         self.host = host
         self.run = asyncio.create_task(self.follower.run(after_seq=0))
 
-    def _show(self, rows: list[Line]) -> None:
-        self.rows += map(bare, rows)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.rows)
+    def _write(self, text: str) -> None:
+        self.text += text
 
     async def settled(self) -> None:
         """Everything that was emitted is shown, everything that was typed is sent."""
@@ -93,12 +91,16 @@ class Terminal:
         return await asyncio.wait_for(self.run, 10)
 
 
+def _unpainted(rows: list[Line]) -> str:
+    return "".join(f"{bare(row)}\n" for row in rows)
+
+
 def asks(*tools: e.PendingTool) -> e.ApprovalRequired:
     return e.ApprovalRequired(tools=tools, count=len(tools))
 
 
-def decided(tool: e.PendingTool, state: str = "approved") -> e.ToolStateChange:
-    return e.ToolStateChange(tool_call_id=tool.tool_call_id, tool=tool.tool, state=state)
+def decided(tool: e.PendingTool, state: str = "approved", sent_by: str = "process 77") -> e.ToolStateChange:
+    return e.ToolStateChange(tool_call_id=tool.tool_call_id, tool=tool.tool, state=state, sent_by=sent_by)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ async def test_several_calls_are_asked_one_after_the_other() -> None:
     terminal.follower.typed("y")
     terminal.host.emit(decided(BASH))
     await terminal.settled()
-    assert "edit needs" in terminal.text and "elsewhere" not in terminal.text
+    assert "edit needs" in terminal.text and " by " not in terminal.text.partition("bash approved")[2]
     terminal.follower.typed("n")
     await terminal.settled()
     assert [answer.tool_call_id for x in terminal.host.operations if isinstance(x, op.ExecApproval) for answer in x.approvals] == [
@@ -141,9 +143,9 @@ async def test_an_answer_that_was_meant_for_a_call_that_was_decided_elsewhere_is
     terminal = Terminal(Joined())
     terminal.host.emit(asks(BASH, EDIT))
     await terminal.settled()
-    terminal.host.emit(decided(BASH))
+    terminal.host.emit(decided(BASH, sent_by="process 99"))
     await terminal.settled()
-    assert "bash approved elsewhere" in terminal.text
+    assert "bash approved by process 99" in terminal.text
     terminal.follower.typed("y")
     await terminal.settled()
     assert terminal.host.operations == [] and "Once more, please" in terminal.text
@@ -175,26 +177,161 @@ async def test_a_question_is_answered_by_number_by_words_or_not_at_all() -> None
     await terminal.left()
 
 
-async def test_ctrl_c_interrupts_the_turn_and_a_second_one_leaves() -> None:
+async def test_ctrl_c_leaves_without_touching_the_session() -> None:
     terminal = Terminal(Joined())
     terminal.host.emit(e.Processing(message="…"))
     await terminal.settled()
     terminal.follower.on_signal(signal.SIGINT)
-    await terminal.settled()
-    assert terminal.host.operations == [op.Interrupt()] and not terminal.host.closed
-    terminal.follower.on_signal(signal.SIGINT)
     assert await asyncio.wait_for(terminal.run, 10) == DONE
-    assert terminal.host.closed and op.Shutdown() not in terminal.host.operations
+    assert terminal.host.closed and terminal.host.operations == []
 
 
-async def test_a_first_ctrl_c_without_a_turn_and_one_long_after_only_say_how_to_leave() -> None:
+async def test_another_signal_leaves_too_and_is_the_exit_code() -> None:
     terminal = Terminal(Joined())
-    for _ in range(2):
-        terminal.now += 60
-        terminal.follower.on_signal(signal.SIGINT)
+    await terminal.settled()
+    terminal.follower.on_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(terminal.run, 10) == 143
+
+
+@pytest.mark.parametrize("how", ["escape", "word"])
+async def test_escape_or_its_word_interrupts_the_turn_and_only_a_turn(how: str) -> None:
+    terminal = Terminal(Joined())
+    for running in (False, True):
+        if running:
+            terminal.host.emit(e.Processing(message="…"))
         await terminal.settled()
-        assert terminal.host.operations == [] and not terminal.host.closed
+        terminal.follower.escape() if how == "escape" else terminal.follower.typed("/interrupt")
+        await terminal.settled()
+        assert terminal.host.operations == [op.Interrupt()] * running
     await terminal.left()
+
+
+async def test_a_line_is_the_next_message_and_while_a_turn_runs_it_says_when_it_arrives() -> None:
+    terminal = Terminal(Joined())
+    await terminal.settled()
+    terminal.follower.typed("Try a larger batch")
+    terminal.host.emit(e.Processing(message="…"))
+    await terminal.settled()
+    assert "at its next step" not in terminal.text
+    terminal.follower.typed("and be quick")
+    await terminal.settled()
+    assert terminal.host.operations == [op.UserInput(text="Try a larger batch"), op.UserInput(text="and be quick")]
+    assert "at its next step" in terminal.text
+    await terminal.left()
+
+
+async def test_text_and_output_of_commands_are_shown_as_they_come_and_only_once() -> None:
+    terminal = Terminal(Joined())
+    terminal.host.emit(e.AssistantChunk(content="I will "), e.AssistantChunk(content="bui"))
+    await terminal.settled()
+    assert terminal.text.endswith("I will bui")
+    terminal.host.emit(
+        e.AssistantChunk(content="ld it."),
+        e.AssistantMessageAdded(content="I will build it."),
+        e.ToolCalled(tool="bash", arguments={"command": "make"}, tool_call_id="c1"),
+        e.ToolLog(tool="bash", tool_call_id="c1", log="cc a.c\ncc b"),
+    )
+    await terminal.settled()
+    assert terminal.text.count("build it.") == 1
+    assert "│ cc a.c\n" in terminal.text and "cc b" not in terminal.text
+    terminal.host.emit(e.ToolLog(tool="bash", tool_call_id="c1", log=".c\n"))
+    await terminal.settled()
+    assert "│ cc b.c\n" in terminal.text
+    await terminal.left()
+
+
+async def test_a_reply_whose_beginning_was_missed_is_shown_whole_at_its_end() -> None:
+    terminal = Terminal(Joined())
+    terminal.host.emit(
+        e.AssistantChunk(content="batch of 32 fits."), e.AssistantMessageAdded(content="I looked at the memory: a batch of 32 fits.")
+    )
+    await terminal.settled()
+    assert "I looked at the memory: a batch of 32 fits." in terminal.text
+    await terminal.left()
+
+
+async def test_an_answer_that_came_too_late_is_told_with_the_name_of_who_was_faster() -> None:
+    terminal = Terminal(Joined())
+    terminal.host.emit(asks(BASH))
+    await terminal.settled()
+    terminal.follower.typed("y")
+    terminal.host.emit(decided(BASH, "rejected", sent_by="process 99"))
+    await terminal.settled()
+    assert "bash rejected by process 99 Your answer came after that" in terminal.text
+    await terminal.left()
+
+
+async def test_who_only_watches_sends_nothing() -> None:
+    terminal = Terminal(Joined(), answers=False)
+    terminal.host.emit(e.Processing(message="…"), asks(BASH))
+    await terminal.settled()
+    assert not terminal.follower.pressed("y")
+    terminal.follower.typed("y")
+    terminal.follower.escape()
+    await terminal.settled()
+    assert terminal.host.operations == []
+    await terminal.left()
+
+
+async def test_a_key_answers_what_waits_but_is_the_beginning_of_a_line_where_nothing_does() -> None:
+    terminal = Terminal(Joined())
+    editor = Editor(terminal.follower)
+    await terminal.settled()
+    editor.feed(b"ye")
+    assert (editor.text, terminal.host.operations) == ("ye", [])
+    terminal.host.emit(asks(BASH))
+    await terminal.settled()
+    editor.feed(b"y")
+    assert (editor.text, terminal.host.operations) == ("yey", []), "nobody approves with the letter of a word"
+    editor.feed(b"\x15y")
+    await terminal.settled()
+    assert editor.text == ""
+    assert terminal.host.operations == [op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),))]
+    await terminal.left()
+
+
+class Typist:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.escapes = 0
+        self.left = False
+
+    def typed(self, text: str) -> None:
+        self.lines.append(text)
+
+    def pressed(self, key: str) -> bool:
+        return False
+
+    def escape(self) -> None:
+        self.escapes += 1
+
+    def leave(self) -> None:
+        self.left = True
+
+
+def test_a_line_is_edited_with_the_usual_keys_and_ended_with_enter() -> None:
+    typist = Typist()
+    editor = Editor(typist)
+    editor.feed("größer ".encode()[:4])
+    editor.feed("größer ".encode()[4:] + b"batchx\x7f\x1b[D\x1b[D\x1b[3~\x1b[Hein \x1b[F!")
+    assert editor.text == "ein größer bath!"
+    editor.feed(b"\x17zwei\x01\x05\n")
+    assert typist.lines == ["ein größer zwei"] and editor.text == ""
+    editor.feed(b"\x1b")
+    editor.feed(b"\x1b[99~\x1bOP\x1b[1;5D")
+    assert (typist.escapes, editor.text, typist.left) == (1, "", False)
+    editor.feed(b"\x04")
+    assert typist.left
+
+
+def test_what_is_pasted_is_one_message_and_sends_nothing_by_itself() -> None:
+    typist = Typist()
+    editor = Editor(typist)
+    for part in (b"see: \x1b[200~one\rtwo\x1b[20", b"1~\x1b[200~", b"\nthree\x1b[201~"):
+        editor.feed(part)
+    assert typist.lines == [] and editor.text == "see: one\ntwo\nthree"
+    editor.feed(b"\r")
+    assert typist.lines == ["see: one\ntwo\nthree"]
 
 
 async def test_that_the_owner_died_is_the_exit_code() -> None:

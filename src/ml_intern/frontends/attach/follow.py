@@ -1,4 +1,4 @@
-"""Follows a session that another process has open, and hands on what is typed: answers to what waits, Ctrl-C to interrupt."""
+"""Follows a session that another process has open, and hands on what is typed: messages, and answers to what waits."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from typing import Any, Protocol
 
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.attach.cards import approval_card, chosen, question_card
-from ml_intern.frontends.headless.text import Line, line
-from ml_intern.frontends.transcript import Transcript
+from ml_intern.frontends.attach.views import View
+from ml_intern.frontends.headless.text import line
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
-from ml_intern.protocol.events import ApprovalRequired, AssistantChunk, QuestionAsked, ThinkingChunk, ToolStateChange
-from ml_intern.protocol.remote_events import ConnectionChanged
+from ml_intern.protocol.events import ApprovalRequired, ConnectionChanged, QuestionAnswered, QuestionAsked, ToolStateChange
 from ml_intern.session.state import SessionState
 
 DONE, FAILED = 0, 1
-AGAIN_S = 3.0
-"""Within which a second Ctrl-C leaves."""
 STALE_S = 1.5
 """After a question was answered elsewhere: what is typed meanwhile was meant for that one, not for the next."""
 YES, NO = ("y", "yes"), ("n", "no")
 DECIDED = ("approved", "rejected", "abandoned", "cancelled")
+IDLE = "Enter sends a message · Ctrl-C leaves, the session goes on · /help"
+RUNNING = "Enter sends: it reaches the model at its next step · Esc interrupts · Ctrl-C leaves, the turn goes on"
+WAITING = "y approves · n rejects · words reject and tell the model why · Ctrl-C leaves, it goes on waiting"
+ASKED = "type the answer, or its number · - declines · Ctrl-C leaves, it goes on waiting"
+WATCHING = "watching only · Ctrl-C leaves"
+HELP = """\
+A line is the session's next message; while a turn runs it reaches the model at its next step.
+/interrupt (or Esc)  stops the turn      /quit (or Ctrl-C, Ctrl-D)  leaves; the session goes on in its process"""
 
 
 class Joined(Protocol):
@@ -38,6 +43,9 @@ class Joined(Protocol):
     @property
     def busy(self) -> bool: ...
 
+    @property
+    def sender(self) -> str: ...
+
     async def submit(self, operation: op.AnyOperation) -> None: ...
 
     def events(self, *, after_seq: int | None = None) -> AsyncIterator[Envelope]: ...
@@ -46,75 +54,99 @@ class Joined(Protocol):
 
 
 class Follower:
-    """``run`` until the session ends or the user leaves."""
+    """``run`` until the session ends or the user leaves. A ``Typist``."""
 
-    def __init__(
-        self,
-        host: Joined,
-        show: Callable[[list[Line]], None],
-        *,
-        answers: bool,
-        verbose: bool = False,
-        clock: Callable[[], float] | None = None,
-    ) -> None:
-        """``answers``: somebody is at the keyboard, so that what waits is asked here too."""
+    def __init__(self, host: Joined, view: View, *, answers: bool, clock: Callable[[], float] | None = None) -> None:
+        """``answers``: somebody is at the keyboard and may take part, so that what waits is asked here too."""
         self._host = host
-        self._show = show
+        self._view = view
         self._answers = answers
-        self._transcript = Transcript(live=True, verbose=verbose)
         self._clock = clock or asyncio.get_running_loop().time
         self._asked = ""
         self._own: set[str] = set()
         self._closed_elsewhere_at = float("-inf")
-        self._interrupted_at = float("-inf")
         self._joined_at_seq = host.state.last_seq
-        self._ended = ""
+        self._code = DONE
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, *, after_seq: int) -> int:
-        """The exit code: 0 when the session ended or was left, 1 when its process died."""
+        """The exit code: 0 when the session ended or was left, 1 when its process died, 128 + n for a signal other than Ctrl-C."""
         try:
             async for envelope in self._host.events(after_seq=after_seq):
-                self._tell(envelope)
+                await self._tell(envelope)
                 if (envelope.seq or 0) >= self._joined_at_seq or envelope.seq is None:
                     self._ask()
         finally:
             for task in self._tasks:
                 task.cancel()
-        return FAILED if self._ended == "gone" else DONE
+        return self._code
+
+    @property
+    def hint(self) -> str:
+        """What can be done now."""
+        state = self._host.state
+        if not self._answers:
+            return WATCHING
+        if self._asked in state.pending:
+            return WAITING
+        return ASKED if self._asked in state.questions else RUNNING if self._host.busy else IDLE
+
+    # ── what is typed ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pressed(self, key: str) -> bool:
+        """See ``Typist``: y and n decide at once."""
+        if not self._answers or key.lower() not in ("y", "n") or self._asked not in self._host.state.pending:
+            return False
+        self.typed(key)
+        return True
 
     def typed(self, text: str) -> None:
-        """A line from the keyboard."""
+        """See ``Typist``."""
         text = text.strip()
+        if not text or not self._answers:
+            return
         if self._clock() - self._closed_elsewhere_at < STALE_S:
             self._closed_elsewhere_at = float("-inf")
             self._say("That came while the question before was answered elsewhere, so it was not taken. Once more, please.")
-            return
-        state = self._host.state
-        if not text:
-            return
-        if pending := state.pending.get(self._asked):
+        elif text.startswith("/"):
+            self._command(text)
+        elif (pending := self._host.state.pending.get(self._asked)) is not None:
             approved = text.lower() in YES
             feedback = None if approved or text.lower() in NO else text
             answer = op.ApprovalAnswer(tool_call_id=pending.tool_call_id, approved=approved, feedback=feedback)
             self._answer(op.ExecApproval(approvals=(answer,)))
-        elif question := state.questions.get(self._asked):
+        elif question := self._host.state.questions.get(self._asked):
             self._answer(op.AnswerQuestion(question_id=question.question_id, answer=chosen(question, text)))
         else:
-            self._say("Nothing waits for an answer. Ctrl-C interrupts, twice leaves.")
+            if self._host.busy:
+                self._say("Sent: it reaches the model at its next step.")
+            self._submit(op.UserInput(text=text))
+
+    def escape(self) -> None:
+        """See ``Typist``: interrupt what runs."""
+        if self._answers and self._host.busy:
+            self._say("Interrupting.")
+            self._submit(op.Interrupt())
+
+    def _command(self, text: str) -> None:
+        match text:
+            case "/interrupt":
+                self.escape()
+            case "/quit" | "/exit":
+                self.leave()
+            case _:
+                words = (
+                    ""
+                    if text == "/help"
+                    else f"{text} is a command of the app: ml-intern --resume {self._host.session_id[:8]} joins there.\n"
+                )
+                self._view.say([line(("dim", f"· {row}")) for row in (words + HELP).splitlines()])
 
     def on_signal(self, number: signal.Signals) -> None:
-        """Ctrl-C interrupts the turn, a second one leaves; so does every other signal at once."""
-        now = self._clock()
-        if number != signal.SIGINT or now - self._interrupted_at < AGAIN_S:
-            self.leave()
-            return
-        self._interrupted_at = now
-        if self._host.busy:
-            self._say("Interrupting. Ctrl-C again leaves; the session stays open in the other process.")
-            self._submit(op.Interrupt())
-        else:
-            self._say("Ctrl-C again leaves; the session stays open in the other process.")
+        """Every signal leaves; the session is not touched."""
+        if number != signal.SIGINT:
+            self._code = 128 + number
+        self.leave()
 
     def leave(self) -> None:
         """End ``run``."""
@@ -122,24 +154,28 @@ class Follower:
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tell(self, envelope: Envelope) -> None:
-        match envelope.event:
+    async def _tell(self, envelope: Envelope) -> None:
+        match event := envelope.event:
             case ApprovalRequired() | QuestionAsked() if self._answers:
-                pass  # asked one by one, and only while they wait
-            case AssistantChunk() | ThinkingChunk():
-                pass  # the whole message follows
-            case ConnectionChanged():
-                self._ended = envelope.event.state
-                self._show(self._transcript.tell(envelope))
-            case ToolStateChange() if envelope.event.state in DECIDED:
-                self._tell_decision(envelope.event)
+                return  # asked one by one, and only while they wait
+            case ConnectionChanged() if event.state == "gone":
+                self._code = FAILED
+            case ToolStateChange() if event.state in DECIDED:
+                note = f": {event.note}" if event.note else ""
+                self._tell_decision(event.tool_call_id, f"{event.tool} {event.state}", event.sent_by, note)
+                return
+            case QuestionAnswered() if self._answers:
+                self._tell_decision(event.question_id, "answered", event.sent_by, f": {event.answer}" if event.answer else "")
+                return
             case _:
-                self._show(self._transcript.tell(envelope))
+                pass
+        await self._view.show(envelope)
 
-    def _tell_decision(self, event: ToolStateChange) -> None:
-        where = "" if event.tool_call_id in self._own or not self._answers else " elsewhere"
-        note = f": {event.note}" if event.note else ""
-        self._show([line(("dim", f"  {event.tool} {event.state}{where}{note}"))])
+    def _tell_decision(self, key: str, what: str, sent_by: str, note: str) -> None:
+        own = sent_by == self._host.sender
+        where = "" if own or not self._answers else f" by {sent_by}" if sent_by else " elsewhere"
+        late = " Your answer came after that, and was not taken." if key in self._own and not own else ""
+        self._view.say([line(("dim", f"  {what}{where}{note}{late}"))])
 
     def _ask(self) -> None:
         """The first that waits, once."""
@@ -152,12 +188,12 @@ class Follower:
             self._closed_elsewhere_at = self._clock()
         self._asked = next(iter((*state.pending, *state.questions)), "")
         if pending := state.pending.get(self._asked):
-            self._show(approval_card(pending))
+            self._view.say(approval_card(pending))
         elif question := state.questions.get(self._asked):
-            self._show(question_card(question))
+            self._view.say(question_card(question))
 
     def _say(self, text: str) -> None:
-        self._show([line(("dim", f"· {text}"))])
+        self._view.say([line(("dim", f"· {text}"))])
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -172,7 +208,7 @@ class Follower:
         try:
             await self._host.submit(operation)
         except MlInternError as error:
-            self._show([line(("bad", f"✗ {error}"))])
+            self._view.say([line(("bad", f"✗ {error}"))])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

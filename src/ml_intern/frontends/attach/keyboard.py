@@ -1,14 +1,23 @@
-"""Lines from a terminal, without a thread that nobody can stop."""
+"""What is typed at a terminal, without a thread that nobody can stop: whole lines, or single keys into a line that we draw."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
+import re
+import termios
+import tty
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Protocol
 
 READ_BYTES = 4096
 LONGEST_LINE_BYTES = 64 * 1024
+PASTES_ON, PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
+"""Bracketed paste (xterm): what is pasted comes between two marks, so that its line breaks send nothing."""
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|[^\[O])", re.DOTALL)
+_PASTE_END = "\x1b[201~"
 
 
 class LineBuffer:
@@ -24,11 +33,123 @@ class LineBuffer:
         return [row.decode("utf-8", "replace") for row in complete]
 
 
+class Typist(Protocol):
+    """Who is told what was typed."""
+
+    def typed(self, text: str) -> None:
+        """A line, ended with Enter."""
+        ...
+
+    def pressed(self, key: str) -> bool:
+        """A character on an empty line: whether it was an answer, and no beginning of a line."""
+        ...
+
+    def escape(self) -> None:
+        """Esc."""
+        ...
+
+    def leave(self) -> None:
+        """Ctrl-D on an empty line, or the end of the terminal."""
+        ...
+
+
+class Editor:
+    """One line that is edited with the usual keys."""
+
+    def __init__(self, typist: Typist) -> None:
+        self.text = ""
+        self.place = 0
+        """Of the cursor: characters before it."""
+        self._typist = typist
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._rest = ""
+        self._pasted: list[str] | None = None
+
+    def feed(self, data: bytes) -> None:
+        """What the terminal sent: keys, or part of a paste."""
+        text, self._rest = self._rest + self._decode(data), ""
+        while text:
+            if self._pasted is not None:
+                text = self._paste(text)
+            elif text[0] != "\x1b":
+                self._character(text[0])
+                text = text[1:]
+            elif text == "\x1b":  # a sequence comes in one piece: this is the key
+                self._typist.escape()
+                return
+            elif match := _SEQUENCE.match(text):
+                self._sequence(match[0])
+                text = text[match.end() :]
+            else:
+                self._rest = text if len(text) < READ_BYTES else ""
+                return
+
+    def _paste(self, text: str) -> str:
+        """Take what belongs to the paste; the rest."""
+        assert self._pasted is not None
+        whole = "".join(self._pasted) + text
+        inside, end, rest = whole.partition(_PASTE_END)
+        if not end:
+            self._pasted = [whole[:LONGEST_LINE_BYTES]]
+            return ""
+        self._pasted = None
+        self._insert(inside.replace("\r\n", "\n").replace("\r", "\n"))
+        return rest
+
+    def _character(self, key: str) -> None:
+        match key:
+            case "\r" | "\n":
+                text, self.text, self.place = self.text, "", 0
+                self._typist.typed(text)
+            case "\x7f" | "\x08":
+                self._delete(self.place - 1, self.place)
+            case "\x15":
+                self._delete(0, self.place)
+            case "\x17":
+                self._delete(len("".join(self.text[: self.place].rstrip().rpartition(" ")[:2])), self.place)
+            case "\x01":
+                self.place = 0
+            case "\x05":
+                self.place = len(self.text)
+            case "\x04" if not self.text:
+                self._typist.leave()
+            case _ if key.isprintable() and not (not self.text and self._typist.pressed(key)):
+                self._insert(key)
+            case _:
+                pass
+
+    def _sequence(self, sequence: str) -> None:
+        match sequence:
+            case "\x1b[200~":
+                self._pasted = []
+            case "\x1b[D" | "\x1bOD":
+                self.place = max(0, self.place - 1)
+            case "\x1b[C" | "\x1bOC":
+                self.place = min(len(self.text), self.place + 1)
+            case "\x1b[H" | "\x1bOH" | "\x1b[1~":
+                self.place = 0
+            case "\x1b[F" | "\x1bOF" | "\x1b[4~":
+                self.place = len(self.text)
+            case "\x1b[3~":
+                self._delete(self.place, self.place + 1)
+            case _:
+                pass
+
+    def _insert(self, text: str) -> None:
+        if len(self.text) + len(text) <= LONGEST_LINE_BYTES:
+            self.text = self.text[: self.place] + text + self.text[self.place :]
+            self.place += len(text)
+
+    def _delete(self, start: int, end: int) -> None:
+        start = max(0, start)
+        self.text = self.text[:start] + self.text[end:]
+        self.place = start
+
+
 @contextmanager
-def lines_from(fd: int, on_line: Callable[[str], None], on_end: Callable[[], None]) -> Generator[None]:
-    """Call ``on_line`` in the event loop for each line typed, and ``on_end`` at the end of input (Ctrl-D)."""
+def bytes_from(fd: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> Generator[None]:
+    """Call ``on_data`` in the event loop with what comes, and ``on_end`` at the end of input."""
     loop = asyncio.get_running_loop()
-    buffer = LineBuffer()
 
     def readable() -> None:
         try:
@@ -37,14 +158,38 @@ def lines_from(fd: int, on_line: Callable[[str], None], on_end: Callable[[], Non
             return
         except OSError:
             data = b""  # the terminal is gone
-        if not data:
+        if data:
+            on_data(data)
+        else:
             loop.remove_reader(fd)
             on_end()
-        for text in buffer.feed(data):
-            on_line(text)
 
     loop.add_reader(fd, readable)
     try:
         yield
     finally:
         loop.remove_reader(fd)
+
+
+@contextmanager
+def lines_from(fd: int, on_line: Callable[[str], None], on_end: Callable[[], None]) -> Generator[None]:
+    """Call ``on_line`` in the event loop for each line typed, and ``on_end`` at the end of input (Ctrl-D)."""
+    buffer = LineBuffer()
+
+    def on_data(data: bytes) -> None:
+        for text in buffer.feed(data):
+            on_line(text)
+
+    with bytes_from(fd, on_data, on_end):
+        yield
+
+
+@contextmanager
+def single_keys(fd: int) -> Generator[None]:
+    """The terminal hands on each key at once and echoes none; Ctrl-C is still a signal. As it was before, afterwards."""
+    before = termios.tcgetattr(fd)
+    tty.setcbreak(fd, termios.TCSADRAIN)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -31,17 +32,23 @@ SHORT_ID = 8
 @click.command("attach")
 @click.argument("name", metavar="[ID]", required=False, shell_complete=complete_session)
 @click.option("--all", "everything", is_flag=True, help="Show the session from its beginning, not from its last turn.")
-@click.option("--json", "json_", is_flag=True, help="Print every event as a line of JSON; answer nothing.")
+@click.option("--json", "json_", is_flag=True, help="Print every event as a line of JSON; send nothing.")
+@click.option("--read-only", is_flag=True, help="Only watch: send nothing, answer nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Show more of what tools answered.")
-def attach_command(name: str | None, everything: bool, json_: bool, verbose: bool) -> int:
-    """Join a session that another process has open: watch it, answer its questions, interrupt it.
+def attach_command(name: str | None, everything: bool, json_: bool, read_only: bool, verbose: bool) -> int:
+    """Join a session that another process has open: watch it live, send it messages, answer its questions.
 
-    Without an ID: the one of this folder, or the only one there is. Ctrl-C interrupts, a second one leaves; the session goes on.
+    Without an ID: the one of this folder, or the only one there is. A line that you type is its next message, Esc interrupts its
+    turn, Ctrl-C leaves; the session goes on.
+
+    \b
+    Exit codes: 0 the session was closed, or you left · 1 its process died, or
+    it cannot be joined · 2 there is no such open session, or several
     """
-    return asyncio.run(_attach(name, everything=everything, json_=json_, verbose=verbose))
+    return asyncio.run(_attach(name, everything=everything, json_=json_, read_only=read_only, verbose=verbose))
 
 
-async def _attach(name: str | None, *, everything: bool, json_: bool, verbose: bool) -> int:
+async def _attach(name: str | None, *, everything: bool, json_: bool, read_only: bool, verbose: bool) -> int:
     from ml_intern.session.remote import RemoteHost
     from ml_intern.session.remote_wire import open_sessions
 
@@ -52,7 +59,12 @@ async def _attach(name: str | None, *, everything: bool, json_: bool, verbose: b
         start = 0 if everything or not host.state.turn_seqs else host.state.turn_seqs[-1] - 1
         if json_:
             return await _as_json(host, start)
-        return await _as_text(host, start, verbose=verbose)
+        if read_only or not sys.stdin.isatty():
+            return await _as_lines(host, start, verbose=verbose, answers=False)
+        console = Console.of_process()
+        if console.stdout_is_terminal and (process_environ().get("TERM") or "dumb") != "dumb":
+            return await _on_a_screen(host, start, console, verbose=verbose)
+        return await _as_lines(host, start, verbose=verbose, answers=True)
 
 
 async def which(name: str | None, live: Sequence[Welcome], cwd: str, paths: Paths) -> str:
@@ -83,33 +95,87 @@ def _about(one: Welcome) -> str:
 
 async def _as_json(host: RemoteHost, start: int) -> int:
     from ml_intern.frontends.attach.follow import DONE, FAILED
+    from ml_intern.frontends.headless.signals import handled
     from ml_intern.protocol.codec import encode
 
     output = _Output(host)
-    async for envelope in host.events(after_seq=start):
-        output.thread.stdout_bytes(encode(envelope) + b"\n")
-        await output.thread.room()
+    left_by: list[signal.Signals] = []
+
+    def leave(number: signal.Signals) -> None:
+        left_by.append(number)
+        output.leave()
+
+    with handled(leave):
+        async for envelope in host.events(after_seq=start):
+            output.thread.stdout_bytes(encode(envelope) + b"\n")
+            await output.thread.room()
     await output.close()
+    if left_by and left_by[0] != signal.SIGINT:
+        return 128 + left_by[0]
     return FAILED if host.ended is not None and host.ended.state == "gone" else DONE
 
 
-async def _as_text(host: RemoteHost, start: int, *, verbose: bool) -> int:
+async def _as_lines(host: RemoteHost, start: int, *, verbose: bool, answers: bool) -> int:
     from ml_intern.frontends.attach.follow import Follower
     from ml_intern.frontends.attach.keyboard import lines_from
+    from ml_intern.frontends.attach.views import LineView
     from ml_intern.frontends.headless.signals import handled
-    from ml_intern.frontends.headless.text import line
+    from ml_intern.frontends.session_view import painted
 
     output = _Output(host)
-    at_keyboard = sys.stdin.isatty()
-    follower = Follower(host, output.show, answers=at_keyboard, verbose=verbose)
-    if start:
-        short = host.session_id[:SHORT_ID]
-        output.show([line(("dim", f"· the last turn; what was before it: ml-intern sessions show {short}, or attach --all"))])
-    keyboard = lines_from(sys.stdin.fileno(), follower.typed, follower.leave) if at_keyboard else nullcontext()
+    view = LineView(output.thread.stdout, lambda rows: painted(rows, color=output.color), verbose=verbose)
+    follower = Follower(host, view, answers=answers)
+    view.say(_beginning(host, start))
+    keyboard = lines_from(sys.stdin.fileno(), follower.typed, follower.leave) if answers else nullcontext()
     with handled(follower.on_signal), keyboard:
         code = await follower.run(after_seq=start)
+    await view.aclose()
     await output.close()
     return code
+
+
+async def _on_a_screen(host: RemoteHost, start: int, console: Console, *, verbose: bool) -> int:
+    from ml_intern.frontends.attach.follow import Follower
+    from ml_intern.frontends.attach.keyboard import PASTES_OFF, PASTES_ON, Editor, bytes_from, single_keys
+    from ml_intern.frontends.attach.views import ScreenView
+    from ml_intern.frontends.headless.signals import handled
+
+    output = _Output(host)
+    fd = sys.stdin.fileno()
+    follower: Follower
+    editor: Editor
+    view = ScreenView(
+        output.thread,
+        console,
+        color=output.color,
+        verbose=verbose,
+        typed=lambda: (editor.text, editor.place),
+        hint=lambda: follower.hint,
+    )
+    follower = Follower(host, view, answers=True)
+    editor = Editor(follower)
+
+    def keys(data: bytes) -> None:
+        editor.feed(data)
+        view.redraw()
+
+    output.thread.stdout(PASTES_ON)
+    view.say(_beginning(host, start))
+    try:
+        with single_keys(fd), handled(follower.on_signal), bytes_from(fd, keys, follower.leave):
+            code = await follower.run(after_seq=start)
+    finally:
+        output.thread.stdout(PASTES_OFF)
+        await view.aclose()
+        await output.close()
+    return code
+
+
+def _beginning(host: RemoteHost, start: int) -> list[Line]:
+    """What is left out."""
+    short = host.session_id[:SHORT_ID]
+    words = f"· the last turn; what was before it: ml-intern sessions show {short}, or attach --all"
+    return [(("dim", words),)] if start else []
 
 
 class _Output:
@@ -119,17 +185,16 @@ class _Output:
         self._host = host
         self._leaving: asyncio.Task[None] | None = None
         console = Console.of_process()
-        self._color = console.stdout_is_terminal and not process_environ().get("NO_COLOR")
+        self.color = console.stdout_is_terminal and not process_environ().get("NO_COLOR")
         self.thread = OutputThread(console, self._gone)
 
-    def show(self, rows: list[Line]) -> None:
-        from ml_intern.frontends.session_view import painted
-
-        self.thread.stdout(painted(rows, color=self._color))
+    def _gone(self, fd: int, error: OSError) -> None:
+        self.leave()
 
     async def close(self) -> None:
         await self.thread.flush()
         self.thread.close()
 
-    def _gone(self, fd: int, error: OSError) -> None:
+    def leave(self) -> None:
+        """The session, that is."""
         self._leaving = asyncio.ensure_future(self._host.aclose())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ml_intern.frontends.headless.describe import describe
@@ -39,6 +40,7 @@ CALLS_SHOWN = 4
 TAIL_CHARS = 4_000
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _SAME_TEXT = 0.9
+RESTING = "no turn runs"
 
 
 @dataclass(slots=True)
@@ -65,11 +67,15 @@ class _Reply:
 class TerminalOutput:
     """Owns the terminal from ``start`` to ``aclose``. Everything it draws from a model or a tool has lost its control sequences."""
 
-    def __init__(self, out: OutputThread, region: LiveRegion, *, color: bool, verbose: bool) -> None:
+    def __init__(
+        self, out: OutputThread, region: LiveRegion, *, color: bool, verbose: bool, below: Callable[[], Sequence[Line]] = tuple
+    ) -> None:
+        """``below``: rows that stand under the moving part, such as what is being typed."""
         self._out = out
         self._region = region
         self._color = color
         self._verbose = verbose
+        self._below = below
         self._clock = asyncio.get_running_loop().time
         self._started_at = self._clock()
         self._tally = Tally()
@@ -110,6 +116,22 @@ class TerminalOutput:
         self._print("notice", lines(text, "dim"))
 
     rejected = notice
+
+    def say(self, rows: list[Line]) -> None:
+        """Lines as they are."""
+        self._print("notice", rows)
+
+    def rest(self) -> None:
+        """No turn runs."""
+        self._doing = RESTING
+
+    def redraw(self) -> None:
+        """What stands below has changed."""
+        self._region.write("", self._moving())
+
+    def waiting(self, text: str) -> None:
+        self._doing = "waiting for an answer"
+        self._print("notice", lines(text, "warn"))
 
     def stopping(self, text: str) -> None:
         self._doing = "stopping"
@@ -227,10 +249,10 @@ class TerminalOutput:
             rows += [line(("dim", f"  │ {row}")) for row in call.tail(TAIL_ROWS if len(calls) == 1 else 1)]
         if len(calls) > CALLS_SHOWN:
             rows.append(line(("dim", f"  and {len(calls) - CALLS_SHOWN} more")))
-        return [*rows, (), self._status(now)]
+        return [*rows, (), self._status(now), *self._below()]
 
     def _status(self, now: float) -> Line:
-        spinner = _SPINNER[self._frame % len(_SPINNER)]
+        spinner = "·" if self._doing == RESTING else _SPINNER[self._frame % len(_SPINNER)]
         doing = "running" if self._running and self._doing != "stopping" else self._doing
         parts = [clock(now - self._started_at)]
         if self._tally.steps:
