@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -58,18 +59,26 @@ def hidden_paths(home: Path, environ: Mapping[str, str], extra: Iterable[Path] =
     return tuple(dict.fromkeys([*found, *extra]))
 
 
-def _stamp(folders: Iterable[str]) -> tuple[int, ...]:
-    """When something was last made or removed in each; 0 for one that is not there, and nothing for what would lie in it."""
-    stamp: list[int] = []
+SETTLED_NS = 100_000_000
+"""A folder changed more lately than this may change again without getting another time: file systems count in ticks."""
+
+
+def _stamp(folders: Iterable[str]) -> tuple[tuple[int, int], ...]:
+    """Each folder's number and when something was last made or removed in it; zeros for one that is not there, and nothing for what
+    would lie in it.
+    """
+    stamp: list[tuple[int, int]] = []
     missing = "\0"
     for folder in folders:
         if folder.startswith(missing):
             continue
         try:
-            stamp.append(os.stat(folder).st_mtime_ns)
+            status = os.stat(folder)
         except OSError:
-            stamp.append(0)
+            stamp.append((0, 0))
             missing = f"{folder}/"
+        else:
+            stamp.append((status.st_ino, status.st_mtime_ns))
     return tuple(stamp)
 
 
@@ -85,10 +94,21 @@ class HiddenPaths:
         self._resolved: dict[str, str] = {}
         self._names: set[str] | None = None
         self._folders = sorted({os.path.dirname(path) for path in self._paths})
-        self._seen: tuple[tuple[int, ...], list[str]] | None = None
+        self._seen: tuple[tuple[tuple[int, int], ...], list[str]] | None = None
 
     def existing(self) -> list[str]:
-        """Resolved paths of what exists now: credentials may be made while a session runs."""
+        """Resolved paths of what exists now: credentials may be made while a session runs. Asked before every command, so it looks
+        again only where something was made or removed.
+        """
+        stamp = _stamp(self._folders)
+        if self._seen is not None and self._seen[0] == stamp:
+            return self._seen[1]
+        found = self._look()
+        settled = max((changed for _, changed in stamp), default=0) < time.time_ns() - SETTLED_NS
+        self._seen = (stamp, found) if settled else None
+        return found
+
+    def _look(self) -> list[str]:
         found: list[str] = []
         for path in self._paths:
             try:
@@ -107,12 +127,9 @@ class HiddenPaths:
         return str(path) in names or any(str(parent) in names for parent in path.parents)
 
     def any_below(self, path: Path) -> bool:
-        """Whether something that exists lies somewhere in the folder. Looks again only where something was made or removed."""
-        stamp = _stamp(self._folders)
-        if self._seen is None or self._seen[0] != stamp:
-            self._seen = (stamp, self.existing())
+        """Whether something that exists lies somewhere in the folder."""
         prefix = f"{str(path).rstrip('/')}/"
-        return any(found.startswith(prefix) for found in self._seen[1])
+        return any(found.startswith(prefix) for found in self.existing())
 
     def _known(self) -> set[str]:
         if self._names is None:

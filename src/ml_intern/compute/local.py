@@ -65,6 +65,8 @@ class LocalWorkspace:
         self._processes: list[Process] = []
         self._kept: list[Process] = []
         self._pool: Executor | None = None
+        self._tmp = Path(os.path.realpath(self._env.get("TMPDIR", "/tmp")))
+        self._known_paths: tuple[OsSandbox | None, LocalPaths] | None = None
 
     @property
     def root(self) -> Path:
@@ -142,7 +144,12 @@ class LocalWorkspace:
         return find_program(name, self._env)
 
     def _paths(self) -> LocalPaths:
-        sandbox = self._sandbox
+        """The rules of paths: made anew where the sandbox turned out not to work."""
+        if self._known_paths is None or self._known_paths[0] is not self._sandbox:
+            self._known_paths = (self._sandbox, self._new_paths(self._sandbox))
+        return self._known_paths[1]
+
+    def _new_paths(self, sandbox: OsSandbox | None) -> LocalPaths:
         return LocalPaths(
             root=self._root,
             home=self._env.get("HOME", "/"),
@@ -151,7 +158,7 @@ class LocalWorkspace:
             writable=self._writable,
             private_tmp=sandbox.private_tmp if sandbox else None,
             visible=(self._root, self._spill_dir, *self._writable, *(sandbox.policy.readable if sandbox else ())),
-            tmp=Path(os.path.realpath(self._env.get("TMPDIR", "/tmp"))),
+            tmp=self._tmp,
         )
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────

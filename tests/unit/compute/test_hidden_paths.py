@@ -1,3 +1,5 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,34 @@ def test_credentials_made_later_are_known_to_lie_below_a_folder(tmp_path: Path) 
     assert hidden.any_below(project)
     (home / ".ssh").unlink()
     assert not hidden.any_below(project)
+
+
+def test_credentials_made_within_one_tick_of_the_file_system_are_seen(tmp_path: Path) -> None:
+    now = time.time_ns() + 60_000_000_000  # however slow this test is, it is no time long past
+    hidden = HiddenPaths([tmp_path / ".ssh"])
+    os.utime(tmp_path, ns=(now, now))
+    assert hidden.existing() == []
+    (tmp_path / ".ssh").mkdir()
+    os.utime(tmp_path, ns=(now, now))
+    assert hidden.existing() == [str(tmp_path / ".ssh")]
+
+
+def test_credentials_made_in_a_folder_that_nobody_touched_for_long_are_seen(tmp_path: Path) -> None:
+    os.utime(tmp_path, (1_000_000_000, 1_000_000_000))
+    hidden = HiddenPaths([tmp_path / ".ssh"])
+    assert hidden.existing() == hidden.existing() == []
+    (tmp_path / ".ssh").mkdir()
+    assert hidden.existing() == [str(tmp_path / ".ssh")]
+
+
+def test_credentials_of_a_folder_that_another_replaces_are_seen(tmp_path: Path) -> None:
+    for name in ("config", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "gh").touch()
+    for name in ("config", "other"):
+        os.utime(tmp_path / name, (1_000_000_000, 1_000_000_000))
+    hidden = HiddenPaths([tmp_path / "config" / "gh"])
+    assert hidden.existing() == hidden.existing() == []
+    (tmp_path / "config").rmdir()
+    (tmp_path / "other").rename(tmp_path / "config")
+    assert hidden.existing() == [str(tmp_path / "config" / "gh")]
