@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ml_intern.assembly import open_on
 from ml_intern.config.load import LoadedSettings, load_settings, process_environ
 from ml_intern.errors import ConfigError, SessionBusy, SessionNotFound
@@ -15,12 +17,13 @@ from ml_intern.place import Place, Shared
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import SCHEMA_VERSION, decode_data, encode_data
 from ml_intern.protocol.event_base import Event
+from ml_intern.session.approval_wait import answers_elsewhere, approval_wait_s
 from ml_intern.session.clock import Clock, SystemClock
 from ml_intern.session.control import FOLDER, Kind
 from ml_intern.session.door import Doors
 from ml_intern.session.host import SessionHost, resume_complete
-from ml_intern.session.log import EventLog
 from ml_intern.session.joining import joined
+from ml_intern.session.log import EventLog
 from ml_intern.session.policies.auto_compact import AutoCompact
 from ml_intern.session.policies.base import Policy
 from ml_intern.session.policies.doom_loop import DoomLoop
@@ -250,18 +253,18 @@ class Factory:
         return session
 
     def _answer_desk(self, place: Place, session: Session) -> AnswerDesk | None:
-        """Asks elsewhere what the session waits for; a session that nobody attends refuses at once and waits for nothing."""
+        """Asks elsewhere what the session waits for: as long as it does, in a run that nobody attends."""
         messaging = place.settings.messaging
-        app_token, destination = messaging.answers.app_token, messaging.answers_in
-        on = messaging.enabled and messaging.answers.enabled and not self._shared.auto_approve
-        if not on or app_token is None or destination is None:
+        answers, destination = messaging.answers, messaging.answers_in
+        wait_s = approval_wait_s(place.settings) if self._shared.auto_approve else answers.expires_s
+        if not answers_elsewhere(place.settings) or not wait_s or answers.app_token is None or destination is None:
             return None
         from ml_intern.gateways.slack_socket import SlackAnswers
         from ml_intern.sinks.remote_answers import AnswerDesk
 
         return AnswerDesk(
-            SlackAnswers(destination, app_token, place.settings.services.slack),
-            messaging.answers,
+            SlackAnswers(destination, answers.app_token, place.settings.services.slack),
+            replace(answers, expires_s=min(wait_s, answers.expires_s)),
             session.state,
             submit=session.submit,
             append=session.log.append,

@@ -48,6 +48,7 @@ FLAG_NAMES: Mapping[str, str] = {
     "sandbox.enabled": "--no-sandbox",
     "reasoning_effort": "--effort",
     "read_only": "--read-only",
+    "wait_for_approval_s": "--wait-for-approval",
 }
 """The flag that sets a key, for messages."""
 

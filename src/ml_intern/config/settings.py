@@ -344,6 +344,8 @@ class Settings(Section, frozen=True):
     """Ask before a job on CPU hardware too."""
     permissions: Permissions = Permissions()
     """Which calls run, ask, or are refused."""
+    wait_for_approval_s: Annotated[float, Meta(ge=0)] | None = None
+    """Seconds that a headless run waits for an approval from elsewhere; null: as long as Slack may answer, if it may, else not at all."""
     hooks: HookSettings = HookSettings()
     """Your own programs at moments of a session."""
     snapshots: bool = True

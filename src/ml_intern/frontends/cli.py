@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ml_intern.frontends.durations import parse_duration
+from ml_intern.frontends.durations import parse_duration, parse_wait
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.lost_output import is_output_lost, output_lost
 from ml_intern.frontends.prompt_group import LazyCommand, PromptGroup
@@ -38,8 +38,8 @@ COMMANDS = {
 
 EXIT_CODES = """\b
 Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 stopped at
-a limit (steps, cost, time) · 4 something needed an approval that nobody could
-give · 129 terminal closed · 130 interrupted · 141 nobody reads the output any
+a limit (steps, cost, time) · 4 something needed an approval that nobody gave
+· 129 terminal closed · 130 interrupted · 141 nobody reads the output any
 more · 143 ended by SIGTERM."""
 
 HELP = """An autonomous ML engineer for the terminal.
@@ -81,6 +81,12 @@ OPTIONS: list[click.Parameter] = [
     click.Option(["--max-iterations"], type=int, metavar="N", help="Steps of one turn (300); -1: no limit."),
     click.Option(["--max-cost"], type=click.FloatRange(min=0), callback=_dollars, metavar="USD", help="Dollars the session may spend."),
     click.Option(["--timeout"], callback=parse_duration, metavar="TIME", help="Stop after this time, such as 90s, 5m or 1h30m."),
+    click.Option(
+        ["--wait-for-approval"],
+        callback=parse_wait,
+        metavar="TIME",
+        help="Wait so long for an approval from Slack or `ml-intern attach`; 0: refuse at once.",
+    ),
     click.Option(["-c", "--continue", "continue_last"], is_flag=True, help="Go on with the last session of this folder."),
     click.Option(
         ["--resume"], metavar="ID", shell_complete=_complete_session, help="Go on with this session (id, its beginning, or index)."
@@ -120,6 +126,7 @@ def _run(ctx: click.Context, prompt: str | None) -> int:
 
     from ml_intern.frontends.headless import HeadlessOptions, run_headless
     from ml_intern.frontends.logs import set_up_logging
+    from ml_intern.session.approval_wait import answers_elsewhere, approval_wait_s
 
     set_up_logging(loaded.environ, verbose=given["verbose"])
     options = HeadlessOptions(
@@ -130,6 +137,8 @@ def _run(ctx: click.Context, prompt: str | None) -> int:
         resume="last" if given["continue_last"] else given["resume"],
         read_only=loaded.settings.read_only,
         verbose=given["verbose"],
+        wait_s=approval_wait_s(loaded.settings),
+        answered_in="Slack" if answers_elsewhere(loaded.settings) else "",
     )
     return asyncio.run(run_headless(invocation.open_session, loaded, options))
 

@@ -20,7 +20,15 @@ def seconds(text: str) -> float | None:
 
 def parse_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
     """click's callback for an option that takes a positive duration. Raises ``click.BadParameter`` for anything else."""
+    found = parse_wait(_ctx, _param, value)
+    if found == 0:
+        raise click.BadParameter(f"'{value}' is no duration: write 90s, 5m or 1h30m.")
+    return found
+
+
+def parse_wait(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """The same for one that may be 0."""
     found = None if value is None else seconds(value)
-    if value is not None and not found:
+    if value is not None and found is None:
         raise click.BadParameter(f"'{value}' is no duration: write 90s, 5m or 1h30m.")
     return found

@@ -58,6 +58,7 @@ def _flags(options: dict[str, Any]) -> dict[str, object]:
         "tool_runtime": "sandbox" if options.get("sandbox_tools") else None,
         "sandbox.enabled": False if options.get("no_sandbox") else None,
         "read_only": True if options.get("read_only") else None,
+        "wait_for_approval_s": options.get("wait_for_approval"),
     }
     flags = {key: value for key, value in given.items() if value is not None}
     if effort := options.get("effort"):

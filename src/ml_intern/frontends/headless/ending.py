@@ -19,7 +19,7 @@ _REASONS: dict[str, tuple[ExitCode, str]] = {
     "context_exhausted": (ExitCode.FAILED, "failed: the conversation no longer fits the model's window"),
     "model_refused": (ExitCode.FAILED, "failed: the model refused"),
     "hook_stop": (ExitCode.FAILED, "stopped: a hook of yours ended the turn"),
-    "declined": (ExitCode.REFUSED, "stopped: an approval was needed and nobody could answer"),
+    "declined": (ExitCode.REFUSED, "stopped: an approval was needed and not given"),
 }
 
 
@@ -42,13 +42,15 @@ class Ending(Struct, frozen=True, kw_only=True):
 
 
 class View(Protocol):
-    """An output of a run. ``notice``, ``stopping`` and ``rejected`` (of the last reply) never block; ``finish`` is called once, at the end,
-    if there is an end.
+    """An output of a run. ``notice``, ``waiting`` (for somebody), ``stopping`` and ``rejected`` (of the last reply) never block; ``finish``
+    is called once, at the end, if there is an end.
     """
 
     async def show(self, envelope: Envelope) -> None: ...
 
     def notice(self, text: str) -> None: ...
+
+    def waiting(self, text: str) -> None: ...
 
     def stopping(self, text: str) -> None: ...
 
@@ -67,15 +69,18 @@ def way_on(ending: Ending) -> str:
     return f'session {short} · go on with: ml-intern --resume {short} "…"'
 
 
-def judge(end: TurnEnd, *, stop: Stop | None, refused: bool) -> tuple[int, str]:
-    """Exit code and words for the end of a turn. Work that was finished counts as finished, even if a stop came meanwhile."""
+def judge(end: TurnEnd, *, stop: Stop | None, refused: str) -> tuple[int, str]:
+    """Exit code and words for the end of a turn. Work that was finished counts as finished, even if a stop came meanwhile.
+
+    ``refused``: why a call that needed an approval got none; empty when none was refused.
+    """
     match end:
         case TurnComplete():
             code, words = _REASONS.get(end.reason, (ExitCode.FAILED, f"failed: {end.reason}"))
             if end.detail and code != ExitCode.DONE:
                 words = f"{words}: {end.detail}"
             if code == ExitCode.DONE and refused:
-                return ExitCode.REFUSED, "done, but without what needed an approval: nobody could answer"
+                return ExitCode.REFUSED, f"done, but without what needed an approval: {refused}"
             return code, words
         case Interrupted():
             if stop is not None:

@@ -29,6 +29,8 @@ class JsonLines:
     def stopping(self, text: str) -> None:
         self._out.stderr(f"{text}\n")
 
+    waiting = stopping
+
     async def finish(self, ending: Ending) -> None:
         """The last event says how it ended; what it does not say goes to standard error."""
         if ending.trouble:

@@ -33,7 +33,8 @@ class ExitCode(IntEnum):
 
 class HeadlessOptions(Struct, frozen=True, kw_only=True):
     """``resume`` is an id, a unique prefix, an index or ``last``. ``output_schema`` is a JSON Schema that the answer must fit.
-    ``resumable``: whether the session can be gone on with later.
+    ``resumable``: whether the session can be gone on with later. ``wait_s``: how long an answer from elsewhere is waited for (0: not
+    at all), ``answered_in`` the service that may bring it.
     """
 
     prompt: str
@@ -44,6 +45,8 @@ class HeadlessOptions(Struct, frozen=True, kw_only=True):
     read_only: bool = False
     verbose: bool = False
     resumable: bool = True
+    wait_s: float = 0.0
+    answered_in: str = ""
 
 
 class Patience(Struct, frozen=True, kw_only=True):

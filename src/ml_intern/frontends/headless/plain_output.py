@@ -60,6 +60,10 @@ class PlainOutput:
 
     stopping = notice
 
+    def waiting(self, text: str) -> None:
+        self._release()
+        self.notice(plain(text))
+
     def rejected(self, text: str) -> None:
         self._release()
         self.notice(plain(text))

@@ -14,7 +14,8 @@ from ml_intern.frontends.headless.ending import Ending, Stop, TurnEnd, View, jud
 from ml_intern.frontends.headless.options import PATIENCE, ExitCode, HeadlessOptions, Host, OpenHost, Patience
 from ml_intern.frontends.headless.output import Console, OutputThread
 from ml_intern.frontends.headless.signals import handled
-from ml_intern.frontends.headless.unattended import answer_approval
+from ml_intern.frontends.headless.unattended import NOBODY, answer_approval
+from ml_intern.frontends.headless.waiting import Waiting
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol.events import (
     AnyEvent,
@@ -27,7 +28,7 @@ from ml_intern.protocol.events import (
     TurnComplete,
     UserMessageAdded,
 )
-from ml_intern.protocol.operations import AnswerQuestion, Interrupt, UserInput
+from ml_intern.protocol.operations import AnswerQuestion, AnyOperation, Interrupt, UserInput
 
 if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings
@@ -95,7 +96,8 @@ class _Run:
         self._expected = expected
         self._stop: Stop | None = None
         self._output_lost: Stop | None = None
-        self._refused = False
+        self._waiting = Waiting(options.wait_s, _ways(host, options), self._submit)
+        self._refused = ""
         self._turn_open = False
         self._repairs = 0
         self._view: View | None = None
@@ -128,6 +130,7 @@ class _Run:
             for timer in self._timers:
                 timer.cancel()
             await _cancelled(conversation, self._work, watch, *self._side_tasks)
+            await self._waiting.aclose()
 
     async def _finish(self, view: View, ending: Ending) -> None:
         if self._in_haste:
@@ -165,7 +168,8 @@ class _Run:
             await self._host.submit(UserInput(text=self._options.prompt + instruction))
             async for envelope in events:
                 self._handling = True
-                if not self._left_to_the_owner(view, envelope.event):
+                self._waiting.follow(envelope.event)
+                if not self._left_to_others(view, envelope.event):
                     await view.show(envelope)
                 if self.out.crowded:
                     await self.out.room()
@@ -216,29 +220,40 @@ class _Run:
                 pass
         return None
 
-    def _left_to_the_owner(self, view: View, event: AnyEvent) -> bool:
-        """In a session that was joined, somebody else answers: what is asked is told as that."""
-        if not self._host.owner or self._options.json or not isinstance(event, ApprovalRequired | QuestionAsked):
+    def _left_to_others(self, view: View, event: AnyEvent) -> bool:
+        """What somebody elsewhere may answer is told as that: whoever has the session that was joined, or whom the run waits for."""
+        if not isinstance(event, ApprovalRequired | QuestionAsked):
             return False
-        what = ", ".join(tool.tool for tool in event.tools) if isinstance(event, ApprovalRequired) else "a question"
-        view.notice(plain(f"? {what} waits for an answer in {self._host.owner}"))
-        return True
+        if self._host.owner:
+            if not self._options.json:
+                what = ", ".join(tool.tool for tool in event.tools) if isinstance(event, ApprovalRequired) else "a question"
+                view.notice(plain(f"? {what} waits for an answer in {self._host.owner}"))
+            return not self._options.json
+        if not self._waits_for(event):
+            return False
+        view.waiting(plain(self._waiting.take(event)))
+        return not self._options.json
+
+    def _waits_for(self, event: ApprovalRequired | QuestionAsked) -> bool:
+        return self._options.wait_s > 0 and not (isinstance(event, ApprovalRequired) and event.usage_threshold)
 
     async def _answer(self, event: AnyEvent) -> None:
-        if self._host.owner:
+        if self._host.owner or not isinstance(event, ApprovalRequired | QuestionAsked) or self._waits_for(event):
             return
         match event:
             case ApprovalRequired():
-                self._refused = self._refused or not event.usage_threshold
+                self._refused = self._refused or ("" if event.usage_threshold else NOBODY)
                 await self._host.submit(answer_approval(event))
             case QuestionAsked():
                 await self._host.submit(AnswerQuestion(question_id=event.question_id, answer=None))
-            case _:
-                pass
+
+    async def _submit(self, operation: AnyOperation) -> None:
+        with suppress(MlInternError):  # then the session is over
+            await self._host.submit(operation)
 
     async def _after_turn(self, end: TurnEnd) -> Ending | None:
         """None when the model is asked once more, because its answer does not fit the schema."""
-        code, words = judge(end, stop=self._stop, refused=self._refused)
+        code, words = judge(end, stop=self._stop, refused=self._waiting.refused or self._refused)
         answer = (end.final_response or "") if isinstance(end, TurnComplete) else ""
         trouble = ""
         if self._expected is not None:
@@ -305,8 +320,7 @@ class _Run:
             self._work.cancel()
 
     async def _interrupt(self) -> None:
-        with suppress(MlInternError):  # then it has stopped already
-            await self._host.submit(Interrupt())
+        await self._submit(Interrupt())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -315,6 +329,11 @@ class _Run:
 
     def _later(self, delay_s: float, act: Callable[[], None]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(delay_s, act))
+
+
+def _ways(host: Host, options: HeadlessOptions) -> list[str]:
+    """How to answer from elsewhere."""
+    return [*([f"in {options.answered_in}"] if options.answered_in else []), f"with  ml-intern attach {host.session_id[:8]}"]
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from ml_intern.frontends.headless.tally import clock
 from ml_intern.protocol.events import ApprovalRequired, PendingTool
 from ml_intern.protocol.operations import ApprovalAnswer, ExecApproval
+
+NOBODY = "nobody could answer"
+_NOBODY_HERE = "Refused: this needs an approval, and nobody can answer in a headless run."
 
 
 def answer_approval(request: ApprovalRequired) -> ExecApproval:
@@ -19,13 +23,21 @@ def answer_approval(request: ApprovalRequired) -> ExecApproval:
     )
 
 
-def refusal(request: ApprovalRequired, tool: PendingTool) -> str:
+def late_approval(request: ApprovalRequired, keys: set[str], waited_s: float) -> ExecApproval:
+    """The refusal of those calls that nobody decided in the time there was."""
+    why = f"Refused: this needs an approval, and nobody answered within {clock(waited_s)} (--wait-for-approval)."
+    late = [tool for tool in request.tools if tool.tool_call_id in keys]
+    answers = (ApprovalAnswer(tool_call_id=tool.tool_call_id, approved=False, feedback=refusal(request, tool, why)) for tool in late)
+    return ExecApproval(approvals=tuple(answers))
+
+
+def refusal(request: ApprovalRequired, tool: PendingTool, why: str = _NOBODY_HERE) -> str:
     """Why it was refused and what would allow it: read by the model and by the person who reads the log."""
     reason = tool.block_reason or request.block_reason or tool.reason
     return " ".join(
         part
         for part in (
-            "Refused: this needs an approval, and nobody can answer in a headless run.",
+            why,
             _sentence(reason),
             _way_out(request, tool),
             "Do not try to get around this; do what can be done without it, and say in the answer what was left out.",
