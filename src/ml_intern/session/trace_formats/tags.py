@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.messages import ToolCall
+from ml_intern.session.trace_formats.said import arguments_object
 
 FAMILIES = ("opus", "sonnet", "haiku", "kimi", "gpt", "deepseek", "qwen", "llama")
 LOOKING = frozenset(
@@ -20,6 +21,9 @@ LOOKING = frozenset(
 """Tools of a session that only found things out."""
 DATA_TOOLS = frozenset({"hf_inspect_dataset"})
 RUNNERS = frozenset({"hf_jobs", "bash", "background"})
+JOBS = "hf_jobs"
+WRITERS = {"write": "content", "edit": "new_str"}
+"""Tools that put code into a file, and the argument that holds it: what runs is often a file's name alone."""
 LONG_LIVED_S = 1800.0
 SUCCEEDED = frozenset({"completed", "succeeded", "success"})
 FAILED = frozenset({"failed", "error", "timeout", "cancelled", "canceled"})
@@ -32,6 +36,7 @@ _TRAINING = re.compile(
 _INFERENCE = re.compile(r"\b(?:pipeline\(|vllm\b|inferenceclient\b|lm_eval\b|lighteval\b)|\.generate\(", re.IGNORECASE)
 _DATA = re.compile(r"\bload_dataset\(|\bDataset\.from_|\.to_parquet\(|\bdatatrove\b", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|CUDA out of memory|\bOOM(?:[ -]?kill(?:ed)?)?\b", re.IGNORECASE)
+_PUSHES = re.compile(r"push_to_hub\b(?!\s*=\s*false)|\bhub_model_id\b|\bupload_(?:file|folder)\(", re.IGNORECASE)
 _GPU = re.compile(r"^(t4|l40s|l4|a10g|a100|h100|h200|rtx-pro-6000)(?=$|[-x])")
 _SEVERAL = re.compile(r"x(?:[2-9]|\d\d+)$")
 
@@ -55,7 +60,10 @@ class _Seen:
         self._unpriced = False
         self._outcome = "ongoing"
         self._tools: set[str] = set()
-        self._code: list[str] = []
+        self._code: dict[str, list[str]] = {}
+        """What runners were told, by tool."""
+        self._files: dict[str, list[str]] = {}
+        """What was written into files, by name."""
         self._jobs: set[str] = set()
         self._hardware: set[str] = set()
         self._ratings: set[str] = set()
@@ -75,7 +83,7 @@ class _Seen:
             case e.BudgetSettled():
                 self._cost_usd += event.actual_usd or 0.0
             case e.ToolCalled():
-                self._called(event.tool, str(event.arguments))
+                self._tools.add(event.tool)
             case e.Feedback():
                 self._ratings.add(event.rating)
             case _:
@@ -86,12 +94,22 @@ class _Seen:
         model = event.model or self._model
         self.tags.add(f"model:{family(model)}")
         for call in event.tool_calls:  # as the model asked: a call that waited for an approval is among them
-            self._called(call.name, _text(call))
+            self._called(call)
 
-    def _called(self, tool: str, arguments: str) -> None:
-        self._tools.add(tool)
-        if tool in RUNNERS:
-            self._code.append(arguments)
+    def _called(self, call: ToolCall) -> None:
+        self._tools.add(call.name)
+        if call.name in RUNNERS:
+            self._code.setdefault(call.name, []).append(_text(call))
+        elif (argument := WRITERS.get(call.name)) is not None:
+            given = arguments_object(call.arguments)
+            name = str(given.get("path", "")).rpartition("/")[2]
+            self._files.setdefault(name, []).append(str(given.get(argument, "")))
+
+    def _code_of(self, *tools: str) -> str:
+        """What they were told, and what this session wrote into the files that they were told of."""
+        told = "\n".join(text for tool in tools for text in self._code.get(tool, ()))
+        named = [text for name, texts in self._files.items() if name and name in told for text in texts]
+        return "\n".join((told, *named))
 
     def _take_end(self, event: e.AnyEvent) -> None:
         match event:
@@ -120,7 +138,7 @@ class _Seen:
                 if event.final_status in SUCCEEDED | FAILED:
                     self.tags.add("hf_job:succeeded" if event.final_status in SUCCEEDED else "hf_job:failed")
                 self._look_for_memory(event.message)
-            case e.ToolFinished() if event.tool == "hf_jobs":
+            case e.ToolFinished() if event.tool == JOBS:
                 self._look_for_memory(event.output)
             case e.SandboxCreate():
                 self._hardware.add(event.hardware)
@@ -143,6 +161,8 @@ class _Seen:
         found += self._gpus()
         if len(self._jobs) > 1:
             found.append("hf_job:multi")
+        if self._jobs and _PUSHES.search(self._code_of(JOBS)):
+            found.append("hf_job:push_to_hub")
         if not any(tag.startswith("model:") for tag in self.tags) and self._model:
             found.append(f"model:{family(self._model)}")
         liked, disliked = "up" in self._ratings, "down" in self._ratings
@@ -161,7 +181,7 @@ class _Seen:
         return [*kinds, *several] if kinds else ["gpu:none"]
 
     def _task(self) -> list[str]:
-        code = "\n".join(self._code)
+        code = self._code_of(*sorted(RUNNERS))
         if _TRAINING.search(code):
             return ["task:training"]
         if _INFERENCE.search(code):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ml_intern.protocol import events as e
@@ -157,3 +158,20 @@ def test_families_of_models() -> None:
         "sonnet", "kimi", "gpt", "other",
     ]  # fmt: skip
     assert {"model:qwen", "model:opus"} <= set(tags(user("x"), reply("a"), reply("b", model="Qwen/Qwen3")))
+
+
+def test_code_that_was_written_into_the_file_that_ran_counts() -> None:
+    # the demo's own session, which fine-tunes, was taken for data preparation: its job names train.py alone
+    script = "from trl import SFTTrainer\napi.upload_folder(out)"
+    written = reply("", ToolCall("w", "write", msgspec.json.encode({"path": "src/train.py", "content": script}).decode()))
+    run = reply("", ToolCall("j", "hf_jobs", '{"operation": "run", "script": "src/train.py"}'))
+    assert {"task:training", "hf_job:push_to_hub"} <= set(tags(user("x"), written, run, job("j")))
+    smoke = reply("", bash("b", "python src/train.py"))
+    assert "task:training" in tags(user("x"), written, smoke)
+    assert "hf_job:push_to_hub" not in tags(user("x"), written, smoke), "no job ran it"
+    assert not {"task:training"} & set(tags(user("x"), written, reply("", bash("b", "ls")))), "nobody ran it"
+
+
+def test_code_that_says_not_to_push_does_not_push() -> None:
+    run = reply("", ToolCall("j", "hf_jobs", '{"operation": "run", "script": "SFTConfig(push_to_hub=False)"}'))
+    assert "hf_job:push_to_hub" not in tags(user("x"), run, job("j"))
