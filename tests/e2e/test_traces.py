@@ -169,17 +169,41 @@ async def test_a_run_that_is_killed_leaves_its_sub_agents_transcript_for_the_nex
     assert "Nothing is pending" in err
 
 
-@pytest.mark.parametrize("format_", ["claude_code", "open", "sft", "row"])
+@pytest.mark.parametrize("format_", ["claude-code", "hub", "sft", "row", "claude_code", "open"])
 async def test_each_format_is_exported_without_a_yes_and_without_the_network(machine: Machine, format_: str, tmp_path: Path) -> None:
     await machine.session("s1", [*TALK, user(f"token {SECRET}"), reply("hm")])
-    code, out, _ = await machine.run("traces", "export", "s1", "--format", format_)
+    code, out, err = await machine.run("traces", "export", "s1", "--format", format_)
     rows = [json.loads(line) for line in out.splitlines()]
-    assert code == 0 and len(rows) == {"claude_code": 6, "open": 7, "sft": 1, "row": 1}[format_]
+    assert code == 0 and len(rows) == {"claude-code": 6, "hub": 7, "sft": 1, "row": 1, "claude_code": 6, "open": 7}[format_]
     assert SECRET not in out and not machine.hub.requests
+    assert "Exported 1 session." in err and "[REDACTED_HF_TOKEN]" in err and "found only now" in err
     file = tmp_path / "trace.jsonl"
     assert (await machine.run("traces", "export", "s1", "--format", format_, "-o", str(file)))[0] == 0
     assert file.read_text() == out and file.stat().st_mode & 0o077 == 0
     assert (await machine.run("traces", "export", "s1", "-o", str(file)))[0] == 2
+
+
+async def test_many_sessions_are_exported_at_once(machine: Machine, tmp_path: Path) -> None:
+    await machine.session("s1")
+    await machine.session("s2", [started(), user("only asked")])
+    await machine.session("s3")
+    code, _, err = await machine.run("traces", "export")
+    assert code == 2 and "Which sessions?" in err
+    code, _, err = await machine.run("traces", "export", "--all")
+    assert code == 2 and "-o FOLDER/" in err, "two sessions in one file would be read as one"
+    folder = tmp_path / "out"
+    code, out, err = await machine.run("traces", "export", "--all", "-o", f"{folder}/")
+    assert code == 0 and sorted(path.name for path in folder.iterdir()) == ["s1.jsonl", "s2.jsonl", "s3.jsonl"], err
+    assert "Exported 3 sessions into" in err
+    code, _, err = await machine.run("traces", "export", "s1", "-o", str(folder))
+    assert code == 2 and "--force" in err
+    code, out, err = await machine.run("traces", "export", "--all", "--format", "sft")
+    assert code == 0 and sorted(json.loads(line)["session_id"] for line in out.splitlines()) == ["s1", "s3"]
+    assert "1 had nothing to export" in err
+    assert (await machine.run("traces", "export", "--since", "2026-01-05", "--format", "sft"))[0] == 1
+    assert (await machine.run("traces", "export", "--since", "2026-01-01", "--format", "sft"))[0] == 0
+    assert (await machine.run("traces", "export", "--folder", str(tmp_path), "--format", "sft"))[0] == 1
+    assert (await machine.run("traces", "export", "--folder", "/", "--format", "sft"))[0] == 0
 
 
 async def test_who_deletes_a_session_is_told_what_is_left_of_it_on_the_hub(machine: Machine) -> None:

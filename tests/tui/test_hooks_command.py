@@ -15,7 +15,6 @@ from ml_intern.protocol import events as e
 from tests.tui.pilots import command, until
 from tests.tui.scripted import envelopes, running, screen_text, scripted
 
-
 RAN = e.HookRan(hook_event_name="PreToolUse", command="check.sh", outcome="blocked", duration_s=0.25, exit_code=2, stderr="[b]no[/b]")
 
 

@@ -6,8 +6,9 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
@@ -21,11 +22,15 @@ from ml_intern.frontends.session_names import complete_session
 from ml_intern.stores.base import EventStore, SessionRecord
 
 if TYPE_CHECKING:
+    from ml_intern.session.trace_export import Exported
     from ml_intern.session.trace_exposure import Exposure
     from ml_intern.session.trace_push import TraceState
     from ml_intern.session.trace_sharing import TraceSharing
 
-FORMATS = ("claude_code", "open", "sft", "row")
+FORMATS = ("claude-code", "hub", "sft", "row")
+WIRE_NAMES = {"claude-code": "claude_code", "hub": "open"}
+OLD_NAMES = tuple(WIRE_NAMES.values())
+"""As this command called them before."""
 SHARING_OFF = "Traces are not shared: nothing is sent without your yes."
 HOW_TO_SHARE = 'To allow it, set "share_traces": true in your settings file (see `ml-intern config`).'
 SHOWN_FILES = 20
@@ -167,30 +172,59 @@ async def _push(loaded: LoadedSettings, names: Sequence[str], *, everything: boo
 
 
 @traces_group.command("export")
-@click.argument("name", metavar="SESSION", shell_complete=complete_session)
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="claude_code", show_default=True)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="A file, instead of standard output.")
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.argument("names", metavar="[SESSION]...", nargs=-1, shell_complete=complete_session)
+@click.option(
+    "--format", "format_", type=click.Choice([*FORMATS, *OLD_NAMES]), metavar="|".join(FORMATS), default=FORMATS[0], show_default=True
+)
+@click.option("--all", "everything", is_flag=True, help="Every session.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="The sessions of this folder and below it.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="Only those that were used since then (your time).")
+@click.option("-o", "--output", default="-", help="A file or a folder, instead of standard output.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.pass_context
-def export_command(ctx: click.Context, name: str, format_: str, output: str, force: bool) -> None:
-    """Write a session as it would be shared (claude_code, open, row) or as a training sample (sft). It goes nowhere."""
-    from ml_intern.frontends.commands.private_file import write_private
+def export_command(ctx: click.Context, **given: Any) -> None:
+    """Write sessions as they would be shared (claude-code, hub, row) or as training samples (sft). They go nowhere.
 
-    data = asyncio.run(_export(Invocation.of(ctx).load(), name, format_))
-    if not data:
-        raise StoreError(f"There is nothing in session {name} to export as {format_}.")
-    if output == "-":
-        click.echo(data, nl=False)
-    else:
-        write_private(Path(output), data, replace=force)
+    With -o FOLDER/ each session is a file of its own.
+    """
+    from ml_intern.frontends.commands.trace_files import summary, write_traces
+
+    options = ExportOptions(**given)
+    if not (options.names or options.everything or options.folder or options.since):
+        raise click.UsageError("Which sessions? Name them, or: --all, --folder DIR, --since DATE", ctx)
+    found = asyncio.run(_export(Invocation.of(ctx).load(), options))
+    exported = [one for one in found if one.data]
+    if not exported:
+        raise StoreError(f"There is nothing to export as {options.format_} in {len(found)} session{'s' * (len(found) != 1)}.")
+    paths = write_traces(exported, options.output, force=options.force)
+    for text in summary(exported, len(found) - len(exported), paths):
+        click.echo(plain(text), err=True)
 
 
-async def _export(loaded: LoadedSettings, name: str, format_: str) -> bytes:
-    from ml_intern.session.trace_export import export_trace
+class ExportOptions(NamedTuple):
+    """What ``traces export`` was told."""
 
+    names: tuple[str, ...]
+    format_: str
+    everything: bool
+    folder: Path | None
+    since: datetime | None
+    output: str
+    force: bool
+
+
+async def _export(loaded: LoadedSettings, options: ExportOptions) -> list[Exported]:
+    from ml_intern.frontends.commands.trace_files import is_folder
+    from ml_intern.session.trace_export import FILE_EACH, Wanted, export_trace
+
+    format_ = WIRE_NAMES.get(options.format_, options.format_)
+    since = options.since.astimezone() if options.since is not None else None
+    wanted = Wanted(folder=options.folder.resolve() if options.folder is not None else None, since=since)
     async with opened_traces(loaded) as world:
-        record = await world.store.find(name)
-        return await export_trace(world.store, record.id, format_, world.scrubber.scrub_event)
+        records = [record for record in await world.records(options.names) if wanted.covers(record)]
+        if len(records) > 1 and format_ in FILE_EACH and not is_folder(options.output):
+            raise click.UsageError(f"In this format each session is a file of its own, and these are {len(records)}: use -o FOLDER/")
+        return [await export_trace(world.store, record.id, format_, world.scrubber.scrub_event) for record in records]
 
 
 # ── visibility ───────────────────────────────────────────────────────────────────────────────────────────────────────

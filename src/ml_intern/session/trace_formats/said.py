@@ -10,6 +10,8 @@ import msgspec
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.messages import Image, JsonObject, Thinking
 
+LEFT_OUT = "[image left out of the trace"
+
 
 class TraceFormat(Protocol):
     """Fed every stored event in order, it gives the lines that each adds, with their line break.
@@ -24,7 +26,7 @@ class TraceFormat(Protocol):
 
 def with_images(text: str, images: Iterable[Image]) -> str:
     """Pictures are left out of every trace: nobody can look for a secret in one. A line says that there was one."""
-    notes = [f"[image left out of the trace: {image.media_type}, {len(image.data) * 3 // 4:,} bytes]" for image in images]
+    notes = [f"{LEFT_OUT}: {image.media_type}, {len(image.data) * 3 // 4:,} bytes]" for image in images]
     return "\n".join([*([text] if text else []), *notes])
 
 
