@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import docs, jobs, local_jobs, measure, terminal, tools
+from bench import docs, jobs, local_jobs, long_session, measure, terminal, tools
 from bench.figures import Figure, as_json, as_table
 from bench.programs import Place, place
 
@@ -63,6 +63,7 @@ def parts(effort: Effort) -> dict[str, Callable[[Place], list[Figure]]]:
         "local-jobs": lambda at: local_jobs.local(effort.short),
         "store": lambda at: measure.store(at, effort.appends, effort.events),
         "app": lambda at: terminal.figures(at, effort.starts),
+        "app-long": long_session.figures,
         "docs": lambda at: docs.documentation(at, effort.doc_pages),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import pty
@@ -14,21 +13,12 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figures import Figure
 from bench.programs import ML_INTERN, Place
-from bench.store import step
-from ml_intern.config.environ import Environ
-from ml_intern.config.paths import paths_from
-from ml_intern.protocol.codec import SCHEMA_VERSION, encode_data
-from ml_intern.protocol.event_base import Event
-from ml_intern.protocol.events import AssistantMessageAdded, Processing, SessionStarted, TurnComplete, UserMessageAdded
-from ml_intern.stores.base import SessionRecord, StoredEvent
-from ml_intern.stores.sqlite import SqliteStore
 
 COLUMNS, ROWS = 100, 30
 PATIENCE_S = 20.0
@@ -37,8 +27,6 @@ PAINTED_CHARACTERS = 60
 """On the alternate screen, blanks and control sequences left out: less is no picture yet."""
 TOKENS_PER_S = 200
 KEYS = 60
-MESSAGES = 5_000
-SESSION = "5" * 32
 _CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_^X][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\x00-\x20]")
 _ALTERNATE_SCREEN = b"\x1b[?1049h"
 
@@ -99,6 +87,19 @@ class Terminal:
                 return time.perf_counter() - began
         raise RuntimeError(f"it never drew {seen or characters!r}; the end of what it drew: {self.drawn[-500:]!r}")
 
+    def until_drawn(self, characters: int) -> float:
+        """Seconds until that much more is drawn, control sequences left out."""
+        began, since = time.perf_counter(), len(self.drawn)
+        while time.perf_counter() - began < PATIENCE_S:
+            self.read(0.05)
+            if len(_CONTROL.sub(b"", self.drawn[since:])) >= characters:
+                return time.perf_counter() - began
+        raise RuntimeError(f"it drew less than {characters} characters; the end of what it drew: {self.drawn[-500:]!r}")
+
+    def has_drawn(self, text: bytes, since: int) -> bool:
+        """Whether the text was drawn after the first ``since`` bytes."""
+        return text in _CONTROL.sub(b"", self.drawn[since:])
+
     def write(self, keys: bytes) -> None:
         os.write(self._fd, keys)
 
@@ -123,8 +124,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(argv: Sequence[str], at: Place) -> Iterator[Terminal]:
-    env = {**at.env(), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+def terminal(argv: Sequence[str], at: Place, variables: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+    env = {**at.env(), **(variables or {}), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     opened = Terminal(argv, env=env, cwd=at.workspace)
     try:
         yield opened
@@ -133,9 +134,9 @@ def terminal(argv: Sequence[str], at: Place) -> Iterator[Terminal]:
 
 
 def figures(at: Place, starts: int) -> list[Figure]:
-    """All of the terminal app's."""
+    """Of its start, and of typing."""
     (at.workspace / "bare.py").write_text(BARE)
-    return [*_starts(at, starts), *_typing(at), *_long_session(at)]
+    return [*_starts(at, starts), *_typing(at)]
 
 
 def _starts(at: Place, count: int) -> list[Figure]:
@@ -173,20 +174,22 @@ PARAGRAPH = (
 CODE = "```python\nfor batch in loader:\n    loss = model(batch).loss\n    loss.backward()\n    optimizer.step()\n```\n\n"
 
 
-def _markdown(size: int) -> str:
+def markdown(size: int) -> str:
+    """That many characters of it, with headings, lists and code."""
     part = f"## A heading\n\n{PARAGRAPH * 3}\n\n- one thing\n- another\n\n{CODE}"
     return (part * (size // len(part) + 1))[:size]
 
 
-def _script(at: Place, name: str, text: str, delay_s: float) -> None:
+def script(at: Place, name: str, text: str, delay_s: float) -> None:
+    """What the scripted model says, and how long it waits between two pieces."""
     rows = "\n".join(f"      {row}" for row in text.split("\n"))
     (at.workspace / name).write_text(f"steps:\n  - text: |\n{rows}\n    piece_delay_s: {delay_s}\n")
 
 
 def _typing(at: Place) -> list[Figure]:
     """How long a key takes while a reply streams, and what streaming costs."""
-    _script(at, "steady.yaml", _markdown(100_000), 1 / TOKENS_PER_S)
-    _script(at, "fast.yaml", _markdown(100_000) + "\n\nthatwasall", 0)
+    script(at, "steady.yaml", markdown(100_000), 1 / TOKENS_PER_S)
+    script(at, "fast.yaml", markdown(100_000) + "\n\nthatwasall", 0)
     with terminal([ML_INTERN, "--model", "scripted/steady.yaml"], at) as screen:
         screen.until(characters=PAINTED_CHARACTERS)
         screen.drain(1.0)
@@ -194,7 +197,7 @@ def _typing(at: Place) -> list[Figure]:
         screen.until(b"heading")
         screen.drain(2.0)
         cpu, began = screen.cpu_s(), time.perf_counter()
-        times = [_key(screen, number) for number in range(KEYS)]
+        times = [key_ms(screen, number) for number in range(KEYS)]
         share = (screen.cpu_s() - cpu) / (time.perf_counter() - began)
     with terminal([ML_INTERN, "--model", "scripted/fast.yaml"], at) as screen:
         screen.until(characters=PAINTED_CHARACTERS)
@@ -218,44 +221,9 @@ def _typing(at: Place) -> list[Figure]:
     ]
 
 
-def _key(screen: Terminal, number: int) -> float:
+def key_ms(screen: Terminal, number: int, *, pause_s: float = 0.05) -> float:
     """Milliseconds from a key to its letter on the screen; letters that no reply holds."""
     letter = "ŁŦŊĦŒ"[number % 5].encode()
-    screen.drain(0.05 + 0.013 * (number % 7))
+    screen.drain(pause_s + 0.013 * (number % 7))
     screen.write(letter)
     return screen.until(letter) * 1000
-
-
-def _long_session(at: Place) -> list[Figure]:
-    """A session of thousands of messages, opened again."""
-    asyncio.run(_write_session(paths_from(Environ(at.env())).sessions_db, str(at.workspace)))
-    with terminal([ML_INTERN, "--model", "scripted/hello.yaml", "--resume", SESSION], at) as screen:
-        screen.until(f"answer{MESSAGES // 2 - 1}.".encode())
-        shown_ms = (time.perf_counter() - screen.started_at) * 1000
-        screen.drain(1.0)
-        times = [_key(screen, number) for number in range(KEYS)]
-        rss_mb = screen.rss_mb()
-    median = statistics.median(times)
-    return [
-        Figure(name=f"app: start → the end of {MESSAGES:,} messages", unit="ms", ours=shown_ms),
-        Figure(name=f"app: key → screen at {MESSAGES:,} messages", unit="ms", ours=median, target="≤ 16 ms", met=median <= 16),
-        Figure(name=f"app: memory at {MESSAGES:,} messages", unit="MB", ours=rss_mb, target="≤ 250 MB", met=rss_mb <= 250),
-    ]
-
-
-async def _write_session(path: Path, cwd: str) -> None:
-    """Each turn: a question, a call with its output, an answer."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store = SqliteStore(path)
-    at = datetime.now(UTC)
-    await store.create(SessionRecord(id=SESSION, created_at=at, updated_at=at, cwd=cwd, model="scripted/hello.yaml"))
-    await store.acquire(SESSION)
-    events: list[Event] = [SessionStarted(session_id=SESSION, cwd=cwd, model="scripted/hello.yaml")]
-    for number in range(MESSAGES // 2):
-        question = [UserMessageAdded(content=f"Question {number}: what now?"), Processing(message="Processing user input")]
-        answer = AssistantMessageAdded(content=f"{_markdown(600)}\n\nanswer{number}.")
-        events += [*question, *step(number), answer, TurnComplete(history_size=1, final_response=None)]
-    rows = [StoredEvent(i, at, event.wire, encode_data(event), SCHEMA_VERSION) for i, event in enumerate(events, 1)]
-    await store.append(SESSION, rows)
-    await store.release(SESSION)
-    await store.aclose()
