@@ -23,6 +23,7 @@ _WAITING = "waiting for the model"
 class ActivityLine(Widget):
     """An ``EventReader``; empty while nothing runs."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "ActivityLine { height: 1; padding: 0 1; background: $background; color: $foreground; }"
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -41,7 +41,7 @@ class TuiApp(AppParts):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(DEFAULT_KEYS["interrupt"], "interrupt", "Interrupt", id="interrupt", show=False),
-        Binding(DEFAULT_KEYS["stop"], "stop", "Interrupt; twice: leave", id="stop", show=False, priority=True),
+        Binding(DEFAULT_KEYS["stop"], "stop", "Copy what is selected; else interrupt; twice: leave", id="stop", show=False, priority=True),
         Binding(DEFAULT_KEYS["leave"], "leave", "Leave", id="leave", show=False),
         Binding(DEFAULT_KEYS["cards"], "cards", "Go to what waits for you", id="cards", show=False, priority=True),
         Binding(DEFAULT_KEYS["page_up"], "scroll(-1)", "Scroll up", id="page_up", show=False, priority=True),
@@ -151,7 +151,9 @@ class TuiApp(AppParts):
         self.send(op.Interrupt())
 
     def action_stop(self) -> None:
-        """The first Ctrl-C interrupts what runs, a second one soon after leaves."""
+        """Ctrl-C copies what is selected. Where nothing is, the first interrupts what runs, and a second one soon after leaves."""
+        if self.copy_selection():
+            return
         now = asyncio.get_running_loop().time()
         if self._leaving or now - self._stopped_at < QUIT_WINDOW_S:
             self.leave()

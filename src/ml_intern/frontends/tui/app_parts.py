@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, cast
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.theme import Theme
 
 from ml_intern.config.load import LoadedSettings
@@ -14,9 +13,9 @@ from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.frontends.tui.cards.dock import CardDock
-from ml_intern.frontends.tui.cells import LINK_SCHEMES
 from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.conversation import Conversation
+from ml_intern.frontends.tui.desktop import DesktopApp
 from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.status_bar import StatusBar
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.terminal.asking import Asking
 
 
-class AppParts(App[int]):
+class AppParts(DesktopApp):
     """Lays them out, from the top."""
 
     TITLE = "ml-intern"
@@ -127,16 +126,6 @@ class AppParts(App[int]):
     def hint(self, text: str) -> None:
         """A word above the composer, until the next thing happens."""
         self.query_one(ActivityLine).hint(text)
-
-    def on_conversation_copied(self, message: Conversation.Copied) -> None:
-        self.copy_to_clipboard(message.text)
-        self.hint("copied")
-
-    async def on_conversation_opened(self, message: Conversation.Opened) -> None:
-        if message.url.startswith(LINK_SCHEMES):
-            import webbrowser  # looks for the desktop's programs
-
-            await asyncio.to_thread(webbrowser.open, message.url)
 
     def on_conversation_left(self) -> None:
         self.composer.focus()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -12,20 +12,22 @@ from rich.segment import Segment
 from textual import events
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 
 from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.pictures.gallery import Gallery
 from ml_intern.frontends.tui.row_index import RowIndex
+from ml_intern.frontends.tui.selected_rows import MARK, Passage, SelectableRows
 from ml_intern.frontends.tui.theme import Palette, palette, palette_of
 
-GUTTER = 2
-MAX_COLUMNS = 120
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
     from ml_intern.frontends.tui.terminal.abilities import Abilities, Way
 
+GUTTER = 2
+MAX_COLUMNS = 120
 """Text in longer rows is hard to read."""
 MIN_COLUMNS = 12
 KEPT_DRAWN = 200
@@ -33,12 +35,14 @@ KEPT_DRAWN = 200
 FRAME_S = 1 / 25
 PAST_FRAME_S = 0.5
 """While a past session is read nobody needs to see all of it pass by."""
+ROWS_OF_A_BLOCK = 1 << 20
+"""More than any has: a row's key is its block's position times this, plus its place among the block's rows."""
 REST = 3
 """How many times as long as drawing took nothing is drawn: what is slow to draw must not keep the user from typing."""
 
 
-class BlockView(ScrollView):
-    """Follows its end until the user scrolls up. Heights of blocks that were never near the viewport are guessed."""
+class BlockView(SelectableRows, ScrollView):
+    """Follows its end until the user scrolls up or selects. Heights of blocks that were never near the viewport are guessed."""
 
     DEFAULT_CSS = """
     BlockView { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: scroll; background: $background; }
@@ -227,6 +231,8 @@ class BlockView(ScrollView):
 
     def _measure_anew(self) -> None:
         """All heights are guesses again; what is at the top of the viewport stays there."""
+        if self._picked is not None:
+            self.screen.clear_selection()  # rows are others from now on
         anchor, _ = self._index.find(self.scroll_offset.y) if self._blocks else (0, 0)
         self._columns = self._usable()
         self._pen = None
@@ -264,7 +270,7 @@ class BlockView(ScrollView):
                 self._drawn.pop(position, None)
                 self._correct(position, self._guess(self._blocks[position]), unless_drawn=True)
             self._dirty.clear()
-            if self._following:
+            if self._following and self._picked is None:
                 self._settle_at_end()
             else:
                 self._settle_here()
@@ -359,14 +365,36 @@ class BlockView(ScrollView):
             return self._finished([Strip([])], " ")[0]
         position, offset = self._index.find(row)
         rows = self._rows(position)
-        return rows[offset] if offset < len(rows) else self._finished([Strip([])], " ")[0]
+        drawn = rows[offset] if offset < len(rows) else self._finished([Strip([])], " ")[0]
+        return self.highlighted(drawn, position * ROWS_OF_A_BLOCK + offset)
 
     def _finished(self, rows: Rows, mark: str) -> Rows:
         """With the gutter, the background and the app's filters (no colours, say), as wide as the widget."""
         width, base = self.size.width, self.rich_style
-        gutter = Segment(mark.ljust(GUTTER), self._palette.selected)
+        gutter = Segment(mark.ljust(GUTTER), self._palette.selected + MARK)
         finished = [Strip([gutter, *row] if row else row).apply_style(base).adjust_cell_length(width, base) for row in rows]
         _, background = self.background_colors
         for each in self.get_line_filters():
             finished = [row.apply_filter(each, background) for row in finished]
         return finished
+
+    # ── selecting with the mouse ─────────────────────────────────────────────────────────────────────────────────────
+
+    def key_at(self, y: int) -> int:
+        """See ``SelectableRows``."""
+        position, offset = self._index.find(min(self.scroll_offset.y + y, self._index.total - 1)) if self._blocks else (0, 0)
+        return position * ROWS_OF_A_BLOCK + offset
+
+    def render_line(self, y: int) -> Strip:
+        """A row with its offsets: asked for where the mouse is while it selects; what is shown comes from ``render_lines``."""
+        return self._row(self.scroll_offset.y + y).apply_offsets(0, self.key_at(y))
+
+    def passages(self, first: int, last: int) -> Iterable[Passage]:
+        """See ``SelectableRows``."""
+        for position in range(first // ROWS_OF_A_BLOCK, min(last // ROWS_OF_A_BLOCK + 1, len(self._blocks))):
+            rows = enumerate(self._rows(position), position * ROWS_OF_A_BLOCK)
+            yield Passage([each for each in rows if first <= each[0] <= last], self._blocks[position].text)
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        super().selection_updated(selection)  # what is selected does not scroll away: see `_settle`
+        self._schedule()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from rich.cells import cell_len, get_character_cell_size
 
@@ -13,6 +14,8 @@ from ml_intern.frontends.sanitize import plain
 
 LINK_SCHEMES = ("http://", "https://")
 """What may be opened."""
+_ADDRESS = re.compile(r"https?://[^\s<>\[\]\"'`\\|]+")
+_BEHIND_ADDRESS = ".,;:!?*_"
 _UNEVEN = re.compile("[\u200b\ufe0e\ufe0f\ufeff\U0001f3fb-\U0001f3ff]|(?<=[\u2190-\u2bff\U0001f000-\U0001faff])[\ufe0f]?\u200d")
 """Zero-width spaces, variation selectors, skin tones, and joiners behind a pictogram: two terminals, two widths."""
 
@@ -21,6 +24,21 @@ def even(text: str) -> str:
     """The text as data: nothing in it commands the terminal, and every terminal gives it the same width."""
     text = plain(text)
     return text if text.isascii() else _UNEVEN.sub("", text)
+
+
+def addresses(text: str) -> Iterator[tuple[int, str]]:
+    """Addresses of the web in a text, and where each begins; what ends the sentence around it is not part of it."""
+    for found in _ADDRESS.finditer(text) if "://" in text else ():
+        address = found[0].rstrip(_BEHIND_ADDRESS)
+        for opened, closed in ("()", "{}"):
+            while address.endswith(closed) and address.count(closed) > address.count(opened):
+                address = address[:-1].rstrip(_BEHIND_ADDRESS)
+        yield found.start(), address
+
+
+def links_in(text: str, most: int = 50) -> list[str]:
+    """The first addresses of a text, each once."""
+    return list(dict.fromkeys(address for _, address in islice(addresses(plain(text)), most)))
 
 
 def wrapped(text: str, cells: int) -> list[str]:

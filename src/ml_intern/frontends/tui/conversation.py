@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Offset
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
 
-from ml_intern.frontends.tui.block_view import BlockView
+from ml_intern.frontends.tui.block_view import ROWS_OF_A_BLOCK, BlockView
 from ml_intern.frontends.tui.blocks.base import Block
+from ml_intern.frontends.tui.selected_rows import ROW_END
 
 
 class Conversation(BlockView, can_focus=True):
@@ -19,9 +23,9 @@ class Conversation(BlockView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "select(-1)", "Block above", show=False),
         Binding("down", "select(1)", "Block below", show=False),
-        Binding("enter,space", "fold", "Fold or unfold", show=False),
+        Binding("enter,space", "fold", "Fold or unfold; open the link of what does not fold", show=False),
         Binding("c,y", "copy", "Copy the block", show=False),
-        Binding("o", "open", "Open its link", show=False),
+        Binding("o", "open", "Open its link, or choose one of several", show=False),
         Binding("escape", "leave", "Back to the composer", show=False),
     ]
     selected: reactive[int | None] = reactive(None)
@@ -34,11 +38,12 @@ class Conversation(BlockView, can_focus=True):
             self.text = text
 
     class Opened(Message):
-        """A link was."""
+        """Links are to be opened: one of them. ``said`` is the text that was clicked on."""
 
-        def __init__(self, url: str) -> None:
+        def __init__(self, urls: Sequence[str], said: str = "") -> None:
             super().__init__()
-            self.url = url
+            self.urls = tuple(urls)
+            self.said = said
 
     class Left(Message):
         """The user wants to write."""
@@ -52,18 +57,31 @@ class Conversation(BlockView, can_focus=True):
         super().truncate(count)
 
     def on_click(self, event: events.Click) -> None:
-        """A click folds, or opens a link."""
-        if not self._blocks:
-            return
+        """A click unfolds, opens a link, or folds by the first row; a second one selects the word, a third one the block."""
+        event.prevent_default()  # Textual would select the whole conversation
         row = self.scroll_offset.y + event.y
         if row >= self._index.total:
             return
-        link = event.style.link
-        position, _ = self._index.find(row)
-        if link:
-            self.post_message(self.Opened(link))
-        elif self._blocks[position].foldable:
+        if event.chain > 1:
+            self._select_around(self.key_at(event.y), event)
+            return
+        if self._picked is not None:  # the end of a drag
+            return
+        position, offset = self._index.find(row)
+        block = self._blocks[position]
+        if link := event.style.link:
+            self.post_message(self.Opened([link], _label(self._rows(position)[offset], link)))
+        elif block.foldable and (block.folded or offset == self._gap(position)):
             self._toggle(position)
+
+    def _select_around(self, key: int, event: events.Click) -> None:
+        position = key // ROWS_OF_A_BLOCK
+        if event.chain > 2:
+            begin = position * ROWS_OF_A_BLOCK
+            self.select(Offset(0, begin + self._gap(position)), Offset(ROW_END, begin + len(self._rows(position)) - 1))
+        elif (word := self.word_at(Offset(event.x, key))) is not None:
+            self.select(*word)
+        self.screen.post_message(events.TextSelected())
 
     def watch_selected(self, old: int | None, new: int | None) -> None:
         """The mark moves."""
@@ -101,6 +119,8 @@ class Conversation(BlockView, can_focus=True):
     def action_fold(self) -> None:
         if self.selected is not None and self._blocks[self.selected].foldable:
             self._toggle(self.selected)
+        else:
+            self.action_open()
 
     def _toggle(self, position: int) -> None:
         block = self._blocks[position]
@@ -113,8 +133,13 @@ class Conversation(BlockView, can_focus=True):
 
     def action_open(self) -> None:
         if self.selected is not None and (links := self._blocks[self.selected].links):
-            self.post_message(self.Opened(links[0]))
+            self.post_message(self.Opened(links))
 
     def action_leave(self) -> None:
         self.selected = None
         self.post_message(self.Left())
+
+
+def _label(row: Strip, link: str) -> str:
+    """What stands in the row as that link's text."""
+    return "".join(part.text for part in row if part.style is not None and part.style.link == link)

@@ -33,6 +33,7 @@ WHERE_CHANGED = (e.SessionStarted, e.ResumedFrom, e.TurnComplete, e.Interrupted)
 class StatusBar(Widget):
     """An ``EventReader``. ``mode`` is the permission mode of the settings; ``home`` is written as ``~``."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "StatusBar { height: 1; padding: 0 1; background: $surface; color: $foreground; }"
     window: reactive[int | None] = reactive(None)
     """Tokens that the model takes, where that is known."""

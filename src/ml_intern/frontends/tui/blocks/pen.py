@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from ml_intern.frontends.headless.text import Line, clip, line
+from ml_intern.frontends.headless.text import TAB, Line, clip, line
 from ml_intern.frontends.tui.blocks.base import Rows
-from ml_intern.frontends.tui.cells import LINK_SCHEMES, even, wrapped
+from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, even, wrapped
 from ml_intern.frontends.tui.theme import Palette
 
 if TYPE_CHECKING:
@@ -70,8 +70,11 @@ class Pen:
         return [self.line(row) for row in rows]
 
     def wrapped(self, text: str, style: Style | None = None) -> Rows:
-        """A text of somebody else, broken at the width."""
-        return [Strip([Segment(part, style)]) for part in wrapped(text, self.columns)]
+        """A text of somebody else, broken at the width; addresses in it are links."""
+        parts = wrapped(text, self.columns)
+        if "://" not in text:
+            return [Strip([Segment(part, style)]) for part in parts]
+        return _linked(even(text).replace("\t", TAB), parts, style or Style.null())
 
     def link(self, title: str, url: str) -> Strip:
         """A link that the terminal can open; of other schemes than the web's only the text."""
@@ -102,6 +105,32 @@ class Pen:
     def code(self, text: str, language: str) -> Rows:
         """Highlighted code of somebody else, its long lines broken."""
         return self.pages.code(text, language, self.columns, self.palette)
+
+
+def _linked(text: str, parts: Iterable[str], style: Style) -> Rows:
+    """The text in its rows, with every address a link: also where a row ends in the middle of one."""
+    found = [(start, start + len(address), address) for start, address in addresses(text)]
+    rows: Rows = []
+    at = 0
+    for part in parts:
+        at = max(text.find(part, at), at)  # a row leaves out the space or the end of line that it was broken at
+        rows.append(Strip(_with_links(part, at, found, style)))
+        at += len(part)
+    return rows
+
+
+def _with_links(part: str, at: int, found: Iterable[tuple[int, int, str]], style: Style) -> Iterator[Segment]:
+    done = 0
+    for start, end, address in found:
+        first, last = max(start - at, done), min(end - at, len(part))
+        if first >= last:
+            continue
+        if first > done:
+            yield Segment(part[done:first], style)
+        yield Segment(part[first:last], style + Style(link=address, underline=True))
+        done = last
+    if done < len(part) or not part:
+        yield Segment(part[done:], style)
 
 
 def joined(left: Strip, right: Strip, columns: int) -> Strip:

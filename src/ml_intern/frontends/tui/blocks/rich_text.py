@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -11,13 +12,19 @@ from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.segment import Segment
+from rich.style import Style
 from rich.syntax import Syntax
 from rich.theme import Theme
 from textual.strip import Strip
 
 from ml_intern.frontends.tui.blocks.base import Rows
-from ml_intern.frontends.tui.cells import LINK_SCHEMES, even
+from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, even
+from ml_intern.frontends.tui.selected_rows import BORDER, MARK
 from ml_intern.frontends.tui.theme import Palette
+
+_QUOTE = "▌"
+_RULE = re.compile(" *[─-╿][─-╿ ]*|-{10,}")
+"""As rich draws them below the head of a table, and between sections."""
 
 
 class RichPages:
@@ -37,7 +44,7 @@ class RichPages:
 
     def markdown(self, text: str, columns: int, palette: Palette) -> Rows:
         """HTML in it is text, and nothing of it commands the terminal."""
-        return self.draw(_Reply(even(text), self._parser, palette), columns, palette)
+        return [_with_marks(row) for row in self.draw(_Reply(even(text), self._parser, palette), columns, palette)]
 
     def code(self, text: str, language: str, columns: int, palette: Palette) -> Rows:
         """Highlighted where the language is known, its long lines broken; empty rows stay."""
@@ -94,20 +101,23 @@ class _Reply(Markdown):
 def _with_addresses(tokens: list[Token]) -> list[Token]:
     """A link says where it leads; what leads elsewhere than to the web is no link."""
     for token in tokens:
-        if token.children and any(child.type == "link_open" for child in token.children):
+        if token.children:
             token.children = list(_with_address(token.children))
     return tokens
 
 
 def _with_address(children: list[Token]) -> Iterator[Token]:
-    address, said = "", ""
+    address, said, inside = "", "", False
     for child in children:
         match child.type:
+            case "text" if not inside:
+                yield from _with_bare_addresses(child)
             case "link_open":
-                address, said = str(child.attrs.get("href", "")), ""
+                address, said, inside = str(child.attrs.get("href", "")), "", True
                 if address.startswith(LINK_SCHEMES):
                     yield child
             case "link_close":
+                inside = False
                 if address != said:
                     yield Token("text", "", 0, content=f" ({address})")
                 if address.startswith(LINK_SCHEMES):
@@ -115,6 +125,29 @@ def _with_address(children: list[Token]) -> Iterator[Token]:
             case _:
                 said += child.content
                 yield child
+
+
+def _with_bare_addresses(text: Token) -> Iterator[Token]:
+    """An address that stands in the text is a link to itself."""
+    at = 0
+    for start, address in addresses(text.content):
+        if start > at:
+            yield Token("text", "", 0, content=text.content[at:start])
+        yield Token("link_open", "a", 1, attrs={"href": address})
+        yield Token("text", "", 0, content=address)
+        yield Token("link_close", "a", -1)
+        at = start + len(address)
+    if at < len(text.content):
+        yield Token("text", "", 0, content=text.content[at:]) if at else text
+
+
+def _with_marks(row: Strip) -> Strip:
+    """Rules, and bars beside quotes, are not part of the text."""
+    if _RULE.fullmatch(row.text):
+        return Strip([Segment(part.text, (part.style or Style.null()) + BORDER) for part in row])
+    if row.text.lstrip().startswith(_QUOTE):
+        return Strip([Segment(part.text, (part.style or Style.null()) + MARK) if part.text.strip() == _QUOTE else part for part in row])
+    return row
 
 
 def _without_trailing_space(row: list[Segment]) -> list[Segment]:

@@ -14,7 +14,8 @@ from ml_intern.frontends.headless.text import Line, Style, line
 from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.display import display_rows, links_of
 from ml_intern.frontends.tui.blocks.pen import Pen, joined
-from ml_intern.frontends.tui.cells import even
+from ml_intern.frontends.tui.cells import even, links_in
+from ml_intern.frontends.tui.selected_rows import BORDER, MARK
 from ml_intern.protocol import display as d
 from ml_intern.protocol.events import ToolFinished
 from ml_intern.protocol.messages import JsonObject
@@ -93,7 +94,8 @@ class ToolBlock(Block):
 
     @property
     def links(self) -> Sequence[str]:
-        return [*([self._job_url] if self._job_url else []), *links_of(self._display)]
+        shown = [*([self._job_url] if self._job_url else []), *links_of(self._display)]
+        return shown if self.folded else list(dict.fromkeys([*shown, *links_in(self._output)]))
 
     @property
     def animated(self) -> bool:
@@ -104,7 +106,7 @@ class ToolBlock(Block):
     def draw(self, pen: Pen) -> Rows:
         inner = pen.narrower(INDENT)
         body = [*self._agent_rows(inner), *self._argument_rows(inner), *self._body(inner)]
-        return [self._head(pen), *(Strip([Segment(" " * INDENT), *row]) for row in body)]
+        return [self._head(pen), *(Strip([Segment(" " * INDENT, MARK), *row]) for row in body)]
 
     def _head(self, pen: Pen) -> Strip:
         mark, style, note = self._mark(pen.now)
@@ -148,7 +150,7 @@ class ToolBlock(Block):
                 continue
             shown = parts[:ARGUMENT_ROWS]
             rows += [pen.line(line(("dim", f"{name}:"))), *(Strip([Segment(" " * INDENT), *row]) for row in shown)]
-        return [*rows, pen.line(line(("dim", "─" * min(pen.columns, 20))))]
+        return [*rows, Strip([Segment("─" * min(pen.columns, 20), pen.palette.styles["dim"] + BORDER)])]
 
     def _body(self, pen: Pen) -> Rows:
         answer = self._answer
@@ -194,4 +196,6 @@ def middle_out(text: str) -> str:
 def _tail(text: str, limit: int, pen: Pen) -> Rows:
     """The last rows that say something."""
     rows = [row for row in even(text[-limit * 1_000 :]).split("\n") if row.strip()]
-    return pen.lines(line(("dim", f"│ {row}")) for row in rows[-limit:])
+    bar = Segment("│ ", pen.palette.styles["dim"] + MARK)
+    inner = pen.narrower(2)
+    return [Strip([bar, *inner.line(line(("dim", row)))]) for row in rows[-limit:]]

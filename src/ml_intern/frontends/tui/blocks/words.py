@@ -11,7 +11,8 @@ from ml_intern.frontends.headless.markdown import Block as Piece
 from ml_intern.frontends.headless.text import Line, bare, line, lines
 from ml_intern.frontends.tui.blocks.base import Block, Rows, guess_wrapped, wrapped_lines
 from ml_intern.frontends.tui.blocks.pen import Pen
-from ml_intern.frontends.tui.cells import wrapped
+from ml_intern.frontends.tui.cells import links_in, wrapped
+from ml_intern.frontends.tui.selected_rows import MARK
 
 USER_ROWS = 12
 """Of a long message, until it is unfolded."""
@@ -45,7 +46,7 @@ class UserBlock(Block):
         if self.folded and len(rows) > USER_ROWS:
             hidden = len(rows) - USER_ROWS + 1
             rows = rows[: USER_ROWS - 1]
-        drawn = [Strip([Segment("❯ " if not i else "  ", style), Segment(row, style)]) for i, row in enumerate(rows)]
+        drawn = [Strip([Segment("❯ " if not i else "  ", style + MARK), Segment(row, style)]) for i, row in enumerate(rows)]
         notes = [f"… {hidden} more rows"] if hidden else []
         notes += [f"[{self._images} image{'s' * (self._images > 1)}]"] if self._images else []
         notes += ["sent while the turn ran"] if self._steering else []
@@ -67,6 +68,10 @@ class MarkdownBlock(Block):
     @property
     def text(self) -> str:
         return self._markup
+
+    @property
+    def links(self) -> Sequence[str]:
+        return links_in(self._markup)
 
     def draw(self, pen: Pen) -> Rows:
         return pen.markdown(self._markup)
@@ -99,7 +104,7 @@ class CodeBlock(Block):
         return True
 
     def draw(self, pen: Pen) -> Rows:
-        bar = Segment("│ ", pen.palette.styles["dim"])
+        bar = Segment("│ ", pen.palette.styles["dim"] + MARK)
         return [Strip([bar, *row]) for row in pen.narrower(2).code(self._code, self.language)]
 
     def guess_rows(self, columns: int) -> int:
@@ -171,7 +176,7 @@ class ThinkingBlock(Block):
             body = pen.narrower(2).wrapped(text[-THINKING_CHARS:], style)[-THINKING_ROWS:] if self._open else []
         words = len(text.split())
         head = "thinking" if self._open else f"thought · {words} word{'s' * (words != 1)}"
-        return [pen.line(line(("dim", f"✻ {head}"))), *(Strip([Segment("  "), *row]) for row in body)]
+        return [pen.line(line(("dim", f"✻ {head}"))), *(Strip([Segment("  ", MARK), *row]) for row in body)]
 
     def guess_rows(self, columns: int) -> int:
         return 1 + guess_wrapped(self.text, columns) if not self.folded else 1 + THINKING_ROWS * self._open

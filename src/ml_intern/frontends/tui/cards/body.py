@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
-from textual.widget import Widget
 
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.cards.facts import MONEY, facts, shown_arguments
+from ml_intern.frontends.tui.selected_rows import Passage, SelectableRows
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol.display import Diff, Job, Link, Picture, Plan, Table, Text
 from ml_intern.protocol.events import PendingTool, QuestionAsked
 
 
-class CallBody(Widget):
+class CallBody(SelectableRows):
     """Draws a pending call at whatever width it has."""
 
     DEFAULT_CSS = "CallBody { height: auto; width: 1fr; }"
@@ -37,7 +37,17 @@ class CallBody(Widget):
         row = rows[y] if y < len(rows) else Strip([])
         over = Style(bgcolor=ground.bgcolor)  # highlighted code brings a background of its own
         drawn = Strip([Segment(part.text, ground + (part.style or Style.null()) + over) for part in row])
-        return drawn.adjust_cell_length(self.size.width, ground)
+        return self.selectable(drawn.adjust_cell_length(self.size.width, ground), y)
+
+    def key_at(self, y: int) -> int:
+        """See ``SelectableRows``."""
+        return min(y, max(len(self._rows) - 1, 0))
+
+    def passages(self, first: int, last: int) -> Iterable[Passage]:
+        """See ``SelectableRows``."""
+        arguments = "\n".join(text for _, text, _ in shown_arguments(self._tool))
+        shown = "\n".join(item.text for item in self._tool.display if isinstance(item, Text))
+        yield Passage(list(enumerate(self._rows))[first : last + 1], f"{arguments}\n{shown}")
 
     def _drawn(self, width: int) -> list[Strip]:
         if width != self._width:

@@ -58,6 +58,7 @@ def help_rows(app: TuiApp) -> list[Line]:
         rows += [line(("dim", place)), *_keys(type(node), app), line()]
     rows += [line(("dim", "cards that wait for you"), "  (`keys` in the settings changes any of these by its name in brackets)")]
     rows += [*_keys(ApprovalCard, app), line()]
+    rows += lines("Dragging the mouse selects text and copies it, a double click a word, a triple click a block.", "dim")
     rows += lines("Text that begins with ! is run in your own shell, @ names a file.", "dim")
     return rows
 

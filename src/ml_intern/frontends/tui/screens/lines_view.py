@@ -11,16 +11,17 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from ml_intern.frontends.headless.text import Line
+from ml_intern.frontends.headless.text import Line, bare
 from ml_intern.frontends.tui.blocks.base import wrapped_lines
 from ml_intern.frontends.tui.blocks.pen import Pen
+from ml_intern.frontends.tui.selected_rows import Passage, SelectableRows
 from ml_intern.frontends.tui.theme import palette_of
 
 MAX_ROWS = 20_000
 """What a log may hold; the oldest rows go first."""
 
 
-class LinesView(ScrollView, can_focus=True):
+class LinesView(SelectableRows, ScrollView, can_focus=True):
     """``follow``: stay at the end while lines come, as long as the user has not scrolled up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -94,6 +95,17 @@ class LinesView(ScrollView, can_focus=True):
         columns, base = self.size.width, self.rich_style
         row = self.scroll_offset.y + y
         if row >= len(self._drawn):
-            return Strip.blank(columns, base)
-        strip = Pen(max(self._columns, 8), palette_of(self)).line(self._drawn[row])
-        return strip.apply_style(base).adjust_cell_length(columns, base)
+            return Strip.blank(columns, base).apply_offsets(0, row)
+        return self.selectable(self._strip(row).apply_style(base).adjust_cell_length(columns, base), row)
+
+    def _strip(self, row: int) -> Strip:
+        return Pen(max(self._columns, 8), palette_of(self)).line(self._drawn[row])
+
+    def key_at(self, y: int) -> int:
+        """See ``SelectableRows``."""
+        return min(self.scroll_offset.y + y, max(len(self._drawn) - 1, 0))
+
+    def passages(self, first: int, last: int) -> Iterable[Passage]:
+        """See ``SelectableRows``."""
+        rows = range(first, min(last + 1, len(self._drawn)))
+        yield Passage([(row, self._strip(row)) for row in rows], "\n".join(map(bare, self._rows)))

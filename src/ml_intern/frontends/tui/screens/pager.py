@@ -48,5 +48,4 @@ class Pager(FramedScreen[None]):
         self.dismiss(None)
 
     def action_copy(self) -> None:
-        self.tui.copy_to_clipboard("\n".join(map(bare, self._view.rows)))
-        self.notify("Copied.")
+        self.tui.copied("\n".join(map(bare, self._view.rows)))
