@@ -9,17 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ml_intern.config.answer_settings import AnswerSettings
 from ml_intern.config.secret import SecretStr
 from ml_intern.config.settings import SlackDestination
 from ml_intern.errors import ServiceAuthError, SessionClosed
-from ml_intern.gateways.remote_answers import Card, Choice
+from ml_intern.gateways.remote_answers import Card, Choice, Reply
 from ml_intern.gateways.slack_blocks import CODE_LIMIT_CHARS
 from ml_intern.gateways.slack_socket import SlackAnswers
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.display import Text
 from ml_intern.session.state import SessionState
 from ml_intern.sinks.remote_answers import AnswerDesk
 from ml_intern.testing.fake_slack_socket import FakeSlackSocket
@@ -118,7 +120,8 @@ async def test_an_approval_in_slack_is_the_sessions_operation_and_audited(slack:
     await slack.until(1, slack.acknowledged)
     waiting.emit(e.ToolStateChange(tool_call_id="c1", tool="bash", state="approved"))
     await slack.until(1, slack.updated)
-    assert "approved" in slack.updated[0]["text"] and all(block["type"] != "actions" for block in slack.updated[0]["blocks"])
+    assert "approved by uboss (UBOSS) on slack, 2026-11-21" in slack.updated[0]["text"]
+    assert all(block["type"] != "actions" for block in slack.updated[0]["blocks"])
 
 
 async def test_a_rejection_says_who_rejected(slack: FakeSlackSocket, waiting: Waiting) -> None:
@@ -147,7 +150,8 @@ async def test_what_is_too_long_to_be_shown_whole_cannot_be_approved_there(slack
     waiting.emit(asks(e.PendingTool(tool="write", arguments={"text": "x" * CODE_LIMIT_CHARS}, tool_call_id="c2")))
     await slack.until(1, slack.posted)
     (actions,) = [block for block in slack.posted[0]["blocks"] if block["type"] == "actions"]
-    assert [button["text"]["text"] for button in actions["elements"]] == ["Reject"]
+    assert [button["text"]["text"] for button in actions["elements"]] == ["Reject", "Reject with a reason …"]
+    assert "are left out" in slack.posted[0]["blocks"][0]["text"]["text"]
     slack.click(slack.posted[0], "Reject", user="UBOSS", value="approve")
     await slack.until(1, slack.ephemeral)
     assert waiting.submitted == [] and waiting.outcomes == ["unreadable"]
@@ -186,6 +190,7 @@ async def test_what_was_decided_in_the_terminal_is_closed_in_slack_and_a_late_cl
     await slack.until(1, slack.posted)
     waiting.emit(e.ToolStateChange(tool_call_id="c1", tool="bash", state="rejected"))
     await slack.until(1, slack.updated)
+    assert "rejected in its terminal, 2026-11-21" in slack.updated[0]["text"]
     slack.click(slack.posted[0], "Approve", user="UBOSS")
     await slack.until(1, slack.ephemeral)
     assert waiting.submitted == [] and waiting.outcomes == ["late"] and "decided already" in slack.ephemeral[0]["text"]
@@ -205,6 +210,109 @@ async def test_a_question_is_answered_by_its_options(slack: FakeSlackSocket, wai
     slack.click(slack.posted[0], "large", user="UBOSS")
     await waiting.until_submitted()
     assert waiting.submitted == [op.AnswerQuestion(question_id="q1", answer="large")]
+
+
+async def test_a_rejection_may_have_a_reason(slack: FakeSlackSocket, waiting: Waiting) -> None:
+    waiting.emit(asks(BASH))
+    await slack.until(1, slack.posted)
+    slack.click(slack.posted[0], "Reject with a reason …", user="UBOSS")
+    await slack.until(1, slack.opened)
+    assert waiting.submitted == [] and waiting.outcomes == [], "opening the form decides nothing"
+    slack.write(slack.opened[0], "keep the build", user="UBOSS")
+    await waiting.until_submitted()
+    (operation,) = waiting.submitted
+    assert isinstance(operation, op.ExecApproval)
+    assert operation.approvals[0].feedback == "Rejected by UBOSS on slack: keep the build" and not operation.approvals[0].approved
+    assert waiting.audit == [
+        e.RemoteAnswered(service="slack", user="UBOSS", where="C1", keys=("c1",), answer="reject_with_words", outcome="taken")
+    ]
+
+
+async def test_somebody_who_is_not_on_the_list_gets_no_form_and_a_form_sent_by_them_does_nothing(
+    slack: FakeSlackSocket, waiting: Waiting
+) -> None:
+    waiting.emit(asks(BASH))
+    await slack.until(1, slack.posted)
+    slack.click(slack.posted[0], "Reject with a reason …", user="UEVIL")
+    await slack.until(1, slack.ephemeral)
+    assert slack.opened == []
+    slack.click(slack.posted[0], "Reject with a reason …", user="UBOSS")
+    await slack.until(1, slack.opened)
+    slack.write(slack.opened[0], "mine", user="UEVIL")
+    await slack.until(2, slack.ephemeral)
+    assert waiting.submitted == [] and waiting.outcomes == ["foreign", "foreign"]
+
+
+async def test_a_form_that_comes_after_the_decision_is_late(slack: FakeSlackSocket, waiting: Waiting) -> None:
+    waiting.emit(asks(BASH))
+    await slack.until(1, slack.posted)
+    slack.click(slack.posted[0], "Reject with a reason …", user="UBOSS")
+    await slack.until(1, slack.opened)
+    waiting.emit(e.ToolStateChange(tool_call_id="c1", tool="bash", state="approved", sent_by="process 7"))
+    await slack.until(1, slack.updated)
+    assert "approved in process 7" in slack.updated[0]["text"]
+    slack.write(slack.opened[0], "no", user="UBOSS")
+    await slack.until(1, slack.ephemeral)
+    assert waiting.submitted == [] and waiting.outcomes == ["late"]
+
+
+async def test_a_question_is_answered_in_words(slack: FakeSlackSocket, waiting: Waiting) -> None:
+    waiting.emit(e.QuestionAsked(question_id="q1", question="Which size?", options=("small",)))
+    await slack.until(1, slack.posted)
+    slack.click(slack.posted[0], "In words …", user="UBOSS")
+    await slack.until(1, slack.opened)
+    slack.write(slack.opened[0], "medium", user="UBOSS")
+    await waiting.until_submitted()
+    assert waiting.submitted == [op.AnswerQuestion(question_id="q1", answer="medium")]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_always_in_this_session_is_offered_only_where_the_settings_allow_it(slack: FakeSlackSocket, allowed: bool) -> None:
+    waiting = Waiting(slack, allow_remember=allowed)
+    waiting.start()
+    waiting.emit(asks(structs.replace(BASH, remember_rule="bash(rm *)")))
+    await slack.until(1, slack.posted)
+    labels = [button["text"]["text"] for block in slack.posted[0]["blocks"] if block["type"] == "actions" for button in block["elements"]]
+    assert ("Always in this session" in labels) is allowed
+    slack.click(slack.posted[0], "Approve", user="UBOSS", value="approve_session")
+    if allowed:
+        assert "bash(rm *)" in slack.posted[0]["blocks"][0]["text"]["text"]
+        await waiting.until_submitted()
+        (operation,) = waiting.submitted
+        assert isinstance(operation, op.ExecApproval) and operation.approvals[0].remember == "session"
+    else:
+        await slack.until(1, slack.ephemeral)
+        assert waiting.submitted == [] and waiting.outcomes == ["unreadable"]
+    await waiting.close()
+
+
+async def test_the_card_says_what_it_may_do_its_worst_case_and_what_is_left(slack: FakeSlackSocket, waiting: Waiting) -> None:
+    job = e.PendingTool(
+        tool="hf_jobs",
+        arguments={"operation": "run"},
+        tool_call_id="c1",
+        risk=("spends",),
+        estimated_cost_usd=2.0,
+        remaining_cap_usd=7.5,
+        display=(Text(text="Warning: it never pushes a model."), Text(text="print(1)", language="python")),
+    )
+    waiting.emit(asks(job))
+    await slack.until(1, slack.posted)
+    text = slack.posted[0]["blocks"][0]["text"]["text"]
+    for words in ("It may: spends.", "It costs at most $2.00.", "$7.50 is left of the budget.", "never pushes"):
+        assert words in text
+
+
+async def test_an_expired_question_says_so_and_loses_its_buttons(slack: FakeSlackSocket) -> None:
+    waiting = Waiting(slack, expires_s=0.05)
+    waiting.start()
+    waiting.emit(asks(BASH))
+    await slack.until(1, slack.updated)
+    assert "expired" in slack.updated[0]["text"] and all(block["type"] != "actions" for block in slack.updated[0]["blocks"])
+    slack.click(slack.posted[0], "Approve", user="UBOSS")
+    await slack.until(1, slack.ephemeral)
+    assert waiting.submitted == [] and waiting.outcomes == ["expired"]
+    await waiting.close()
 
 
 async def test_what_waited_before_the_connection_was_there_is_asked(slack: FakeSlackSocket) -> None:
@@ -255,8 +363,8 @@ async def test_a_wrong_bot_token_is_an_error_with_a_hint(slack: FakeSlackSocket)
     destination = SlackDestination(token=SecretStr("xoxb-wrong"), channel="C1")
     service = SlackAnswers(destination, SecretStr(FakeSlackSocket.APP_TOKEN), slack.url)
 
-    async def nobody(_click: object) -> str:
-        return ""
+    async def nobody(_click: object) -> Reply:
+        return Reply()
 
     await service.start(nobody)
     with pytest.raises(ServiceAuthError, match="bot token"):

@@ -21,6 +21,8 @@ class AnswerSettings(Section, frozen=True):
     """Ids of the Slack members who may answer, such as ``U012AB3CD``. Clicks of others are refused, and audited."""
     expires_s: Annotated[float, Meta(gt=0)] = 3600.0
     """How long a question can be answered there."""
+    allow_remember: bool = False
+    """Offer "always in this session" there too, where an approval has a rule for it."""
     destination: str = ""
     """The Slack destination of ``messaging.destinations`` to ask in; empty: the first."""
 

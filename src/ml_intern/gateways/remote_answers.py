@@ -28,16 +28,29 @@ class Card(Struct, frozen=True, kw_only=True):
 
 
 class Click(Struct, frozen=True, kw_only=True):
-    """Somebody chose. ``user`` is the service's own id of the account, as the service vouches for it."""
+    """Somebody chose. ``user`` is the service's own id of the account, as the service vouches for it; ``name`` is for people.
+
+    ``words`` are what was written in the form that this choice opened, None before. ``form`` opens one (see ``Reply.asks``).
+    """
 
     user: str
     where: str
     key: str
     value: str
+    name: str = ""
+    words: str | None = None
+    form: str = ""
 
 
-OnClick: TypeAlias = Callable[[Click], Awaitable[str]]
-"""What to tell the one who clicked; empty: nothing."""
+class Reply(Struct, frozen=True, kw_only=True):
+    """``text`` is told to the one who clicked, and nobody else; ``asks`` opens a form for words of theirs, under that label."""
+
+    text: str = ""
+    asks: str = ""
+
+
+OnClick: TypeAlias = Callable[[Click], Awaitable[Reply]]
+"""What becomes of a click."""
 
 
 class RemoteAnswers(Protocol):

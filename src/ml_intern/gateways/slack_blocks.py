@@ -66,7 +66,44 @@ class Actions(Struct, frozen=True, tag="actions", tag_field="type"):
     elements: tuple[Button, ...]
 
 
-Block: TypeAlias = Section | RichText | Actions
+class TextInput(Struct, frozen=True, tag="plain_text_input", tag_field="type"):
+    """Where words are written."""
+
+    action_id: str
+    multiline: bool = True
+    max_length: int = 3_000
+
+
+class Input(Struct, frozen=True, tag="input", tag_field="type"):
+    """A field of a form. ``block_id`` and the element's ``action_id`` lead to its value in what is submitted."""
+
+    block_id: str
+    label: PlainText
+    element: TextInput
+
+
+Block: TypeAlias = Section | RichText | Actions | Input
+
+
+class Modal(Struct, frozen=True, tag="modal", tag_field="type"):
+    """A form: https://docs.slack.dev/reference/views/modal-views. ``private_metadata`` comes back with it (3,000 characters at most)."""
+
+    title: PlainText
+    submit: PlainText
+    close: PlainText
+    private_metadata: str
+    blocks: tuple[Block, ...]
+
+
+WORDS = "words"
+"""The one field of our form."""
+TITLE_CHARS = 24
+
+
+def words_form(title: str, label: str, metadata: str) -> Modal:
+    """One field for words."""
+    field = Input(WORDS, PlainText(label), TextInput(WORDS))
+    return Modal(PlainText(title[:TITLE_CHARS]), PlainText("Send"), PlainText("Back"), metadata, (field,))
 
 
 def card_blocks(card: Card) -> tuple[Block, ...]:

@@ -1,4 +1,4 @@
-"""Questions with buttons in Slack, and the clicks on them by Socket Mode: https://docs.slack.dev/apis/events-api/using-socket-mode.
+"""Questions with buttons in Slack, and the clicks and words that answer them, by Socket Mode: https://docs.slack.dev/apis/events-api/using-socket-mode.
 
 The library (extra ``ml-intern[slack]``) works with threads; what it brings is handed to the event loop here.
 """
@@ -22,8 +22,8 @@ from ml_intern.config.secret import SecretStr
 from ml_intern.config.settings import SlackDestination
 from ml_intern.errors import ConfigError, ServiceAuthError, ServiceDown, ServiceError, ServiceRefused
 from ml_intern.gateways.http import LOOPBACK_HOSTS
-from ml_intern.gateways.remote_answers import Card, Click, OnClick
-from ml_intern.gateways.slack_blocks import CODE_LIMIT_CHARS, card_blocks, closed_blocks
+from ml_intern.gateways.remote_answers import Card, Click, OnClick, Reply
+from ml_intern.gateways.slack_blocks import CODE_LIMIT_CHARS, WORDS, card_blocks, closed_blocks, words_form
 from ml_intern.gateways.slack_text import escaped
 
 if TYPE_CHECKING:
@@ -58,6 +58,16 @@ class _Named(Struct):
     id: str
 
 
+class _User(Struct):
+    id: str
+    username: str = ""
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.username or self.name
+
+
 class _Action(Struct):
     value: str = ""
     block_id: str = ""
@@ -66,9 +76,56 @@ class _Action(Struct):
 class _Clicked(Struct, tag="block_actions", tag_field="type"):
     """https://docs.slack.dev/reference/interaction-payloads/block_actions-payload, as far as we use it."""
 
-    user: _Named
+    user: _User
     channel: _Named
     actions: tuple[_Action, ...]
+    trigger_id: str = ""
+
+    def clicks(self) -> list[Click]:
+        return [
+            Click(
+                user=self.user.id,
+                name=self.user.shown,
+                where=self.channel.id,
+                key=action.block_id,
+                value=action.value,
+                form=self.trigger_id,
+            )
+            for action in self.actions
+        ]
+
+
+class _Choice(Struct):
+    """What our form is about, in its metadata."""
+
+    where: str
+    key: str
+    value: str
+
+
+class _Value(Struct):
+    value: str | None = None
+
+
+class _State(Struct):
+    values: dict[str, dict[str, _Value]]
+
+
+class _View(Struct):
+    private_metadata: str
+    state: _State
+
+
+class _Submitted(Struct, tag="view_submission", tag_field="type"):
+    """https://docs.slack.dev/reference/interaction-payloads/view-interactions-payload, as far as we use it."""
+
+    user: _User
+    view: _View
+
+    def clicks(self) -> list[Click]:
+        about = msgspec.json.decode(self.view.private_metadata, type=_Choice)
+        words = self.view.state.values[WORDS][WORDS].value or ""
+        return [Click(user=self.user.id, name=self.user.shown, where=about.where, key=about.key, value=about.value, words=words)]
 
 
 class SlackAnswers:
@@ -130,11 +187,25 @@ class SlackAnswers:
     async def _answer(self, on_click: OnClick) -> None:
         while True:
             click = await self._clicks.get()
-            if text := await on_click(click):
-                try:
-                    await self._tell(click, text)
-                except ServiceError as error:
-                    logging.getLogger(__name__).warning("somebody could not be told on Slack: %s", error)
+            reply = await on_click(click)
+            try:
+                await self._reply(click, reply)
+            except ServiceError as error:
+                logging.getLogger(__name__).warning("somebody could not be told on Slack: %s", error)
+
+    async def _reply(self, click: Click, reply: Reply) -> None:
+        if reply.asks:
+            try:
+                await self._open_form(click, reply.asks)
+            except ServiceRefused as error:
+                await self._tell(click, f"The form could not be opened ({error.code}). Click again.")
+        if reply.text:
+            await self._tell(click, reply.text)
+
+    async def _open_form(self, click: Click, label: str) -> None:
+        """Slack takes the click's trigger for three seconds."""
+        about = msgspec.json.encode(_Choice(where=click.where, key=click.key, value=click.value)).decode()
+        await self._call("views.open", trigger_id=click.form, view=msgspec.to_builtins(words_form("ml-intern", label, about)))
 
     async def _tell(self, click: Click, text: str) -> None:
         """To the one who clicked alone."""
@@ -148,11 +219,10 @@ class SlackAnswers:
         if request.type != "interactive" or self._loop is None or self._loop.is_closed():
             return
         try:
-            clicked = msgspec.convert(cast("Any", request).payload, _Clicked)
-        except msgspec.ValidationError:
+            clicks = msgspec.convert(cast("Any", request).payload, _Clicked | _Submitted).clicks()
+        except (msgspec.ValidationError, msgspec.DecodeError, KeyError):
             return  # another of the app's buttons or forms
-        for action in clicked.actions:
-            click = Click(user=clicked.user.id, where=clicked.channel.id, key=action.block_id, value=action.value)
+        for click in clicks:
             self._loop.call_soon_threadsafe(self._enqueue, click)
 
     def _enqueue(self, click: Click) -> None:

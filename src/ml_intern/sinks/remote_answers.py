@@ -14,14 +14,20 @@ from msgspec import Struct
 
 from ml_intern.config.answer_settings import AnswerSettings
 from ml_intern.errors import MlInternError
-from ml_intern.gateways.remote_answers import Card, Choice, Click, RemoteAnswers
+from ml_intern.gateways.remote_answers import Card, Choice, Click, RemoteAnswers, Reply
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.display import Text
 
 logger = logging.getLogger(__name__)
 
-APPROVE, REJECT, DECLINE = "approve", "reject", "decline"
+APPROVE, ALWAYS, REJECT, REJECT_WITH_WORDS = "approve", "approve_session", "reject", "reject_with_words"
+DECLINE, IN_WORDS = "decline", "in_words"
+_ASKS = {REJECT_WITH_WORDS: "Why not? The model reads it.", IN_WORDS: "Your answer"}
+"""Choices that open a form, and its label."""
+TEXT_CHARS = 2_700
+"""What fits the text of a card; of the rest its length is told."""
 MOST_OPTIONS = 8
 CLOSING_S = 3.0
 _DECIDED = ("approved", "rejected", "abandoned", "cancelled")
@@ -45,6 +51,7 @@ class _Posted(Struct, frozen=True, kw_only=True):
     title: str
     expires_at: datetime
     choices: frozenset[str]
+    expired: bool = False
 
 
 class AnswerDesk:
@@ -72,6 +79,9 @@ class AnswerDesk:
         self._now = now
         self._about = about
         self._posted: dict[str, _Posted] = {}
+        self._by: dict[str, str] = {}
+        """Who decided it here, by item."""
+        self._expiring: set[asyncio.Task[None]] = set()
         self._working: asyncio.Task[None] | None = None
 
     def start(self, events: AsyncGenerator[Envelope]) -> None:
@@ -85,6 +95,9 @@ class AnswerDesk:
             for task in late:
                 task.cancel()
             await asyncio.wait([self._working])
+        for task in self._expiring:
+            task.cancel()
+        await asyncio.gather(*self._expiring, return_exceptions=True)
         await self._service.aclose()
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -114,11 +127,12 @@ class AnswerDesk:
             case e.QuestionAsked():
                 await self._ask(event)
             case e.ToolStateChange() if event.state in _DECIDED:
-                await self._close(event.tool_call_id, event.state)
+                await self._close(event.tool_call_id, self._decided(event.tool_call_id, event.state, event.sent_by, event.note))
             case e.ToolFinished():
                 await self._close(event.tool_call_id, "over")
             case e.QuestionAnswered():
-                await self._close(event.question_id, "answered" if event.answer is not None else "declined")
+                how = "answered" if event.answer is not None else "declined"
+                await self._close(event.question_id, self._decided(event.question_id, how, event.sent_by, event.answer or ""))
             case e.TurnComplete() | e.Interrupted():
                 for card in tuple(self._posted.values()):
                     await self._close(card.item, "the turn is over")
@@ -141,42 +155,74 @@ class AnswerDesk:
             logger.warning("A question could not be asked on %s: %s", self._service.service, error)
             return
         self._posted[key] = msgspec.structs.replace(self._posted[key], message=message)
+        expiring = asyncio.create_task(self._expire(key), name="a question expires")
+        self._expiring.add(expiring)
+        expiring.add_done_callback(self._expiring.discard)
+
+    async def _expire(self, key: str) -> None:
+        """Its buttons go; it stays known, so that a click that was on its way is told."""
+        await asyncio.sleep(self._settings.expires_s)
+        if (card := self._posted.get(key)) is not None:
+            self._posted[key] = msgspec.structs.replace(card, expired=True)
+            await self._say_closed(card, f"expired here {self._when()}: it can still be answered in the terminal")
+
+    def _decided(self, item: str, how: str, sent_by: str, words: str) -> str:
+        """Who, where, when, and with which words."""
+        by = self._by.pop(item, "")
+        where = f"by {by} on {self._service.service}" if by else f"in {sent_by}" if sent_by else "in its terminal"
+        said = f": {_bounded(self._scrub(words), 500)}" if words else ""
+        return f"{how} {where}, {self._when()}{said}"
+
+    def _when(self) -> str:
+        return f"{self._now().astimezone():%Y-%m-%d %H:%M}"
 
     def _approval(self, key: str, tool: e.PendingTool, expires_at: datetime) -> Card:
         """All of what will run, or no way to approve it: nobody approves what they do not see."""
         code = self._scrub(msgspec.json.format(msgspec.json.encode(tool.arguments), indent=2).decode())
-        text = [self._about, self._scrub(tool.block_reason or tool.reason)]
-        if tool.estimated_cost_usd is not None:
-            text.append(f"It costs about ${tool.estimated_cost_usd:.2f}.")
-        choices = [Choice(label="Approve", value=APPROVE, style="good"), Choice(label="Reject", value=REJECT, style="bad")]
-        if len(code) > self._service.code_limit_chars:
-            text.append("It is too long to be shown whole here, so it can be approved in the terminal only.")
-            choices = choices[1:]
-        text.append(_until(expires_at))
-        return Card(key=key, title=f"{tool.tool} needs an approval", text="\n".join(filter(None, text)), code=code, choices=tuple(choices))
+        limit = self._service.code_limit_chars
+        text = [self._about, self._scrub(tool.block_reason or tool.reason), *_costs(tool)]
+        text += [_bounded(self._scrub(item.text), TEXT_CHARS // 2) for item in tool.display if isinstance(item, Text) and not item.language]
+        choices = [Choice(label="Approve", value=APPROVE, style="good")]
+        if self._settings.allow_remember and tool.remember_rule:
+            text.append(f"Always in this session would allow: {self._scrub(tool.remember_rule)}")
+            choices.append(Choice(label="Always in this session", value=ALWAYS))
+        if len(code) > limit:
+            left_out = f"Below are the first {limit:,} of {len(code):,} characters; {len(code) - limit:,} are left out."
+            text.append(f"{left_out} What is not shown whole cannot be approved here: approve it in the terminal.")
+            choices = []
+        choices += [Choice(label="Reject", value=REJECT, style="bad"), Choice(label="Reject with a reason …", value=REJECT_WITH_WORDS)]
+        shown = _bounded("\n".join(filter(None, text)), TEXT_CHARS)
+        title = f"{tool.tool} needs an approval"
+        return Card(key=key, title=title, text=f"{shown}\n{_until(expires_at)}", code=code[:limit], choices=tuple(choices))
 
     def _question(self, key: str, question: e.QuestionAsked, expires_at: datetime) -> Card:
-        """Options as buttons; an answer in words is for the terminal."""
+        """Options as buttons, and a form for words."""
         options = question.options[:MOST_OPTIONS]
         choices = [Choice(label=self._scrub(option) or "(empty)", value=f"option_{place}") for place, option in enumerate(options)]
-        words = [] if len(options) == len(question.options) and options else ["Other answers: in the terminal."]
-        text = "\n".join([self._about, self._scrub(question.question), *words, _until(expires_at)])
-        return Card(key=key, title="ml-intern asks", text=text, choices=(*choices, Choice(label="No answer", value=DECLINE)))
+        more = len(question.options) - len(options)
+        left_out = [f"{more} more options are in the terminal."] if more else []
+        text = "\n".join([self._about, _bounded(self._scrub(question.question), TEXT_CHARS), *left_out, _until(expires_at)])
+        choices += [Choice(label="In words …", value=IN_WORDS), Choice(label="No answer", value=DECLINE)]
+        return Card(key=key, title="ml-intern asks", text=text, choices=tuple(choices))
 
     async def _close(self, item: str, outcome: str) -> None:
         for key in [key for key, card in self._posted.items() if card.item == item]:
-            card = self._posted.pop(key)
-            try:
-                await self._service.close_card(card.message, card.title, outcome)
-            except MlInternError as error:
-                logger.warning("A question on %s could not be closed: %s", self._service.service, error)
+            await self._say_closed(self._posted.pop(key), outcome)
+
+    async def _say_closed(self, card: _Posted, outcome: str) -> None:
+        try:
+            await self._service.close_card(card.message, card.title, outcome)
+        except MlInternError as error:
+            logger.warning("A question on %s could not be closed: %s", self._service.service, error)
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def clicked(self, click: Click) -> str:
-        """Audit a click and do what it says, if it may. Returns what to tell the one who clicked."""
+    async def clicked(self, click: Click) -> Reply:
+        """Audit a click and do what it says, if it may. One that opens a form has decided nothing yet."""
         card = self._posted.get(click.key)
         outcome, told = self._judge(click, card)
+        if outcome == "taken" and click.words is None and click.value in _ASKS:
+            return Reply(asks=_ASKS[click.value])
         audit = e.RemoteAnswered(
             service=self._service.service,
             user=click.user,
@@ -188,17 +234,18 @@ class AnswerDesk:
         try:
             await self._append(audit)
             if outcome == "taken" and card is not None:
+                self._by[card.item] = f"{click.name} ({click.user})" if click.name else click.user
                 await self._submit(self._operation(card.item, click))
         except MlInternError as error:
-            return f"That was not taken: {error.message}"
-        return told
+            return Reply(text=f"That was not taken: {error.message}")
+        return Reply(text=told)
 
     def _judge(self, click: Click, card: _Posted | None) -> tuple[str, str]:
         if click.user not in self._settings.allowed_users:
             return "foreign", "You are not on the list of who may answer (messaging.answers.allowed_users)."
         if card is None or (card.item not in self._waiting.pending and card.item not in self._waiting.questions):
             return "late", "That was decided already, or belongs to a session that is not open here."
-        if self._now() >= card.expires_at:
+        if card.expired or self._now() >= card.expires_at:
             return "expired", "That question has expired here: answer it in the terminal."
         if click.value not in card.choices:
             return "unreadable", "That answer is none of those that were offered."
@@ -206,10 +253,38 @@ class AnswerDesk:
 
     def _operation(self, item: str, click: Click) -> op.AnyOperation:
         if (question := self._waiting.questions.get(item)) is not None:
-            answer = None if click.value == DECLINE else question.options[int(click.value.removeprefix("option_"))]
-            return op.AnswerQuestion(question_id=item, answer=answer)
-        feedback = None if click.value == APPROVE else f"Rejected by {click.user} on {self._service.service}."
-        return op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id=item, approved=click.value == APPROVE, feedback=feedback),))
+            return op.AnswerQuestion(question_id=item, answer=_answer(question, click))
+        approved = click.value in (APPROVE, ALWAYS)
+        by = f"Rejected by {click.user} on {self._service.service}"
+        feedback = None if approved else f"{by}: {click.words.strip()}" if click.words and click.words.strip() else f"{by}."
+        remember = "session" if click.value == ALWAYS else ""
+        answer = op.ApprovalAnswer(tool_call_id=item, approved=approved, feedback=feedback, remember=remember)
+        return op.ExecApproval(approvals=(answer,))
+
+
+def _answer(question: e.QuestionAsked, click: Click) -> str | None:
+    if click.value == DECLINE:
+        return None
+    return click.words or None if click.value == IN_WORDS else question.options[int(click.value.removeprefix("option_"))]
+
+
+def _costs(tool: e.PendingTool) -> list[str]:
+    """What it may do, its worst case, and what that leaves."""
+    rows = [f"It may: {', '.join(tool.risk)}."] if tool.risk else []
+    if tool.estimated_cost_usd is not None:
+        rows.append(f"It costs at most ${tool.estimated_cost_usd:.2f}.")
+    elif "spends" in tool.risk:
+        rows.append("What it costs is not known.")
+    if tool.remaining_cap_usd is not None:
+        rows.append(f"${tool.remaining_cap_usd:.2f} is left of the budget.")
+    if tool.recurring:
+        rows.append("It recurs until its schedule is deleted.")
+    return rows
+
+
+def _bounded(text: str, limit: int) -> str:
+    left_out = len(text) - limit
+    return text if left_out <= 0 else f"{text[:limit]} … ({left_out:,} characters are left out)"
 
 
 def _until(expires_at: datetime) -> str:

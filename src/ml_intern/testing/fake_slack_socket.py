@@ -1,6 +1,7 @@
 """Slack's Socket Mode on loopback: ``apps.connections.open`` and a WebSocket (RFC 6455) that sends envelopes and wants them acknowledged.
 
-https://docs.slack.dev/apis/events-api/using-socket-mode. Also the methods that change a message or show one to one member.
+https://docs.slack.dev/apis/events-api/using-socket-mode. Also the methods that change a message, show one to one member, or open a form
+(https://docs.slack.dev/reference/methods/views.open): a trigger is good once, and only for as long as ``forget_triggers`` is not called.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _PATIENCE_S = 20.0
 
 
 class FakeSlackSocket(FakeSlack):
-    """``click`` presses a button of a posted card as some member; ``acknowledged`` are the envelopes that the app has confirmed."""
+    """``click`` presses a button of a posted card as some member, ``write`` fills a form that was opened in and sends it;
+    ``acknowledged`` are the envelopes that the app has confirmed, ``opened`` the forms.
+    """
 
     APP_TOKEN = "xapp-fakeTokenForTestsOnly"
 
@@ -32,6 +35,8 @@ class FakeSlackSocket(FakeSlack):
         self.updated: list[dict[str, Any]] = []
         self.ephemeral: list[dict[str, Any]] = []
         self.acknowledged: list[str] = []
+        self.opened: list[dict[str, Any]] = []
+        self._triggers: set[str] = set()
         self.connections = 0
         self._numbers = itertools.count(1)
         self._sockets: list[_Socket] = []
@@ -39,6 +44,7 @@ class FakeSlackSocket(FakeSlack):
         self.route("POST", "/apps.connections.open", self._open)
         self.route("GET", "/link", self._link)
         self.route("POST", "/chat.update", lambda call: self._keep(call, self.updated))
+        self.route("POST", "/views.open", self._open_view)
         self.route("POST", "/chat.postEphemeral", lambda call: self._keep(call, self.ephemeral))
 
     async def until(self, count: int, of: list[Any]) -> None:
@@ -63,16 +69,33 @@ class FakeSlackSocket(FakeSlack):
         """Press the button of that label on a message that was posted. ``changed``: what the button sends instead."""
         block = next(block for block in card["blocks"] if block["type"] == "actions")
         button = next(one for one in block["elements"] if one["text"]["text"] == label)
+        trigger = f"{next(self._numbers)}.1.fake"
+        self._triggers.add(trigger)
         action = {"type": "button", "action_id": button["action_id"], "block_id": block["block_id"], "value": button["value"], **changed}
         self.send(
             {
                 "type": "block_actions",
+                "trigger_id": trigger,
                 "user": {"id": user, "username": user.lower(), "team_id": "T1"},
                 "channel": {"id": card["channel"], "name": "general"},
                 "container": {"type": "message", "message_ts": "1", "channel_id": card["channel"]},
                 "actions": [action],
             }
         )
+
+    def forget_triggers(self) -> None:
+        """More than three seconds have passed since the last click."""
+        self._triggers.clear()
+
+    def write(self, view: dict[str, Any], words: str, *, user: str) -> None:
+        """Fill the one field of a form that was opened, and send it."""
+        block = next(block for block in view["blocks"] if block["type"] == "input")
+        element = block["element"]
+        value = {"type": element["type"], "value": words[: element.get("max_length", 3_000)]}
+        state = {"values": {block["block_id"]: {element["action_id"]: value}}}
+        person = {"id": user, "username": user.lower(), "name": user.lower(), "team_id": "T1"}
+        shown = {"id": "V1", "type": "modal", "private_metadata": view["private_metadata"], "state": state}
+        self.send({"type": "view_submission", "team": {"id": "T1"}, "user": person, "view": shown, "response_urls": []})
 
     def send(self, payload: dict[str, Any]) -> None:
         """An interactive envelope with any payload, to the newest connection."""
@@ -105,6 +128,20 @@ class FakeSlackSocket(FakeSlack):
         if call.token != self.APP_TOKEN:
             return Answer(body={"ok": False, "error": "invalid_auth" if call.token else "not_authed"})
         return Answer(body={"ok": True, "url": f"ws://127.0.0.1:{self.port}/link?ticket={next(self._numbers)}"})
+
+    def _open_view(self, call: Call) -> Answer:
+        if error := self._refusal(call) or self._wrong_view(call.json):
+            return Answer(body={"ok": False, "error": error})
+        self._triggers.discard(call.json["trigger_id"])
+        self.note(self.opened, call.json["view"])
+        return Answer(body={"ok": True, "view": {"id": "V1", **call.json["view"]}})
+
+    def _wrong_view(self, asked: dict[str, Any]) -> str:
+        view = asked.get("view", {})
+        if asked.get("trigger_id") not in self._triggers:
+            return "expired_trigger_id"
+        well_formed = view.get("type") == "modal" and 0 < len(view["title"]["text"]) <= 24 and view.get("blocks") and view.get("submit")
+        return "" if well_formed and len(view.get("private_metadata", "")) <= 3_000 else "invalid_arguments"
 
     def _keep(self, call: Call, what: list[dict[str, Any]]) -> Answer:
         if error := self._refusal(call):
