@@ -143,3 +143,27 @@ def test_the_chain_names_the_module_that_pulled_another_in() -> None:
     assert import_chain(trace, "rich") == "app → app.screen → rich"
     assert import_chain(trace, "json") == "app → json"
     assert import_chain(trace, "textual") is None
+
+
+AFTER_THE_PAINT = (
+    *(name for name in HEAVY if name not in ("textual", "rich")),
+    "httpx2",
+    "sqlite3",
+    "hashlib",
+    "pygments",
+    "markdown_it",
+    "PIL",
+    "ml_intern.session",
+    "ml_intern.stores",
+    "ml_intern.gateways",
+    "ml_intern.frontends.tui.cards.approval",
+    "ml_intern.frontends.tui.screens",
+)
+
+
+def test_the_app_imports_nothing_before_its_first_paint_that_the_paint_does_not_need() -> None:
+    program = "import ml_intern.frontends.cli, ml_intern.config.load, ml_intern.frontends.first_run.due, ml_intern.frontends.tui.start"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert import_chain(done.stderr, "ml_intern.frontends.tui.app") is not None, "the trace must hold what surely was imported"
+    pulled_in = {module: chain for module in AFTER_THE_PAINT if (chain := import_chain(done.stderr, module))}
+    assert pulled_in == {}
