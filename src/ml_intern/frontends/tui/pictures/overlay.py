@@ -10,28 +10,31 @@ from collections.abc import Callable, Iterator, Sequence
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 
-from ml_intern.frontends.tui.pictures.gallery import PLACE, Gallery
+from ml_intern.frontends.tui.pictures.gallery import PLACE
 
 
 class SixelOverlay:
-    """``repainted`` as Textual draws rows of the view, ``paint`` when it has drawn them all."""
+    """``repainted`` as Textual draws rows of the view, ``paint`` when it has drawn them all. ``sixel`` has a picture's control data, and
+    ``write`` sends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, sixel: Callable[[int], str], write: Callable[[str], object]) -> None:
+        self._sixel = sixel
+        self._write = write
         self._due: set[int] = set()
 
     def repainted(self, rows: range) -> None:
         """What stood in these rows of the view is cells again."""
         self._due.update(rows)
 
-    def paint(self, rows: Sequence[Strip], at: Offset, covered: Callable[[Region], bool], gallery: Gallery) -> None:
+    def paint(self, rows: Sequence[Strip], at: Offset, covered: Callable[[Region], bool]) -> None:
         """``rows`` are those of the view, which begins at ``at`` of the screen."""
         if not self._due:
             return
         for number, region in _whole(rows):
             place = region.translate(at)
-            if self._due.isdisjoint(range(region.y, region.bottom)) or covered(place) or not (data := gallery.sixel(number)):
+            if self._due.isdisjoint(range(region.y, region.bottom)) or covered(place) or not (data := self._sixel(number)):
                 continue
-            gallery.write(f"\x1b7\x1b[{place.y + 1};{place.x + 1}H{data}\x1b8")
+            self._write(f"\x1b7\x1b[{place.y + 1};{place.x + 1}H{data}\x1b8")
         self._due.clear()
 
 

@@ -103,7 +103,7 @@ def best_way(wanted: str, abilities: Abilities, colours: str | None) -> Way:
             return "sixel"
         case "auto" if abilities.placeholders and colours == "truecolor":
             return "kitty"
-        case "auto" if abilities.sixel:
+        case "auto" if abilities.sixel and colours is not None:
             return "sixel"
         case _:
             return "blocks" if colours in ("truecolor", "256") else "link"
