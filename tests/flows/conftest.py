@@ -10,6 +10,7 @@ import pytest
 
 from ml_intern.stores.base import EventStore
 
+from .hook_support import Configure, hooks_in
 from .support import Build, FakePort, Step, World, build
 
 MakeWorld = Callable[..., Awaitable[World]]
@@ -38,3 +39,9 @@ async def world(tmp_path: Path) -> AsyncIterator[MakeWorld]:
         await one.close()
     for one in {(id(one.store), one.session.log.session_id): one for one in made}.values():
         await one.check_the_fold()  # of each session its last owner: that one's state is the log's
+
+
+@pytest.fixture
+def hooks(tmp_path: Path) -> Configure:
+    """See ``hooks_in``."""
+    return hooks_in(tmp_path)

@@ -16,6 +16,7 @@ from ml_intern.config.load import LoadedSettings
 from ml_intern.errors import ConfigError
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.messages import JsonObject
 
 if TYPE_CHECKING:
     from ml_intern.compute.piped import PipedResult
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from ml_intern.session.hooks.verdict import Verdict
 
 EVENTS = tuple(field.encode_name for field in msgspec.structs.fields(HookSettings))
-_CALL: dict[str, Any] = {"tool_name": "bash", "tool_input": {"command": "echo hello"}, "tool_use_id": "test"}
-_JOB: dict[str, Any] = {
+_CALL: JsonObject = {"tool_name": "bash", "tool_input": {"command": "echo hello"}, "tool_use_id": "test"}
+_JOB: JsonObject = {
     "tool_name": "hf_jobs", "tool_input": {"operation": "run", "script": "print('hello')", "hardware_flavor": "cpu-basic"},
     "tool_use_id": "test", "script": "print('hello')", "reason": "This is a test.",
 }  # fmt: skip
-SAMPLES: Mapping[str, dict[str, Any]] = {
+SAMPLES: Mapping[str, JsonObject] = {
     "PreToolUse": _CALL,
     "PostToolUse": {**_CALL, "tool_response": {"success": True, "output": "hello", "error_kind": ""}},
     "PermissionRequest": {**_CALL, "reason": "This is a test.", "estimated_cost_usd": None},
@@ -90,16 +91,16 @@ def test_command(ctx: click.Context, event: HookEvent, file: Any, tool: str | No
     return asyncio.run(_test(loaded, event, told))
 
 
-def _given(file: Any) -> dict[str, Any]:
+def _given(file: Any) -> JsonObject:
     if file is None:
         return {}
     try:
-        return msgspec.json.decode(file.read(), type=dict[str, Any])
+        return msgspec.json.decode(file.read(), type=JsonObject)
     except msgspec.MsgspecError as error:
         raise ConfigError(f"{file.name} is no JSON object: {error}.", hint='Such as {"tool_input": {"command": "rm -rf /"}}') from error
 
 
-async def _test(loaded: LoadedSettings, event: HookEvent, told: dict[str, Any]) -> int:
+async def _test(loaded: LoadedSettings, event: HookEvent, told: JsonObject) -> int:
     from ml_intern.compute.child_env import child_environment
     from ml_intern.session.hooks.contract import Moment
     from ml_intern.session.hooks.runner import HookRunner
