@@ -64,9 +64,17 @@ class ShadowGit:
             if not path.exists() or path.read_text() != text:
                 path.write_text(text)
 
-    def run(self, *arguments: str, given: bytes | None = None, work_tree: bool = True) -> bytes:
-        """What it printed. Raises ``SnapshotFailed``."""
+    def run(
+        self,
+        *arguments: str,
+        given: bytes | None = None,
+        work_tree: bool = True,
+        index: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> bytes:
+        """What it printed; ``index``: not the repository's own. Raises ``SnapshotFailed``."""
         env = self.env if work_tree else {name: value for name, value in self.env.items() if name != "GIT_WORK_TREE"}
+        env = env if index is None else {**env, "GIT_INDEX_FILE": str(index)}
         if self._stopped:
             raise SnapshotFailed("The session is closing.")
         try:
@@ -82,7 +90,7 @@ class ShadowGit:
                 self._running = process
                 if self._stopped:
                     process.kill()  # the stop came between
-                out, err = self._talk(process, given or b"")
+                out, err = self._talk(process, given or b"", timeout_s)
         except OSError as error:
             raise SnapshotFailed(f"git {arguments[0]} could not be run: {error.strerror}.") from error
         finally:
@@ -92,13 +100,13 @@ class ShadowGit:
             raise SnapshotFailed(f"git {arguments[0]} failed: {words or f'exit code {process.returncode}'}.")
         return out
 
-    def _talk(self, process: subprocess.Popen[bytes], given: bytes) -> tuple[bytes, bytes]:
+    def _talk(self, process: subprocess.Popen[bytes], given: bytes, timeout_s: float) -> tuple[bytes, bytes]:
         try:
-            return process.communicate(given, timeout=TIMEOUT_S)
+            return process.communicate(given, timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             process.kill()
             process.communicate()
-            raise SnapshotFailed(f"git took longer than {TIMEOUT_S:g} s.") from error
+            raise SnapshotFailed(f"git took longer than {timeout_s:g} s.") from error
 
     def stop(self) -> None:
         """From another thread: end what runs, and run nothing more."""

@@ -1,7 +1,8 @@
 """Snapshots of a workspace in a git repository of their own, beside and without the user's.
 
-Files that the workspace's ``.gitignore`` names are left out, and so are large ones, those beyond a number, and other git
-repositories within. What is unchanged is known by git's index, so a snapshot of it costs one walk over the folder.
+Files that the workspace's ``.gitignore`` names are left out, and so are large ones, those beyond a number or a total, and other git
+repositories within; each snapshot knows what it left out. What is unchanged is known by git's index, so a snapshot of it costs two
+walks over the folder. Snapshots do not lead to one another: each can go alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,21 +23,19 @@ from msgspec import Struct
 from ml_intern.compute.os_sandbox import find_program
 from ml_intern.compute.shadow_diff import Change, changed_files, unified_diffs
 from ml_intern.compute.shadow_git import ShadowGit, SnapshotFailed
-from ml_intern.compute.shadow_removal import remove_below
-from ml_intern.compute.shadow_tidy import REFS, drop_old, is_due, pack
+from ml_intern.compute.shadow_intake import LIMITS, Intake, Limits, sort_paths, take_in
+from ml_intern.compute.shadow_inventory import Inventory, as_message, take_inventory
+from ml_intern.compute.shadow_restore import Restored, left_alone, restore
+from ml_intern.compute.shadow_tidy import EVERY_S, REFS, drop_old, is_due, make_room, pack
 from ml_intern.config.paths import make_private
 from ml_intern.protocol.display import Diff
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_FILE_BYTES = 10 * 1024 * 1024
-MAX_FILES = 20_000
-MAX_NEW_BYTES = 1024 * 1024 * 1024
-"""What one snapshot may take in."""
+GONE_HINT = "Snapshots go after 30 days, and the oldest earlier when those of a folder fill 2 GB. The conversation alone can still go back."
 LOCK_WAIT_S = 20.0
 _LOCK_POLL_S = 0.02
-_NAMED = 3
 
 
 class Recorded(Struct, frozen=True):
@@ -48,30 +46,29 @@ class Recorded(Struct, frozen=True):
     note: str = ""
 
 
-class Restored(Struct, frozen=True):
-    """What going back did. ``kept``: left alone, because nothing has saved what is there now."""
-
-    restored: tuple[str, ...]
-    deleted: tuple[str, ...]
-    kept: tuple[str, ...]
-
-
 class ShadowRepository:
     """One workspace's snapshots for one session. Several processes may use it at a time; a lock file keeps them apart."""
 
-    def __init__(self, executable: str, state_dir: Path, root: Path, environ: Mapping[str, str], session_id: str) -> None:
+    def __init__(
+        self, executable: str, state_dir: Path, root: Path, environ: Mapping[str, str], session_id: str, limits: Limits = LIMITS
+    ) -> None:
+        self._limits = limits
         self._root = Path(os.path.realpath(root))
         name = hashlib.sha256(str(self._root).encode("utf-8", "surrogateescape")).hexdigest()[:24]
         self._git_dir = state_dir / "snapshots" / name
         self._git = ShadowGit(executable, self._git_dir, self._root, environ)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
-        self._ref = f"{REFS}/{session_id}/{os.urandom(6).hex()}"
-        self._last: Recorded | None = None
-        self._index_seen = 0
+        self._refs = f"{REFS}/{session_id}/"
+        self._last: tuple[Recorded, Inventory, float] | None = None
+        """With the time at which it was made."""
+        self._room_bytes = 0
+        """What fits into the repository for certain: what was measured, less what was taken in since."""
         self._left_out: tuple[str, ...] = ()
 
     @classmethod
-    def find(cls, state_dir: Path, root: Path, environ: Mapping[str, str], session_id: str) -> ShadowRepository | str:
+    def find(
+        cls, state_dir: Path, root: Path, environ: Mapping[str, str], session_id: str, limits: Limits = LIMITS
+    ) -> ShadowRepository | str:
         """The workspace's, or why there can be none."""
         executable = find_program("git", environ)
         if executable is None:
@@ -82,7 +79,7 @@ class ShadowRepository:
             return f"{real} is no folder of one project, so its files are not recorded and cannot be rewound."
         if Path(os.path.realpath(state_dir)).is_relative_to(real):
             return f"{real} holds ml-intern's own files, so its files are not recorded and cannot be rewound."
-        return cls(executable, state_dir, root, environ, session_id)
+        return cls(executable, state_dir, root, environ, session_id, limits)
 
     async def record(self) -> Recorded:
         """The files as they are now. Raises ``SnapshotFailed``."""
@@ -90,7 +87,7 @@ class ShadowRepository:
 
     async def changes(self, old: str, new: str) -> tuple[Change, ...]:
         """What differs between two snapshots (or trees). Raises ``SnapshotFailed``."""
-        return await self._in_thread(changed_files, self._git, old, new)
+        return await self._in_thread(self._changes, old, new)
 
     async def diffs(self, old: str, new: str, paths: tuple[str, ...]) -> tuple[Diff, ...]:
         """The texts behind that, for some files; bounded. Raises ``SnapshotFailed``."""
@@ -98,11 +95,14 @@ class ShadowRepository:
 
     async def kept(self, now: str, target: str) -> tuple[str, ...]:
         """Paths that going from ``now`` to ``target`` would leave alone."""
-        return await self._in_thread(self._unsaved_in_the_way, now, target)
+        return await self._in_thread(self._left_alone, now, target)
 
-    async def restore(self, now: Recorded, target: str) -> Restored:
-        """Make the files those of ``target``; ``now`` was recorded just before. Raises ``SnapshotFailed``."""
-        return await self._in_thread(self._restore_locked, now, target)
+    async def restore(self, now: Recorded, target: str, keep: frozenset[str] = frozenset()) -> Restored:
+        """Make the files those of ``target``, but for ``keep``; ``now`` was recorded just before.
+
+        Raises ``SnapshotFailed``, when nothing was changed; what can be done in part only is told by the answer.
+        """
+        return await self._in_thread(self._restore_locked, now, target, keep)
 
     async def tidy(self) -> None:
         """Drop what is old and pack the rest, if it is time. May be cancelled. Raises ``SnapshotFailed``."""
@@ -151,110 +151,64 @@ class ShadowRepository:
 
     def _record(self) -> Recorded:
         listed = self._git.paths("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
-        note = self._update_index(list(dict.fromkeys(listed)))
-        if not listed and self._last is not None and not self._others_were_here():
-            return Recorded(self._last.commit, self._last.tree, note)
+        intake = self._sorted(list(dict.fromkeys(listed)))
+        take_in(self._git, self._root, intake)
+        note = self._news(intake.left_out(self._limits))
         tree = self._git.run("write-tree").decode().strip()
-        if self._last is not None and self._last.tree == tree:
-            return Recorded(self._last.commit, tree, note)
-        parent = ("-p", self._last.commit) if self._last is not None else ()
-        commit = self._git.run("commit-tree", tree, *parent, "-m", "snapshot").decode().strip()
-        self._git.run("update-ref", self._ref, commit)
-        self._last = Recorded(commit, tree, note)
-        return self._last
+        inventory = take_inventory(self._root, set(self._git.paths("ls-files", "-z", "--cached")))
+        if self._last is not None and (self._last[0].tree, self._last[1]) == (tree, inventory) and time.time() - self._last[2] < EVERY_S:
+            return Recorded(self._last[0].commit, tree, note)
+        commit = self._git.run("commit-tree", tree, given=as_message(inventory)).decode().strip()
+        self._git.run("update-ref", f"{self._refs}{time.time_ns():020}-{os.urandom(2).hex()}", commit)
+        recorded = Recorded(commit, tree, note)
+        self._last = (recorded, inventory, time.time())
+        return recorded
 
-    def _others_were_here(self) -> bool:
-        """Whether somebody else wrote the index, which several sessions share, since our last look."""
-        with contextlib.suppress(OSError):
-            seen = os.stat(self._git_dir / "index").st_mtime_ns
-            self._index_seen, before = seen, self._index_seen
-            return seen != before
-        return True
+    def _is_still(self, now: Recorded) -> bool:
+        """Whether what was recorded is still so. Takes in no more: what was left out then is left alone anyway."""
+        listed = self._git.paths("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
+        recorded = set(self._git.paths("ls-files", "-z", "--cached"))
+        take_in(self._git, self._root, sort_paths(self._root, list(dict.fromkeys(listed)), recorded, 0, self._limits))
+        return self._git.run("write-tree").decode().strip() == now.tree
 
-    def _update_index(self, listed: list[str]) -> str:
-        """Take in what is new or changed, take out what is gone or left out. Returns what is left out, in words, when that is news."""
-        wanted, gone, large, inner = list[str](), list[str](), list[str](), list[str]()
-        room, taken = MAX_NEW_BYTES, 0
-        limit = MAX_FILES - self._count_tracked() if len(listed) > 1 else MAX_FILES
-        many = 0
-        for path in listed:
-            if path.endswith("/"):
-                inner.append(path)
-                continue
-            size = _size(self._root / path)
-            if size is None:
-                gone.append(path)
-            elif size > MAX_FILE_BYTES or size > room:
-                large.append(path)
-                gone.append(path)
-            elif taken >= limit:
-                many += 1
-            else:
-                wanted.append(path)
-                taken, room = taken + 1, room - size
-        if gone:
-            self._git.run("update-index", "--force-remove", "-z", "--stdin", given=_joined(gone))
-        if wanted:
-            self._add(wanted)
-        return self._news(large, inner, many)
+    def _sorted(self, listed: list[str]) -> Intake:
+        recorded, limits = set(self._git.paths("ls-files", "-z", "--cached")), self._limits
+        intake = sort_paths(self._root, listed, recorded, limits.new_bytes, limits)
+        if intake.size_bytes > self._room_bytes:
+            self._room_bytes = make_room(self._git, intake.size_bytes, limits.repository_bytes, self._refs)
+            intake = sort_paths(self._root, listed, recorded, min(limits.new_bytes, self._room_bytes), limits)
+        self._room_bytes -= intake.size_bytes
+        return intake
 
-    def _add(self, paths: list[str]) -> None:
-        try:
-            self._git.run("update-index", "--add", "--replace", "-z", "--stdin", given=_joined(paths))
-        except SnapshotFailed:  # one that cannot be read, or went meanwhile: the others count all the same
-            readable = [path for path in paths if _is_readable(self._root / path)]
-            self._git.run("update-index", "--add", "--replace", "--remove", "-z", "--stdin", given=_joined(readable))
-
-    def _count_tracked(self) -> int:
-        return self._git.run("ls-files", "-z", "--cached").count(b"\0")
-
-    def _news(self, large: list[str], inner: list[str], many: int) -> str:
+    def _news(self, left_out: tuple[str, ...]) -> str:
         """Said again only when it changes."""
-        said = [
-            f"larger than {MAX_FILE_BYTES // 1024 // 1024} MB: {_some(large)}" if large else "",
-            f"repositories of their own: {_some(inner)}" if inner else "",
-            f"{many} more than {MAX_FILES:,} files" if many else "",
-        ]
-        left_out = tuple(words for words in said if words)
         news = left_out != self._left_out
         self._left_out = left_out
         return f"Not in snapshots, so a rewind leaves them alone: {'; '.join(left_out)}." if news and left_out else ""
 
     # ── going back ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _unsaved_in_the_way(self, now: str, target: str) -> tuple[str, ...]:
-        saved = set(self._git.paths("ls-tree", "-r", "-z", "--name-only", now))
-        back = [change.path for change in changed_files(self._git, now, target) if not change.deleted]
-        return tuple(path for path in back if self._is_unsaved(path, saved))
+    def _left_alone(self, now: str, target: str) -> tuple[str, ...]:
+        self._require(target)
+        return left_alone(self._git, self._root, now, target)
 
-    def _is_unsaved(self, path: str, saved: set[str]) -> bool:
-        """Whether something is where the file would go, or where a folder above it would, that no snapshot has."""
-        if path in saved:
-            return False
-        full = self._root / path
-        if os.path.lexists(full):
-            return not _is_plain_folder(full) or any(not _in(saved, self._root, file) for file in _files_below(full))
-        for parent in Path(path).parents:
-            above = self._root / parent
-            if os.path.lexists(above) and not _is_plain_folder(above):
-                return str(parent) not in saved
-        return False
+    def _changes(self, old: str, new: str) -> tuple[Change, ...]:
+        self._require(old)
+        self._require(new)
+        return changed_files(self._git, old, new)
 
-    def _restore_locked(self, now: Recorded, target: str) -> Restored:
+    def _require(self, snapshot: str) -> None:
+        try:
+            self._git.run("cat-file", "-e", f"{snapshot}^{{tree}}")
+        except SnapshotFailed as error:
+            raise SnapshotFailed("The snapshot of the files at that time is no longer kept.", hint=GONE_HINT) from error
+
+    def _restore_locked(self, now: Recorded, target: str, keep: frozenset[str]) -> Restored:
         with self._locked():
-            if self._record().tree != now.tree:
+            if not self._is_still(now):
                 raise SnapshotFailed("The files have changed since they were recorded.", hint="Plan the rewind again.")
-            kept = self._unsaved_in_the_way(now.tree, target)
-            changes = [change for change in changed_files(self._git, now.tree, target) if change.path not in kept]
-            deleted = [change.path for change in changes if change.deleted and remove_below(self._root, change.path)]
-            back = [change for change in changes if not change.deleted]
-            if deleted:
-                self._git.run("update-index", "--force-remove", "-z", "--stdin", given=_joined(deleted))
-            if back:
-                info = b"".join(f"{change.mode} {change.blob}\t".encode() + os.fsencode(change.path) + b"\0" for change in back)
-                self._git.run("update-index", "--add", "--replace", "-z", "--index-info", given=info)
-                self._git.run("checkout-index", "--force", "--index", "-z", "--stdin", given=_joined([change.path for change in back]))
-            return Restored(tuple(change.path for change in back), tuple(deleted), kept)
+            self._require(target)
+            return restore(self._git, self._root, now.tree, target, keep)
 
 
 def _wait_for(fd: int) -> None:
@@ -268,37 +222,3 @@ def _wait_for(fd: int) -> None:
             time.sleep(_LOCK_POLL_S)
         else:
             return
-
-
-def _size(path: Path) -> int | None:
-    """Bytes of a file or link; None when there is neither."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode) else None
-
-
-def _is_readable(path: Path) -> bool:
-    return path.is_symlink() or os.access(path, os.R_OK)
-
-
-def _is_plain_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
-
-
-def _in(saved: set[str], root: Path, file: Path) -> bool:
-    return str(file.relative_to(root)) in saved
-
-
-def _joined(paths: list[str]) -> bytes:
-    return b"".join(os.fsencode(path) + b"\0" for path in paths)
-
-
-def _some(paths: list[str]) -> str:
-    shown = ", ".join(paths[:_NAMED])
-    return f"{shown} and {len(paths) - _NAMED} more" if len(paths) > _NAMED else shown

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_intern.compute import shadow_repository
 from ml_intern.compute.shadow_git import SnapshotFailed
+from ml_intern.compute.shadow_intake import LIMITS
 from ml_intern.compute.shadow_repository import ShadowRepository
 
 Open = Callable[..., ShadowRepository]
@@ -147,7 +147,7 @@ async def test_ignored_files_are_neither_taken_nor_touched(shadow: Open, work: P
 
 
 async def test_a_large_file_is_left_out_and_said_so_once(shadow: Open, work: Path) -> None:
-    (work / "model.bin").write_bytes(b"0" * (shadow_repository.MAX_FILE_BYTES + 1))
+    (work / "model.bin").write_bytes(b"0" * (LIMITS.file_bytes + 1))
     repository = shadow()
     assert "model.bin" in (await repository.record()).note
     assert (await repository.record()).note == ""
@@ -160,7 +160,7 @@ async def test_what_no_snapshot_has_saved_is_never_overwritten(shadow: Open, wor
     (work / "place" / "file").write_text("x")
     repository = shadow()
     first = await repository.record()
-    large = b"1" * (shadow_repository.MAX_FILE_BYTES + 1)
+    large = b"1" * (LIMITS.file_bytes + 1)
     (work / "grows").write_bytes(large)
     (work / "place" / "file").unlink()
     (work / "place").rmdir()
