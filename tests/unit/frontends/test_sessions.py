@@ -87,7 +87,7 @@ def test_the_list_shows_the_newest_first_with_the_number_that_names_it(run: Run,
     code, out, _ = run("list")
     head, first, second = out.splitlines()
     assert code == 0
-    assert head.split() == ["#", "id", "age", "turns", "cost", "size", "model", "folder", "title"]
+    assert head.split() == ["#", "open", "id", "age", "turns", "cost", "size", "model", "folder", "title"]
     assert first.split()[:2] == ["1", "bbbbbbbb"]
     assert second.split()[:2] == ["2", "aaaaaaaa"]
     for part in ("$0.0123", "org/model", "/home/ada", "Compare digits."):
@@ -126,7 +126,7 @@ def test_a_session_in_use_is_marked(run: Run, path: Path) -> None:
     async def work(store: SqliteStore) -> None:
         await store.acquire("aaaaaaaaaa")
         table = as_table(list(enumerate(await store.sessions(), 1)), now=NOW)
-        assert "●" in table.splitlines()[1]
+        assert "in use" in table.splitlines()[1]
 
     with_store(path, work)
     assert "●" not in run("list")[1]

@@ -7,13 +7,22 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.attach.cards import approval_card, chosen, question_card
 from ml_intern.frontends.attach.views import View
 from ml_intern.frontends.headless.text import line
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
-from ml_intern.protocol.events import ApprovalRequired, ConnectionChanged, QuestionAnswered, QuestionAsked, ToolStateChange
+from ml_intern.protocol.events import (
+    ApprovalRequired,
+    ConnectionChanged,
+    QuestionAnswered,
+    QuestionAsked,
+    ToolStateChange,
+    UserMessageAdded,
+)
 from ml_intern.session.state import SessionState
 
 DONE, FAILED = 0, 1
@@ -167,6 +176,8 @@ class Follower:
             case QuestionAnswered() if self._answers:
                 self._tell_decision(event.question_id, "answered", event.sent_by, f": {event.answer}" if event.answer else "")
                 return
+            case UserMessageAdded() if event.sent_by == self._host.sender:
+                envelope = replace(envelope, event=replace(event, sent_by=""))
             case _:
                 pass
         await self._view.show(envelope)

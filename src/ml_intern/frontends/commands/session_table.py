@@ -5,36 +5,48 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ml_intern.frontends.commands.open_sessions import open_words
 from ml_intern.frontends.headless.tally import cost
 from ml_intern.frontends.headless.text import clip_text, width
 from ml_intern.frontends.sanitize import plain
 from ml_intern.stores.base import SessionRecord
 
+if TYPE_CHECKING:
+    from ml_intern.session.control import Welcome
+
 Numbered = Sequence[tuple[int, SessionRecord]]
 """With the number by which a session can be named."""
 
-HEADS = ("#", "", "id", "age", "turns", "cost", "size", "model", "folder", "title")
+HEADS = ("#", "open", "id", "age", "turns", "cost", "size", "model", "folder", "title")
 _RIGHT = ("#", "turns", "cost", "size", "age")
 _WIDEST = {"model": 28, "folder": 28}
 
 
-def as_json(records: Numbered) -> str:
-    """An array of objects, one per session."""
-    rows: list[dict[str, Any]] = [{"index": place, **msgspec.to_builtins(record)} for place, record in records]
+def as_json(records: Numbered, live: Mapping[str, Welcome] = {}) -> str:
+    """An array of objects, one per session. ``open_in``: where it is open; null where it is not, or where it cannot be joined."""
+    rows: list[dict[str, Any]] = [
+        {"index": place, **msgspec.to_builtins(record), "open_in": _open_in(live.get(record.id))} for place, record in records
+    ]
     return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
-def as_table(records: Numbered, *, now: datetime | None = None) -> str:
+def _open_in(one: Welcome | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {"pid": one.pid, "host": one.host, "kind": one.kind, "busy": one.busy, "since": one.since.isoformat()}
+
+
+def as_table(records: Numbered, live: Mapping[str, Welcome] = {}, *, now: datetime | None = None) -> str:
     """Aligned columns; on a terminal no wider than it, the title giving way."""
     now = now or datetime.now(UTC)
-    rows = [HEADS, *(_cells(place, record, now) for place, record in records)]
+    rows = [HEADS, *(_cells(place, record, live, now) for place, record in records)]
     if columns := _terminal_columns():
         rows = [tuple(clip_text(cell, _WIDEST.get(head, columns)) for head, cell in zip(HEADS, row, strict=True)) for row in rows]
     widths = [max(width(row[i]) for row in rows) for i in range(len(HEADS))]
@@ -52,10 +64,10 @@ def _terminal_columns() -> int:
         return 80
 
 
-def _cells(place: int, record: SessionRecord, now: datetime) -> tuple[str, ...]:
+def _cells(place: int, record: SessionRecord, live: Mapping[str, Welcome], now: datetime) -> tuple[str, ...]:
     return (
         str(place),
-        "●" if record.owner else " ",
+        open_words(record, live.get(record.id)),
         record.id[:8],
         age((now - record.updated_at).total_seconds(), record.updated_at),
         str(record.turn_count),

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,10 +14,14 @@ from ml_intern.config.environ import Environ
 from ml_intern.config.load import process_environ
 from ml_intern.config.paths import paths_from
 from ml_intern.errors import SessionBusy
+from ml_intern.frontends.commands.open_sessions import open_elsewhere
 from ml_intern.frontends.commands.session_table import as_json, as_table
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.session_names import complete_session
 from ml_intern.stores.base import EventStore, SessionRecord
+
+if TYPE_CHECKING:
+    from ml_intern.session.control import Welcome
 
 T = TypeVar("T")
 
@@ -69,20 +73,31 @@ def sessions_group(ctx: click.Context) -> None:
 @click.option("--cwd", type=click.Path(file_okay=False), metavar="DIR", help="Only those that worked in this folder (or below it).")
 @click.option("--json", "json_", is_flag=True, help="Print a JSON array.")
 def list_command(everything: bool = False, cwd: str | None = None, json_: bool = False) -> None:
-    """List sessions, the newest first. ● marks those in use."""
-    records = list(enumerate(_with_store(lambda store: store.sessions()), 1))
+    """List sessions, the newest first, and where each is open: attach or --resume joins it there."""
+    found, live = _with_store(_sessions)
+    records = list(enumerate(found, 1))
     if cwd is not None:
         folder = Path(cwd).resolve()
         records = [(place, record) for place, record in records if Path(record.cwd).is_relative_to(folder)]
     shown = records if everything or json_ else records[:NEWEST]
     if json_:
-        click.echo(as_json(shown))
+        click.echo(as_json(shown, live))
     elif not shown:
         click.echo("No sessions yet." if cwd is None else f"No sessions in {plain(cwd)}.", err=True)
     else:
-        click.echo(as_table(shown))
+        click.echo(as_table(shown, live))
         if len(shown) < len(records):
             click.echo(f"… and {len(records) - len(shown)} older ones: --all", err=True)
+
+
+async def _sessions(store: EventStore) -> tuple[list[SessionRecord], dict[str, Welcome]]:
+    """All of them, and where they are open."""
+    records = list(await store.sessions())
+    if not any(record.owner for record in records):
+        return records, {}
+    from ml_intern.session.control import FOLDER
+
+    return records, await open_elsewhere(paths_from(Environ(process_environ())).state_dir / FOLDER)
 
 
 @sessions_group.command("show")
