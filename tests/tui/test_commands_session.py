@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from ml_intern.frontends.headless.text import bare
@@ -203,3 +204,62 @@ def test_research_is_told_with_its_outcome() -> None:
     )
     rows = [bare(row) for row in cost_rows(ledger_of((0, finished)))]
     assert any("research datasets" in row and "done, 4 steps" in row for row in rows)
+
+
+def step(cost_usd: float | None, prompt_tokens: int) -> e.LlmCall:
+    return msgspec.structs.replace(call(cost_usd), prompt_tokens=prompt_tokens)
+
+
+def answered(tool: str, tokens: int, call_id: str) -> tuple[e.AnyEvent, e.AnyEvent]:
+    called = e.ToolCalled(tool=tool, arguments={}, tool_call_id=call_id)
+    return called, e.ToolFinished(tool=tool, tool_call_id=call_id, output="x" * (4 * tokens - 4), success=True)
+
+
+def test_a_step_is_split_by_what_its_request_carried_and_the_parts_add_up() -> None:
+    both = (*answered("read", 300, "1"), *answered("bash", 100, "2"))
+    ledger = ledger_of((0, step(0.10, 100)), *((1, each) for each in both), (2, step(1.00, 500)), (3, step(0.50, 1_000)))
+    shares = ledger.by_tool
+    assert shares.by_tool["read"].model_usd == pytest.approx(1.00 * 0.6 + 0.50 * 0.3)
+    assert shares.by_tool["bash"].model_usd == pytest.approx(1.00 * 0.2 + 0.50 * 0.1)
+    assert (shares.by_tool["read"].calls, shares.by_tool["read"].tokens) == (1, 600)
+    total = shares.conversation.model_usd + sum(account.model_usd for account in shares.by_tool.values())
+    assert total == pytest.approx(ledger.by_kind["main"].usd) == pytest.approx(1.60)
+    rows = [bare(row).split() for row in cost_rows(ledger)]
+    assert ["read", "1", "600", "$0.7500"] in rows and ["all", "steps", "$1.6000"] in rows
+
+
+def test_what_was_summarised_or_taken_back_costs_its_tool_nothing_more() -> None:
+    both = [(0, each) for each in (*answered("read", 100, "1"), *answered("bash", 100, "2"))]
+    summarised = ledger_of(*both, (1, e.Compacted(old_tokens=1, new_tokens=1, keep_from_seq=3)), (2, step(1.0, 200))).by_tool.by_tool
+    assert (summarised["read"].model_usd, summarised["bash"].model_usd) == (0.0, pytest.approx(0.5))
+    undone = ledger_of(*both, (1, e.UndoComplete(cut_seq=3)), (2, step(1.0, 200))).by_tool.by_tool
+    assert (undone["read"].model_usd, undone["bash"].model_usd) == (pytest.approx(0.5), 0.0)
+
+
+def test_what_a_tool_started_stands_beside_its_share() -> None:
+    started, _ = answered("hf_jobs", 1, "c1")
+    research, _ = answered("research", 1, "c2")
+    finished = SubagentFinished(agent_id="c2", label="x", outcome="done", steps=1, tokens=1, tool_calls=0, cost_usd=0.02, duration_s=3)
+    ledger = ledger_of(
+        (0, started), (0, BudgetReserved(reservation_id="r", amount_usd=2.0, kind="hf_jobs")),
+        (1, msgspec.structs.replace(job("j1", "r"), tool_call_id="c1")), (9, BudgetSettled(reservation_id="r", actual_usd=0.75)),
+        (9, research), (10, finished),
+    )  # fmt: skip
+    assert ledger.by_tool.by_tool["hf_jobs"].own_usd == 0.75
+    assert ledger.by_tool.by_tool["research"].own_usd == 0.02
+
+
+def test_a_running_turn_is_told_when_it_meets_the_cap() -> None:
+    ledger = ledger_of((0, capped(10)), (0, e.Processing(message="")), (0, call(1.0)), (1, call(1.0)), (2, call(1.0)))
+    forecast = ledger.forecast()
+    assert forecast is not None
+    assert (forecast.steps, forecast.minutes) == (pytest.approx(7), pytest.approx(7))
+    assert any("meets it after about 7 more steps, in about 7 min" in bare(row) for row in cost_rows(ledger))
+
+
+def test_what_runs_says_for_how_long_and_what_caches_spared_is_told() -> None:
+    cached = msgspec.structs.replace(call(0.1), prompt_tokens=1_000, cache_read_tokens=750)
+    ledger = ledger_of((0, job("j1", "r")), (1, cached))
+    rows = [bare(row) for row in cost_rows(ledger, START + timedelta(minutes=12))]
+    assert any("job j1" in row and "running for 12 min" in row for row in rows)
+    assert any("750 of 1.0k tokens that were sent (75%)" in row for row in rows)

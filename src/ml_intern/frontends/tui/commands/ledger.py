@@ -7,13 +7,16 @@ from datetime import datetime
 
 from msgspec import Struct, field  # and no dataclasses: these stand on the path to the first paint
 
+from ml_intern.frontends.tui.commands.tool_shares import MAIN, ToolShares
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
-from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, HfJobSubmit, SandboxCreate
+from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, HfJobComplete, HfJobSubmit, SandboxCreate, SandboxDestroy
 from ml_intern.protocol.subagent_events import SubagentFinished
 
 RECENT_TURNS = 5
 """So many turns tell what the next one will cost."""
+RECENT_STEPS = 20
+"""So many steps tell how fast money goes now."""
 
 
 class Account(Struct):
@@ -27,6 +30,8 @@ class Account(Struct):
     completion_tokens: int = 0
     cached_tokens: int = 0
     note: str = ""
+    since: datetime | None = None
+    """Since when it has been running; None when it does not."""
 
 
 class _Reservation(Struct):
@@ -36,11 +41,17 @@ class _Reservation(Struct):
 
 
 class Forecast(Struct, kw_only=True):
-    """``turns`` and ``hours`` are how long the cap lasts at the pace of late; None where there is no pace yet."""
+    """``turns`` and ``hours`` are how long the cap lasts at the pace of late; None where there is no pace yet.
+
+    ``steps`` and ``minutes`` go by the last steps instead: where a turn is ``running``, that is when it meets the cap.
+    """
 
     remaining_usd: float
     turns: float | None
     hours: float | None
+    steps: float | None
+    minutes: float | None
+    running: bool
 
 
 class Ledger(Struct):
@@ -50,7 +61,12 @@ class Ledger(Struct):
     by_kind: dict[str, Account] = field(default_factory=dict[str, Account])
     by_holder: dict[str, Account] = field(default_factory=dict[str, Account])
     """Jobs (``job <id>``), sandboxes (``sandbox <id>``) and research (``research <label>``)."""
+    by_tool: ToolShares = field(default_factory=ToolShares)
     cap_usd: float | None = None
+    _steps: deque[tuple[datetime, float]] = field(default_factory=lambda: deque[tuple[datetime, float]](maxlen=RECENT_STEPS))
+    """When each of the last steps was over, and what was spent until then."""
+    _calls_of: dict[str, str] = field(default_factory=dict[str, str])
+    """The call that started a job, by the job's reservation."""
     _reservations: dict[str, _Reservation] = field(default_factory=dict[str, _Reservation])
     _settled: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
     _turns: deque[tuple[float, float]] = field(default_factory=lambda: deque[tuple[float, float]](maxlen=RECENT_TURNS))
@@ -78,23 +94,34 @@ class Ledger(Struct):
         remaining = max(0.0, self.cap_usd - self.spent_usd - self.reserved_usd)
         spent, seconds = sum(usd for usd, _ in self._turns), sum(taken for _, taken in self._turns)
         turns = remaining * len(self._turns) / spent if spent > 0 else None
-        return Forecast(
-            remaining_usd=remaining, turns=turns, hours=remaining * seconds / spent / 3600 if spent > 0 and seconds > 0 else None
-        )
+        hours = remaining * seconds / spent / 3600 if spent > 0 and seconds > 0 else None
+        steps, minutes = self._pace(remaining)
+        running = self._turn_began is not None
+        return Forecast(remaining_usd=remaining, turns=turns, hours=hours, steps=steps, minutes=minutes, running=running)
+
+    def _pace(self, remaining_usd: float) -> tuple[float | None, float | None]:
+        if len(self._steps) < 2:
+            return None, None
+        (began_at, before), (ended_at, after) = self._steps[0], self._steps[-1]
+        spent, seconds = after - before, (ended_at - began_at).total_seconds()
+        if spent <= 0:
+            return None, None
+        return remaining_usd * (len(self._steps) - 1) / spent, remaining_usd * seconds / spent / 60 if seconds > 0 else None
 
     def read(self, envelope: Envelope) -> None:
         """Count one event."""
+        self.by_tool.read(envelope.seq or 0, envelope.event)
         match event := envelope.event:
             case e.LlmCall():
                 self._call(event)
+                if event.kind == MAIN:
+                    self._steps.append((envelope.at, self.spent_usd))
             case BudgetReserved():
                 self._reserve(event)
             case BudgetSettled():
                 self._settle(event)
-            case HfJobSubmit():
-                self._hold(event.reservation_id, f"job {event.job_id}", f"{event.flavor}, at most {event.timeout}")
-            case SandboxCreate():
-                self._hold(event.reservation_id, f"sandbox {event.sandbox_id}", event.hardware)
+            case HfJobSubmit() | SandboxCreate() | HfJobComplete() | SandboxDestroy():
+                self._resource(event, envelope.at)
             case SubagentFinished():
                 self._research(event)
             case e.SessionUpdate() if event.auto_approval:
@@ -120,9 +147,25 @@ class Ledger(Struct):
         self._reservations[event.reservation_id] = _Reservation(event.amount_usd, event.kind)
         self.by_kind.setdefault(event.kind, Account()).reserved_usd += event.amount_usd
 
-    def _hold(self, reservation_id: str, holder: str, note: str) -> None:
+    def _resource(self, event: HfJobSubmit | SandboxCreate | HfJobComplete | SandboxDestroy, at: datetime) -> None:
+        match event:
+            case HfJobSubmit():
+                self._calls_of[event.reservation_id] = event.tool_call_id
+                self._hold(event.reservation_id, f"job {event.job_id}", f"{event.flavor}, at most {event.timeout}", at)
+            case SandboxCreate():
+                self._hold(event.reservation_id, f"sandbox {event.sandbox_id}", event.hardware, at)
+            case HfJobComplete():
+                self._over(f"job {event.job_id}")
+            case SandboxDestroy():
+                self._over(f"sandbox {event.sandbox_id}")
+
+    def _over(self, holder: str) -> None:
+        if (account := self.by_holder.get(holder)) is not None:
+            account.since = None
+
+    def _hold(self, reservation_id: str, holder: str, note: str, at: datetime) -> None:
         account = self.by_holder.setdefault(holder, Account())
-        account.calls, account.note = 1, note
+        account.calls, account.note, account.since = 1, note, at
         if (reservation := self._reservations.get(reservation_id)) is not None:
             reservation.holder = holder
             account.reserved_usd += reservation.amount_usd
@@ -142,12 +185,16 @@ class Ledger(Struct):
             account.usd += usd
             account.reserved_usd -= reservation.amount_usd
         accounts[0].calls += 1
+        if (tool := self.by_tool.started_by(self._calls_of.pop(event.reservation_id, ""))) is not None:
+            tool.own_usd += usd
 
     def _research(self, event: SubagentFinished) -> None:
         account = self.by_holder.setdefault(f"research {event.label}", Account())
         account.calls += 1
         account.usd += event.cost_usd
         account.note = f"{event.outcome}, {event.steps} steps"
+        if (tool := self.by_tool.started_by(event.agent_id)) is not None:
+            tool.own_usd += event.cost_usd
 
     def _end_turn(self, at: datetime) -> None:
         if self._turn_began is None:
