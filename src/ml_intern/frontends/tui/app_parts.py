@@ -67,6 +67,11 @@ class AppParts(DesktopApp):
         """See ``AsksTerminal``."""
         self.terminal = terminal
 
+    def terminal_closing(self) -> None:
+        """See ``AsksTerminal``."""
+        if self._asking is not None:
+            self._asking.pictures.take_back()
+
     def terminal_answered(self, answer: Answer) -> None:
         """See ``AsksTerminal``."""
         if self._asking is not None:

@@ -65,8 +65,6 @@ class BlockView(SelectableRows, ScrollView):
         """How long changes wait to be drawn together."""
         self._palette: Palette = palette("")
         self._pen: Pen | None = None
-        self._painted: dict[int, Strip | None] = {}
-        """Rows of the viewport as Textual drew them last; None where it drew a part."""
         self.pictures = Gallery()
         self._overlay: SixelOverlay | None = None
 
@@ -160,14 +158,7 @@ class BlockView(SelectableRows, ScrollView):
             began = perf_counter()
             self._settle()
             self._drawing_took_s = perf_counter() - began
-            self._repaint()
-
-    def _repaint(self) -> None:
-        """The rows that are not what they were: over SSH each one costs, and pictures in the others need not be painted again."""
-        top, width = self.scroll_offset.y, self.size.width
-        changed = [y for y in range(self.size.height) if self._painted.get(y) != self._row(top + y)]
-        if changed:
-            self.refresh(*(Region(0, y, width, 1) for y in changed))
+            self.refresh()
 
     def show_pictures(self, way: Way, abilities: Abilities) -> None:
         """Show pictures this way, those that are drawn already too."""
@@ -175,15 +166,19 @@ class BlockView(SelectableRows, ScrollView):
             if way == "sixel" and self._overlay is None:
                 from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
 
-                self._overlay = SixelOverlay()
+                self._overlay = SixelOverlay(self.pictures.sixel, self.pictures.write)
             self._restyle()
 
     def after_display(self) -> None:
-        """What stands on the terminal is what Textual drew: paint what it cannot."""
-        if self._overlay is not None and self.pictures.way == "sixel" and self.is_on_screen:
+        """What stands on the terminal is what Textual drew: what it cannot is painted now, or once the view is calm."""
+        if self._overlay is not None and self.pictures.way == "sixel":
+            self._overlay.displayed(self._paint_sixels)
+
+    def _paint_sixels(self) -> None:
+        if self._overlay is not None and self.screen.is_current:
             top = self.scroll_offset.y
             rows = [self._row(top + y) for y in range(self.size.height)]
-            self._overlay.paint(rows, self.region.offset, self._covered, self.pictures)
+            self._overlay.paint(rows, self.region.offset, self._covered)
 
     def _covered(self, region: Region) -> bool:
         """Whether something stands there before this widget."""
@@ -192,6 +187,8 @@ class BlockView(SelectableRows, ScrollView):
 
     async def on_unmount(self) -> None:
         await self.pictures.aclose()
+        if self._overlay is not None:
+            self._overlay.close()
         if self._due is not None:
             self._due.cancel()
 
@@ -354,11 +351,9 @@ class BlockView(SelectableRows, ScrollView):
         top = self.scroll_offset.y
         rows = [self._row(top + y) for y in crop.line_range]
         left, right = crop.column_span
-        whole = (left, right) == (0, self.size.width)
-        self._painted.update(zip(crop.line_range, rows if whole else [None] * len(rows), strict=True))
         if self._overlay is not None:
             self._overlay.repainted(range(*crop.line_span))
-        return rows if whole else [row.crop(left, right) for row in rows]
+        return rows if (left, right) == (0, self.size.width) else [row.crop(left, right) for row in rows]
 
     def _row(self, row: int) -> Strip:
         if row >= self._index.total:

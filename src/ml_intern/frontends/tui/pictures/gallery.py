@@ -87,21 +87,23 @@ class Gallery:
         """The control data of a picture that is kept; empty for any other."""
         return next((shown.loaded.sixel for shown in self._kept.values() if shown.number == number), "")
 
-    def send_again(self) -> None:
-        """The terminal was somebody else's for a while, and may have forgotten its pictures."""
+    def take_back(self) -> None:
+        """The terminal forgets what it was sent."""
         for shown in self._kept.values():
-            shown.sent = False
+            self._take_back(shown)
+
+    def send_again(self) -> None:
+        """The terminal is ours again."""
+        for shown in self._kept.values():
             self._send(shown)
 
     async def aclose(self) -> None:
-        """Nothing more is loaded, and the terminal forgets what it was sent."""
+        """Nothing more is loaded."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._thread.shutdown(wait=False, cancel_futures=True)
-        for shown in self._kept.values():
-            self._take_back(shown)
 
     async def _load(self, wish: Wish) -> None:
         loaded = await asyncio.get_running_loop().run_in_executor(self._thread, _load, wish)

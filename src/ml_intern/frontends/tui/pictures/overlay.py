@@ -5,12 +5,16 @@ Only a picture that stands in view whole is painted; one that is cut off, or cov
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 
 from ml_intern.frontends.tui.pictures.gallery import PLACE
+
+CALM_S = 0.3
+"""What is drawn again sooner is moving: text that streams, or a view that is scrolled."""
 
 
 class SixelOverlay:
@@ -21,10 +25,31 @@ class SixelOverlay:
         self._sixel = sixel
         self._write = write
         self._due: set[int] = set()
+        self._displayed_at = float("-inf")
+        self._calm: asyncio.TimerHandle | None = None
 
     def repainted(self, rows: range) -> None:
         """What stood in these rows of the view is cells again."""
         self._due.update(rows)
+
+    def displayed(self, paint: Callable[[], None]) -> None:
+        """Call ``paint`` for what is due: at once where the view stood still, else when it does. A sixel takes much longer to send than
+        its cells do."""
+        if not self._due:
+            return
+        loop = asyncio.get_running_loop()
+        still, self._displayed_at = loop.time() - self._displayed_at >= CALM_S, loop.time()
+        self.close()
+        if still:
+            paint()
+        else:
+            self._calm = loop.call_later(CALM_S, paint)
+
+    def close(self) -> None:
+        """Nothing is painted later."""
+        if self._calm is not None:
+            self._calm.cancel()
+            self._calm = None
 
     def paint(self, rows: Sequence[Strip], at: Offset, covered: Callable[[Region], bool]) -> None:
         """``rows`` are those of the view, which begins at ``at`` of the screen."""

@@ -23,6 +23,7 @@ class Asking:
     def __init__(self, app: AppParts, terminal: Terminal) -> None:
         self._app = app
         self._terminal = terminal
+        self.pictures = app.conversation.pictures
         self._environ = app.loaded.environ
         self.abilities = Abilities()
 
@@ -30,7 +31,7 @@ class Asking:
         """Ask."""
         if (cell := self._terminal.cell_pixels()) is not None:
             self.abilities = replace(self.abilities, cell=cell)
-        self._app.conversation.pictures.write = self._terminal.raw
+        self.pictures.write = self._terminal.raw
         self._fit()
         asked = questions(self._environ)
         if asked:

@@ -37,6 +37,10 @@ class AsksTerminal(Protocol):
         """It can be asked from now on."""
         ...
 
+    def terminal_closing(self) -> None:
+        """It is somebody else's from now on: for a while, or for good."""
+        ...
+
     def terminal_answered(self, answer: Answer) -> None:
         """Called on the event loop."""
         ...
@@ -60,6 +64,8 @@ class TerminalDriver(LastingDriver):
         self._ours = True
 
     def stop_application_mode(self) -> None:
+        if self._ours and self._asking is not None:
+            self._asking.terminal_closing()
         self._ours = False
         super().stop_application_mode()
 
