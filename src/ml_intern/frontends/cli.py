@@ -124,7 +124,8 @@ def _run(ctx: click.Context, prompt: str | None) -> int:
         return _terminal_app(invocation, loaded, resume="last" if given["continue_last"] else given["resume"])
     import asyncio
 
-    from ml_intern.frontends.headless import HeadlessOptions, run_headless
+    from ml_intern.frontends.headless.options import HeadlessOptions
+    from ml_intern.frontends.headless.run import run_headless
     from ml_intern.frontends.logs import set_up_logging
     from ml_intern.session.approval_wait import answers_elsewhere, approval_wait_s
 

@@ -134,7 +134,8 @@ class _Run:
         """The exit code of the run. What was put on the fake Hub is in the folder afterwards."""
         import asyncio
 
-        from ml_intern.frontends.headless import HeadlessOptions, run_headless
+        from ml_intern.frontends.headless.options import HeadlessOptions
+        from ml_intern.frontends.headless.run import run_headless
 
         story, flags = self._story, self._invocation.options
         loaded = self._settings(world)

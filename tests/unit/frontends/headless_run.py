@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ml_intern.frontends.headless import HeadlessOptions, run_headless
-from ml_intern.frontends.headless.options import PATIENCE, Patience
+from ml_intern.frontends.headless.options import PATIENCE, HeadlessOptions, Patience
 from ml_intern.frontends.headless.output import Console
+from ml_intern.frontends.headless.run import run_headless
 from tests.unit.frontends.fake_host import FakeHost, Play, loaded_with
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ml_intern.frontends.headless import HeadlessOptions, run_headless
+from ml_intern.frontends.headless.options import HeadlessOptions
 from ml_intern.frontends.headless.output import PENDING_LIMIT_BYTES, Console, OutputThread
+from ml_intern.frontends.headless.run import run_headless
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import decode

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ml_intern.errors import ConfigError, SessionNotFound, StoreError
-from ml_intern.frontends.headless import HeadlessOptions, run_headless
-from ml_intern.frontends.headless.options import Patience
+from ml_intern.frontends.headless.options import HeadlessOptions, Patience
+from ml_intern.frontends.headless.run import run_headless
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from tests.unit.frontends.fake_host import FakeHost, done, loaded_with, plays, reply, started

@@ -1,6 +1,4 @@
-"""``ml-intern "prompt"``: one task, no questions, an exit code that a script can read."""
+"""``ml-intern "prompt"``: one task, no questions, an exit code that a script can read.
 
-from ml_intern.frontends.headless.options import ExitCode, HeadlessOptions
-from ml_intern.frontends.headless.run import run_headless
-
-__all__ = ["ExitCode", "HeadlessOptions", "run_headless"]
+The app uses parts of this package too, so the run itself is imported from ``headless.run`` by whoever starts one.
+"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events, work
@@ -54,6 +55,7 @@ class Composer(TextArea):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, compact=False, highlight_cursor_line=False)
+        self._popup = Popup()
         self._pastes = Pastes()
         self._history: History | None = None
         self._draft: Draft | None = None
@@ -68,13 +70,13 @@ class Composer(TextArea):
 
     def on_mount(self) -> None:
         self.queue = Queue(own_app(self))
-        self.screen.mount(Popup(), before=self)
         self.call_after_refresh(self._set_up)
 
     def _set_up(self) -> None:
         """After the first paint: where history and draft are kept, and which files there are."""
         from ml_intern.session.scrub import Scrubber
 
+        self.screen.mount(self._popup, before=self)
         own_app(self).add_reader(self.queue)
         loaded = own_app(self).loaded
         environ, folder = loaded.environ, loaded.paths.state_dir
@@ -83,6 +85,7 @@ class Composer(TextArea):
         self._draft = Draft(folder / "drafts", loaded.cwd)
         self._files = WorkspaceFiles(loaded.cwd, environ.as_dict(), hidden)
         self._load()
+        self._suggest()  # for what was typed before the first paint
 
     @work(exclusive=True, group="composer-load")
     async def _load(self) -> None:
@@ -122,10 +125,6 @@ class Composer(TextArea):
     # ── suggestions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def _popup(self) -> Popup:
-        return self.screen.query_one(Popup)
-
-    @property
     def _before_cursor(self) -> str:
         return self.get_text_range((0, 0), self.cursor_location)
 
@@ -133,19 +132,23 @@ class Composer(TextArea):
     async def _suggest(self) -> None:
         offered = await suggest(self._before_cursor, self._matching)
         if self.is_attached:
-            self._popup.offer(offered if self.has_focus else ())
+            self._offer(offered if self.has_focus else ())
 
     async def _matching(self, query: str) -> list[str]:
         return await self._files.matching(query) if self._files is not None else []
+
+    def _offer(self, suggestions: Sequence[Suggestion]) -> None:
+        if self._popup.is_attached:
+            self._popup.offer(suggestions)
 
     def _take(self, suggestion: Suggestion) -> None:
         before = self._before_cursor
         rows = before[: suggestion.start].split("\n")
         self.replace(suggestion.insert, (len(rows) - 1, len(rows[-1])), self.cursor_location)
-        self._popup.offer(())
+        self._offer(())
 
     def on_blur(self) -> None:
-        self._popup.offer(())
+        self._offer(())
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,7 +174,7 @@ class Composer(TextArea):
                 if chosen.sends or whole:
                     self._submit()
             case "escape":
-                self._popup.offer(())
+                self._offer(())
             case _:
                 return False
         return True
@@ -242,7 +245,7 @@ class Composer(TextArea):
             return
         self.clear()
         self._pastes.forget()
-        self._popup.offer(())
+        self._offer(())
         if self._history is not None:
             self._history.add(text)
             self.run_worker(asyncio.to_thread(self._history.save), group="history", exclusive=True)
