@@ -41,14 +41,25 @@ async def test_a_hook_that_allows_a_changed_call_does_not_get_round_the_rules(wo
 
     tool = Echo(risk=risk)
     change = says(hookSpecificOutput={"decision": {"behavior": "allow", "updatedInput": {"text": "nightly"}}})
-    first = says(hookSpecificOutput={"permissionDecision": "allow"})  # of what the model wrote, not of what another hook made of it
-    w = await world([call("echo")], tools=[tool], hooks=hooks(PermissionRequest=change, PreToolUse=[{"matcher": "no", "command": first}]))
+    w = await world([call("echo")], tools=[tool], hooks=hooks(PermissionRequest=change))
     await w.session.submit(op.UserInput(text="go"))
     (pending,) = (await w.until(e.ApprovalRequired)).tools
     assert pending.recurring and pending.arguments == {"text": "nightly"}
     await w.session.submit(op.Interrupt())
     await w.turn_end()
     assert tool.ran == []
+
+
+async def test_that_a_hook_allowed_a_call_does_not_hold_for_what_another_makes_of_it(world: MakeWorld, hooks: Configure) -> None:
+    tool = Echo(risk=lambda args: ASKS if args.text == "once" else RECURRING)
+    change = says(hookSpecificOutput={"decision": {"updatedInput": {"text": "once"}}})
+    allow = says(hookSpecificOutput={"permissionDecision": "allow"})
+    w = await world([call("echo", '{"text":"nightly"}')], tools=[tool], hooks=hooks(PermissionRequest=change, PreToolUse=allow))
+    await w.session.submit(op.UserInput(text="go"))
+    (pending,) = (await w.until(e.ApprovalRequired)).tools
+    assert pending.arguments == {"text": "once"} and not pending.recurring
+    await w.session.submit(op.Interrupt())
+    await w.turn_end()
 
 
 async def test_a_changed_call_that_is_allowed_runs_as_it_was_changed(world: MakeWorld, hooks: Configure) -> None:
