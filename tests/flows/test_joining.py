@@ -421,6 +421,7 @@ async def test_what_a_joined_terminal_sends_says_whose_it_is_and_no_operation_ca
     told = await watcher.until(lambda x: isinstance(x, e.OperationReceived))
     await joined.submit(op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),)))
     decided = await watcher.until(lambda x: isinstance(x, e.ToolStateChange) and x.state == "approved")
+    await watcher.until(lambda x: isinstance(x, e.TurnComplete))
     assert told == e.OperationReceived(operation="set_title", sent_by=joined.sender)
     assert owner.of(e.UserMessageAdded)[0].sent_by == joined.sender == f"process {os.getpid()}"
     assert isinstance(decided, e.ToolStateChange) and decided.sent_by == joined.sender
