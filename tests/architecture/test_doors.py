@@ -14,6 +14,7 @@ from tests.architecture.sources import ROOT, Source, product
 
 DOORS: dict[str, tuple[str, ...]] = {
     # third party: the only files (globs under src/ml_intern; * crosses folders) that may import it
+    "PIL": ("frontends/tui/pictures/*",),
     "anthropic": (),
     "apprise": ("gateways/*",),
     "click": ("__main__.py", "frontends/*"),
@@ -56,7 +57,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "compute/sandbox_helper.py": "a program of its own, on the other side of the sandbox's wall: it hands its environment on",
 }
 
-MODULE_OF_DISTRIBUTION = {"pyyaml": "yaml"}
+MODULE_OF_DISTRIBUTION = {"pillow": "PIL", "pyyaml": "yaml"}
 COMES_WITH = {"markdown_it": "rich", "mcp_types": "mcp", "pydantic": "mcp", "referencing": "jsonschema"}
 """A module that is part of what another dependency offers."""
 

@@ -15,6 +15,7 @@ from ml_intern.config.load import load_settings, user_file
 from ml_intern.config.paths import paths_from
 from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.app import TuiApp
+from ml_intern.frontends.tui.backend import Backend
 from ml_intern.protocol import events as e
 from ml_intern.testing.fake_hub import FakeHub
 from tests.tui.pilots import command, until
@@ -107,6 +108,32 @@ async def test_a_theme_is_put_on_by_name() -> None:
         assert app.theme == theme.LIGHT
         await command(app, pilot, host, "/theme pink")
         assert "There are: auto, dark, light, ansi." in text_of(app)
+        assert app.theme == theme.LIGHT
+
+
+async def unopened() -> Backend:
+    raise AssertionError("only looked at")
+
+
+async def test_a_theme_that_was_chosen_is_kept_in_the_users_settings_and_used_at_the_next_start(tmp_path: Path) -> None:
+    environ = variables(tmp_path)
+    host = scripted()
+    async with running(host, environ=environ) as (app, pilot):
+        await command(app, pilot, host, "/theme light")
+        await until(pilot, lambda: "also the next time" in "\n".join(screen_text(app)))
+        really_loaded(app, tmp_path, environ)
+        assert app.loaded.settings.terminal.theme == "light"
+        assert TuiApp(unopened, app.loaded).theme == theme.LIGHT
+
+
+async def test_a_theme_that_cannot_be_kept_is_worn_until_the_end(tmp_path: Path) -> None:
+    environ = variables(tmp_path)
+    user_file(Environ(environ)).parent.parent.mkdir(parents=True, exist_ok=True)
+    user_file(Environ(environ)).parent.write_text("a file in place of the folder")
+    host = scripted()
+    async with running(host, environ=environ) as (app, pilot):
+        await command(app, pilot, host, "/theme light")
+        await until(pilot, lambda: "until you leave" in text_of(app))
         assert app.theme == theme.LIGHT
 
 

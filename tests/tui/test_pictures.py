@@ -303,7 +303,9 @@ async def shown_in(folder: Path, way: Way, terminal: FakeTerminal, *, until: str
         for answer in ABLE[way]:
             app.terminal_answered(answer)
         showing(folder, host)
-        while not any(until in row for row in screen_text(app)) or (way == "sixel" and not any("\x1bP" in text for text in terminal.written)):
+        while not any(until in row for row in screen_text(app)) or (
+            way == "sixel" and not any("\x1bP" in text for text in terminal.written)
+        ):
             await settled(app, pilot, host)
         return screen_text(app)
 
