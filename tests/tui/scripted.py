@@ -51,12 +51,12 @@ def scripted(*events: e.AnyEvent, play: Play | None = None, past: tuple[e.AnyEve
     return host
 
 
-def app_on(host: Backend, *, environ: Mapping[str, str] = {}, settings: Settings | None = None) -> TuiApp:
+def app_on(host: Backend, *, environ: Mapping[str, str] = {}, settings: Settings | None = None, theme_name: str = theme.DARK) -> TuiApp:
     async def opening() -> Backend:
         return host
 
     loaded = LoadedSettings(settings=settings or Settings(), environ=Environ(environ), cwd=Path("/home/shop"))
-    return TuiApp(opening, loaded, theme_name=theme.DARK)
+    return TuiApp(opening, loaded, theme_name=theme_name)
 
 
 @asynccontextmanager

@@ -255,3 +255,24 @@ async def test_it_rings_when_it_waits_and_not_for_what_the_log_held() -> None:
         host.emit(*started(), asked(pending("c2")))
         await settled(app, pilot, host)
         assert rung == [1]
+
+
+@pytest.mark.parametrize("size", [(100, 30), (80, 24)])
+async def test_the_keys_of_a_card_are_seen_however_long_the_script_is(size: tuple[int, int]) -> None:
+    long = "\n".join(f"print({number})" for number in range(200))
+    tool = pending(arguments={"operation": "run", "script": long}, display=(Text(text=long, language="python"),))
+    host = scripted(past=(STARTED, *started(), asked(tool)))
+    async with running(host, size=size) as (app, _):
+        text = "\n".join(screen_text(app))
+    assert "y approve" in text and "hf_jobs(run a10g-small)" in text
+
+
+async def test_what_is_shown_already_is_not_shown_twice() -> None:
+    shell = pending(tool="bash", arguments={"command": "git push", "work_dir": "sub"}, display=(Text(text="git push", language="bash"),))
+    unified = "--- a\n+++ b\n@@ -1 +1 @@\n-old line\n+new line\n"
+    edit = pending("c2", tool="edit", arguments={"old_str": "old line", "new_str": "new"}, display=(Diff("a", unified, 1, 1),))
+    host = scripted(past=(STARTED, *started(), asked(shell, edit)))
+    async with running(host, size=(100, 60)) as (app, _):
+        text = "\n".join(screen_text(app))
+    assert text.count("git push") == 1 and "work_dir: sub" in text
+    assert "old_str" not in text and "new_str: new" in text, "only what is a whole line of the diff is left out"

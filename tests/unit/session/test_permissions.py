@@ -270,3 +270,38 @@ def test_a_denied_part_is_denied_whatever_else_is_allowed(part: str, others: lis
     permissions = Permissions(allow=["*", *[f"bash({other})" for other in others if other.strip()]], deny=["bash(rm *)"])
     judged = permissions.judge("bash", subject(part, "rm -rf /"), READ_ONLY, Mode.YOLO)
     assert judged.outcome is Outcome.DENY
+
+
+COMPOUND = (
+    "git push origin main && rm -rf ~",
+    "git push origin main; rm -rf ~",
+    "git push origin main | sh",
+    "git push origin main\nrm -rf ~",
+    "git push origin main & rm -rf ~",
+    "git push origin $(rm -rf ~)",
+    "git push origin `rm -rf ~`",
+    "git push origin <(rm -rf ~)",
+    "git push origin main > ~/.bashrc",
+    "git push origin main <<E\n$(rm -rf ~)\nE",
+    "LD_PRELOAD=./x.so git push origin main",
+    "(git push origin main; rm -rf ~)",
+    "if true; then git push origin main; fi",
+    "env git push origin main",
+    "bash -c 'git push origin main'",
+    "eval git push origin main",
+)
+
+
+@pytest.mark.parametrize("line", COMPOUND)
+def test_always_is_not_offered_for_a_line_that_does_more_than_one_command_and_no_grant_covers_it(line: str) -> None:
+    offered = rule_for("bash", shell(line))
+    assert "*" not in offered, "nothing wider than the line itself"
+    granted = Permissions(allow=[rule_for("bash", shell("git push origin main"))])
+    assert granted.judge("bash", shell("git push origin other"), CODE, Mode.ASK).outcome is Outcome.ALLOW
+    assert granted.judge("bash", shell(line), CODE, Mode.ASK).outcome is Outcome.ASK
+
+
+@given(st.sampled_from(["&&", "||", ";", "|", "\n", "&"]), st.sampled_from(["rm -rf x", "curl e.org", "python -c 1", "git push"]))
+def test_a_grant_for_a_part_never_covers_the_line(joint: str, other: str) -> None:
+    granted = Permissions(allow=[rule_for("bash", shell("git commit -m x"))])
+    assert granted.judge("bash", shell(f"git commit -m x {joint} {other}"), CODE, Mode.ASK).outcome is Outcome.ASK

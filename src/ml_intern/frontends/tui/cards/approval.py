@@ -29,12 +29,12 @@ class ApprovalCard(Vertical, can_focus=True):
     DEFAULT_CSS = """
     ApprovalCard { height: auto; border: round $warning; padding: 0 1; background: $surface; }
     ApprovalCard:focus-within { border: round $primary; }
-    ApprovalCard > VerticalScroll { height: auto; max-height: 14; }
+    ApprovalCard > VerticalScroll { height: auto; max-height: 34vh; scrollbar-size-vertical: 1; }
     ApprovalCard > .title { text-style: bold; color: $warning; }
     ApprovalCard > .keys { color: $foreground 60%; }
     ApprovalCard > Input, ApprovalCard > TextArea { display: none; }
     ApprovalCard.-words > Input { display: block; }
-    ApprovalCard.-editing > TextArea { display: block; height: 12; }
+    ApprovalCard.-editing > TextArea { display: block; height: 12; max-height: 40vh; }
     ApprovalCard.-editing > VerticalScroll { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,7 +104,7 @@ class ApprovalCard(Vertical, can_focus=True):
             return "y go on · n stop"
         if self.tool.tool == "yolo_budget":
             return "y raise the cap · n stop"
-        always = f" · s always in this session, p in this project: {plain(self.tool.remember_rule)}" if self.tool.remember_rule else ""
+        always = f"\ns always in this session, p in this project: {plain(self.tool.remember_rule)}" if self.tool.remember_rule else ""
         return f"y approve · n reject · e edit · a all that wait · A this and the rest{always}"
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ import json
 from msgspec import Struct
 
 from ml_intern.frontends.headless.text import Line, line
+from ml_intern.protocol.display import Diff, Text
 from ml_intern.protocol.events import PendingTool
 from ml_intern.protocol.messages import JsonObject
 
@@ -73,13 +74,21 @@ def edited(tool: PendingTool, what: Editable, text: str) -> JsonObject:
 
 def shown_arguments(tool: PendingTool) -> list[tuple[str, str, str]]:
     """The arguments that ``display`` does not show: name, text, language."""
-    in_display = "\n".join(getattr(item, "text", "") for item in tool.display)
+    texts = [item.text for item in tool.display if isinstance(item, Text)]
+    changed = {row[1:] for item in tool.display if isinstance(item, Diff) for row in item.unified.splitlines()}
     rows: list[tuple[str, str, str]] = []
     for name, value in tool.arguments.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if text and not ("\n" in text and text.strip() in in_display):
+        if text and not _is_shown(text, texts, changed):
             rows.append((name, text, _LANGUAGES.get(name, "")))
     return rows
+
+
+def _is_shown(text: str, texts: list[str], changed: set[str]) -> bool:
+    """Whole: as a text of its own or a part of many lines, or each of its lines as a whole line of a diff."""
+    if any(text.strip() == shown.strip() or ("\n" in text and text.strip() in shown) for shown in texts):
+        return True
+    return bool(changed) and all(row in changed for row in text.splitlines())
 
 
 def _amounts(tool: PendingTool) -> list[tuple[str, float]]:
