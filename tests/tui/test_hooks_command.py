@@ -38,7 +38,7 @@ async def test_hooks_are_shown_with_their_file_and_how_they_ended(tmp_path: Path
         await until(pilot, lambda: "theirs.sh" in text_of(app))
         text = text_of(app)
         assert "0.25 s, exit 2, blocked: [b]no[/b]" in text and "ran at" in text
-        assert "cli_agent_config.json: on" in text and "off: this folder is not trusted" in text
+        assert f"    on  {str(settings)[:40]}" in text and "    off: this folder is not trusted" in text
         assert "has not run in this session" in text
 
 

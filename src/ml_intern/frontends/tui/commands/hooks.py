@@ -38,7 +38,7 @@ async def show_hooks(app: TuiApp, rest: str) -> None:
 def _about(hook: ConfiguredHook, runs: list[HookRun]) -> list[Line]:
     on = hook.state == ON
     head = line(("tool" if on else "dim", f"  {one_line(hook.matcher) or '*'}"), f"  {one_line(hook.command.command)}", ("dim", _how(hook)))
-    rows = [head, line(("dim" if on else "warn", f"    {one_line(str(hook.source))}: {one_line(hook.state)}"))]
+    rows = [head, line(("dim" if on else "warn", f"    {one_line(hook.state)}  {one_line(str(hook.source))}"))]
     if runs:
         rows.append(_last(runs))
     elif on:
