@@ -12,6 +12,7 @@ from tests.unit.frontends.fake_host import reply, started
 
 NASTY = "[/INST] [red]x[/red] [@click=app.quit]q[/] [link=https://evil.example]l[/link] \x1b]8;;https://evil.example\x07h\x1b[2J\x9b31m"
 SHOWN = "[/INST] [red]x[/red] [@click=app.quit]q[/] [link=https://evil.example]l[/link] h"
+MARKED = "[link=https://evil.example]l[/link] ␛]8;;https://evil.example␇"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,8 @@ async def test_markup_and_escapes_are_shown_as_they_are_written_and_do_nothing(e
         await settled(app, pilot, host)
         assert app.is_running
         strips = app.screen._compositor.render_strips()
-        assert SHOWN in "\n".join(screen_text(app))
+        shown = MARKED if isinstance(event, e.ToolCalled) else SHOWN  # of what runs nothing is left out
+        assert shown in "\n".join(screen_text(app))
         links = [(segment.style.link, segment.text) for strip in strips for segment in strip if segment.style and segment.style.link]
         assert all(link == text for link, text in links), "an address that is seen may be opened; none hides behind other words"
 

@@ -6,9 +6,10 @@ import re
 
 _SUSPECT = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 _CONTROL = (
-    "(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?"  # OSC, DCS, SOS, PM, APC: title, clipboard, links
-    "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor, modes
-    "|\x1b[ -/]*[0-~]?"  # every other escape
+    "(?:\x1b\\]|\x9d)[0-9]+(?:;[^\x00-\x1f\x7f-\x9f]*)?(?:\x07|\x1b\\\\|\x9c)"  # OSC with its number and its end: title, clipboard, links
+    "|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x00-\x1f\x7f-\x9f]*(?:\x1b\\\\|\x9c)"  # DCS, SOS, PM, APC with their end
+    "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes
+    "|\x1b(?:[()*+#%][0-9A-Za-z@]|[78=>cDEHMNOZ])"  # character sets, cursor, reset
     "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # single controls
     "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # bidirectional overrides: text that reads otherwise than it is
     "|[\U000e0000-\U000e007f]"  # tag characters: text that nobody sees
@@ -16,7 +17,11 @@ _CONTROL = (
 
 
 def plain(text: str) -> str:
-    """The text without anything a terminal would obey; line breaks and tabs stay, a lone carriage return breaks the line."""
+    """The text without anything a terminal would obey; line breaks and tabs stay, a lone carriage return breaks the line.
+
+    Only whole sequences go with what is in them: of a broken one the control goes and its words stay. It is for text that is read;
+    what is judged before it runs is shown by ``protocol.invisible.marked``, which leaves nothing out.
+    """
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text
     if not re.search(_SUSPECT, text):  # compiled at its first use: the patterns are large, and most text is clean

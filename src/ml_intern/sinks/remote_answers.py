@@ -19,6 +19,8 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.display import Text
+from ml_intern.protocol.invisible import marked
+from ml_intern.protocol.shown_call import shown_call, warning
 
 logger = logging.getLogger(__name__)
 
@@ -178,9 +180,10 @@ class AnswerDesk:
 
     def _approval(self, key: str, tool: e.PendingTool, expires_at: datetime) -> Card:
         """All of what will run, or no way to approve it: nobody approves what they do not see."""
+        invisible, tool = warning(tool), shown_call(tool)
         code = self._scrub(msgspec.json.format(msgspec.json.encode(tool.arguments), indent=2).decode())
         limit = self._service.code_limit_chars
-        text = [self._about, self._scrub(tool.block_reason or tool.reason), *_costs(tool)]
+        text = [self._about, self._scrub(tool.block_reason or tool.reason), *_costs(tool), invisible]
         text += [_bounded(self._scrub(item.text), TEXT_CHARS // 2) for item in tool.display if isinstance(item, Text) and not item.language]
         choices = [Choice(label="Approve", value=APPROVE, style="good")]
         if self._settings.allow_remember and tool.remember_rule:
@@ -198,10 +201,10 @@ class AnswerDesk:
     def _question(self, key: str, question: e.QuestionAsked, expires_at: datetime) -> Card:
         """Options as buttons, and a form for words."""
         options = question.options[:MOST_OPTIONS]
-        choices = [Choice(label=self._scrub(option) or "(empty)", value=f"option_{place}") for place, option in enumerate(options)]
+        choices = [Choice(label=self._scrub(marked(option)) or "(empty)", value=f"option_{place}") for place, option in enumerate(options)]
         more = len(question.options) - len(options)
         left_out = [f"{more} more options are in the terminal."] if more else []
-        text = "\n".join([self._about, _bounded(self._scrub(question.question), TEXT_CHARS), *left_out, _until(expires_at)])
+        text = "\n".join([self._about, _bounded(self._scrub(marked(question.question)), TEXT_CHARS), *left_out, _until(expires_at)])
         choices += [Choice(label="In words …", value=IN_WORDS), Choice(label="No answer", value=DECLINE)]
         return Card(key=key, title="ml-intern asks", text=text, choices=tuple(choices))
 

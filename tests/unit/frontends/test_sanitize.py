@@ -38,8 +38,19 @@ def test_what_a_terminal_would_obey_is_gone(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
-def test_an_unfinished_sequence_takes_no_line_but_its_own() -> None:
-    assert plain("\x1b]0;never closed\nnext") == "\nnext"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;never closed\nnext", "]0;never closed\nnext"),
+        ("echo hello \x1b]; rm -rf ~/data; echo \x07", "echo hello ]; rm -rf ~/data; echo "),
+        ("echo hi \x9d && rm -rf ~ ", "echo hi  && rm -rf ~ "),
+        ("a \x1bP; rm x", "a P; rm x"),
+        ("a \x1b[31", "a [31"),
+        ("a \x1bls", "a ls"),
+    ],
+)
+def test_a_sequence_that_is_none_takes_no_words_with_it(text: str, shown: str) -> None:
+    assert plain(text) == shown
 
 
 def test_clean_text_is_not_copied() -> None:

@@ -12,6 +12,7 @@ from ml_intern.frontends.headless.text import Line, Style, line, lines, width
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol import display as d
 from ml_intern.protocol.events import ToolFinished
+from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.messages import JsonObject
 
 TELLING_KEYS = ("command", "path", "pattern", "query", "url", "question", "operation", "id", "dataset", "package", "description")
@@ -36,7 +37,7 @@ def headline(arguments: JsonObject) -> str:
     if isinstance(value, list):
         return f"{len(value)} {key}"  # pyright: ignore[reportUnknownArgumentType]  # only its length matters
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    first, *more = plain(text).strip().split("\n")
+    first, *more = marked(text).strip().split("\n")  # it may be about to run
     return f"{first} … (+{len(more)} lines)" if more else first
 
 
