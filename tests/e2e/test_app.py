@@ -117,6 +117,13 @@ def test_a_question_is_answered_and_two_ctrl_c_give_the_terminal_back(folder: Pa
     assert "ml-intern --resume " in after
 
 
+def test_what_is_typed_before_the_first_paint_is_in_the_composer_with_its_suggestions(folder: Path, screens: list[Screen]) -> None:
+    screen = Screen(folder, "--model", "scripted/script.yaml")
+    screens.append(screen)
+    screen.write("/compa")  # the terminal itself shows it, for nothing runs there yet
+    screen.until("/compact")
+
+
 def test_continue_shows_what_was_said_before(folder: Path, screens: list[Screen]) -> None:
     first = opened(screens, folder)
     first.write("what is it\r")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.worker import WorkerFailed
 
@@ -32,6 +34,9 @@ QUIT_WINDOW_S = 1.0
 SLICE_S = 0.008
 """How long events are read at a stretch: between two stretches keys are handled."""
 
+MOST_EARLY = 4_096
+"""Keys before the first paint that are kept."""
+
 MODEL_NEWS = (e.Ready, e.LlmCall, e.ModelSwitched, e.ResumedFrom)
 """Events after which the size of the window may be known, or another one."""
 
@@ -58,6 +63,8 @@ class TuiApp(AppParts):
         self.recall = Recall()
         self._stopped_at = float("-inf")
         self._leaving = False
+        self._started = False
+        self._early: deque[events.Event] = deque(maxlen=MOST_EARLY)
 
     # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,7 +92,18 @@ class TuiApp(AppParts):
         self.composer.focus()
         self.call_after_refresh(self._start)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Textual reads the terminal before there is a composer: what is typed until then is kept for it."""
+        if isinstance(event, events.Key | events.Paste) and not self._started:
+            self._early.append(event)
+        else:
+            await super().on_event(event)
+
     def _start(self) -> None:
+        self._started = True
+        for event in self._early:
+            self.post_message(event)
+        self._early.clear()
         self.run_worker(self._read_session(), name="session", exclusive=False)
         self.ask_terminal()
 
