@@ -67,7 +67,6 @@ class LoadedSettings:
         files: tuple[Path, ...] = (),
         warnings: tuple[str, ...] = (),
         reload: Callable[[Path], LoadedSettings] | None = None,
-        untrusted: tuple[Layer, ...] = (),
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -78,8 +77,6 @@ class LoadedSettings:
         """Every file that was read, in order, ``.env`` included."""
         self.warnings = warnings
         """What the user should hear but what stops nothing."""
-        self.untrusted = untrusted
-        """What projects' files bring and what has no effect, because their folders are not trusted."""
         self.layers = layers
         """Every source in order; a project's holds what takes effect, the lists below it included."""
         self._variables = dict(variables or {})
@@ -148,11 +145,9 @@ def load_settings(
     projects = [path for root in roots if _is_file(path := root / PROJECT_FILE)]
     if overridden or projects:
         _check_lower(merged, layers, overridden)
-    untrusted: list[Layer] = []
     for path in projects:
         data = read_object(path)
         trusted = _is_trusted(path, data, process, warnings)
-        untrusted += [] if trusted else [Layer(str(path), needs_trust(data))]
         layer = Layer(str(path), narrowed(data, merged, str(path), trusted=trusted))
         merged = merge(merged, layer.data)
         layers.append(layer)
@@ -170,7 +165,6 @@ def load_settings(
         variables=substitution.used,
         files=(*files, *dotenv_files),
         warnings=tuple(warnings),
-        untrusted=tuple(untrusted),
         reload=lambda folder: load_settings(
             frontend=frontend, cwd=folder, environ=process.as_dict(), flags=flags, include_user=include_user
         ),

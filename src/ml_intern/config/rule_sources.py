@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 from msgspec import Struct
 
 from ml_intern.config.edit import put_value, read_user
-from ml_intern.config.json_values import Json, JsonDict, Layer, lookup
+from ml_intern.config.json_values import Json, JsonDict, Layer, lookup, read_object
 from ml_intern.config.load import LoadedSettings, user_file
+from ml_intern.config.project import PROJECT_FILE
 from ml_intern.config.substitute import Substitution
+from ml_intern.config.trust import needs_trust
 
 RuleKind = Literal["deny", "ask", "allow"]
 KINDS: tuple[RuleKind, ...] = get_args(RuleKind)
@@ -34,7 +37,7 @@ class RuleSources:
         self._path = user_file(loaded.environ)
         self._environ = loaded.environ
         self._layers = _with_users(loaded.layers, str(self._path))
-        self._untrusted = loaded.untrusted
+        self._untrusted = tuple(_left_out(layer) for layer in loaded.layers if layer.source.endswith(str(PROJECT_FILE)))
         self._users: JsonDict = next(layer.data for layer in self._layers if layer.source == str(self._path))
         self._was = {kind: self._parts(kind) for kind in KINDS}
 
@@ -95,6 +98,11 @@ class RuleSources:
             for layer in self._untrusted
             for rule in _rules(layer.data, kind) or ()
         ]
+
+
+def _left_out(project: Layer) -> Layer:
+    """What the project's file allows and what is not in its layer, because the folder is not trusted."""
+    return Layer(project.source, {} if _rules(project.data, "allow") else needs_trust(read_object(Path(project.source))))
 
 
 def _with_users(layers: tuple[Layer, ...], source: str) -> tuple[Layer, ...]:
