@@ -47,4 +47,5 @@ class TakeOver:
                 hint=f"/resume {session_id[:SHORT_ID]} opens it without a message; /new begins another one.",
             )
         else:
+            self._app.say("This terminal opens it, and goes on from here.")
             self._app.send(op.Resume(path=session_id))

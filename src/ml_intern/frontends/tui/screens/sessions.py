@@ -71,8 +71,8 @@ class SessionPicker(Picker[str]):
         row = line(
             ("accent" if record.owner else "dim", "● " if record.owner else "  "),
             ("dim", f"{when:>10}  "),
+            ("accent", f"{where}  " if where else ""),
             shown + " " * (_TITLE - width(shown)),
-            ("accent", f"  {where}" if where else ""),
             ("dim", f"  {size(record.size_bytes):>6}  {folder}"),
         )
         return Choice(
