@@ -6,25 +6,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from textual import events
 from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
 from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.pen import Pen
-from ml_intern.frontends.tui.pictures.gallery import Gallery
+from ml_intern.frontends.tui.pictures.rows import PictureRows
 from ml_intern.frontends.tui.row_index import RowIndex
 from ml_intern.frontends.tui.selected_rows import MARK, Passage, SelectableRows
 from ml_intern.frontends.tui.theme import Palette, palette, palette_of
-
-if TYPE_CHECKING:
-    from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
-    from ml_intern.frontends.tui.terminal.abilities import Abilities, Way
 
 GUTTER = 2
 MAX_COLUMNS = 120
@@ -41,7 +35,7 @@ REST = 3
 """How many times as long as drawing took nothing is drawn: what is slow to draw must not keep the user from typing."""
 
 
-class BlockView(SelectableRows, ScrollView):
+class BlockView(SelectableRows, PictureRows):
     """Follows its end until the user scrolls up or selects. Heights of blocks that were never near the viewport are guessed."""
 
     DEFAULT_CSS = """
@@ -65,8 +59,6 @@ class BlockView(SelectableRows, ScrollView):
         """How long changes wait to be drawn together."""
         self._palette: Palette = palette("")
         self._pen: Pen | None = None
-        self.pictures = Gallery()
-        self._overlay: SixelOverlay | None = None
 
     # ── content ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,35 +152,11 @@ class BlockView(SelectableRows, ScrollView):
             self._drawing_took_s = perf_counter() - began
             self.refresh()
 
-    def show_pictures(self, way: Way, abilities: Abilities) -> None:
-        """Show pictures this way, those that are drawn already too."""
-        if self.pictures.use(way, abilities):
-            if way == "sixel" and self._overlay is None:
-                from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
-
-                self._overlay = SixelOverlay(self.pictures.sixel, self.pictures.write)
-            self._restyle()
-
-    def after_display(self) -> None:
-        """What stands on the terminal is what Textual drew: what it cannot is painted now, or once the view is calm."""
-        if self._overlay is not None and self.pictures.way == "sixel":
-            self._overlay.displayed(self._paint_sixels)
-
-    def _paint_sixels(self) -> None:
-        if self._overlay is not None and self.screen.is_current:
-            top = self.scroll_offset.y
-            rows = [self._row(top + y) for y in range(self.size.height)]
-            self._overlay.paint(rows, self.region.offset, self._covered)
-
-    def _covered(self, region: Region) -> bool:
-        """Whether something stands there before this widget."""
-        around = set(self.ancestors_with_self)
-        return any(each.display and each not in around and each.region.overlaps(region) for each in self.screen.query("*"))
+    def _shown_rows(self) -> Sequence[Strip]:
+        return [self._row(self.scroll_offset.y + y) for y in range(self.size.height)]
 
     async def on_unmount(self) -> None:
-        await self.pictures.aclose()
-        if self._overlay is not None:
-            self._overlay.close()
+        await self.close_pictures()
         if self._due is not None:
             self._due.cancel()
 

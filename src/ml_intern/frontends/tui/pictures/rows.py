@@ -1,0 +1,63 @@
+"""Rows with pictures in them: a widget's part that knows how the terminal shows those, and paints what Textual cannot."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.geometry import Region
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from ml_intern.frontends.tui.pictures.gallery import Gallery
+
+if TYPE_CHECKING:
+    from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
+    from ml_intern.frontends.tui.terminal.abilities import Abilities, Way
+
+
+class PictureRows(ScrollView):
+    """A widget that draws rows, pictures among them."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.pictures = Gallery()
+        self._overlay: SixelOverlay | None = None
+
+    @abstractmethod
+    def _shown_rows(self) -> Sequence[Strip]:
+        """Those of the viewport."""
+
+    @abstractmethod
+    def _restyle(self) -> None:
+        """Draw everything anew."""
+
+    def show_pictures(self, way: Way, abilities: Abilities) -> None:
+        """Show pictures this way, those that are drawn already too."""
+        if self.pictures.use(way, abilities):
+            if way == "sixel" and self._overlay is None:
+                from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
+
+                self._overlay = SixelOverlay(self.pictures.sixel, self.pictures.write)
+            self._restyle()
+
+    def after_display(self) -> None:
+        """What stands on the terminal is what Textual drew: what it cannot is painted now, or once the view is calm."""
+        if self._overlay is not None and self.pictures.way == "sixel":
+            self._overlay.displayed(self._paint_sixels)
+
+    def _paint_sixels(self) -> None:
+        if self._overlay is not None and self.screen.is_current:
+            self._overlay.paint(self._shown_rows(), self.region.offset, self._covered)
+
+    def _covered(self, region: Region) -> bool:
+        """Whether something stands there before this widget."""
+        around = set(self.ancestors_with_self)
+        return any(each.display and each not in around and each.region.overlaps(region) for each in self.screen.query("*"))
+
+    async def close_pictures(self) -> None:
+        """Nothing more is loaded or painted."""
+        await self.pictures.aclose()
+        if self._overlay is not None:
+            self._overlay.close()
