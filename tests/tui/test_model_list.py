@@ -13,10 +13,11 @@ from ml_intern.config.load import LoadedSettings
 from ml_intern.config.settings import Prices, ProviderProfile, Settings
 from ml_intern.frontends.tui.commands.model_list import ListedModel, ModelShelf, probe_words
 from ml_intern.models.routes import SUGGESTED
+from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.testing.model_server import ModelServer
-from tests.tui.pilots import command, until
-from tests.tui.scripted import running, screen_text, scripted, settled
+from tests.tui.pilots import command, running_turn, until
+from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
 
 NOBODY = dict.fromkeys(("VLLM_BASE_URL", "LMSTUDIO_BASE_URL", "LLAMACPP_BASE_URL"), "http://127.0.0.1:9")
 
@@ -94,7 +95,9 @@ async def test_local_servers_and_own_providers_tell_themselves_what_they_have(se
 async def test_a_makers_models_are_offered_where_its_key_is_set(server: ModelServer, tmp_path: Path) -> None:
     assert await shelf(server, tmp_path).makers() == []
     found = by_id(await shelf(server, tmp_path, ANTHROPIC_API_KEY="sk-x").makers())
-    assert found["anthropic/claude-opus-4-8"].window
+    opus = found["anthropic/claude-opus-4-8"]
+    assert opus.window and opus.price.startswith("$") and " → $" in opus.price
+    assert opus.sees_images and "high" in opus.effort_levels
     assert not any(name.startswith("openai/") for name in found)
 
 
@@ -103,6 +106,24 @@ def test_a_probe_is_told_in_a_sentence() -> None:
     assert (
         probe_words("a/b", "max", "high", 1.0, "max not supported, using high") == "a/b answered in 1.0 s; max not supported, using high."
     )
+
+
+async def test_openrouters_models_are_offered_with_their_prices_where_its_key_is_set(server: ModelServer, tmp_path: Path) -> None:
+    found = by_id(await shelf(server, tmp_path, OPENROUTER_API_KEY="sk-x").makers())
+    assert found and all(name.startswith("openrouter/") for name in found)
+    assert any(model.price for model in found.values())
+
+
+async def test_the_picker_marks_the_model_in_use_and_says_what_each_can_do(server: ModelServer, tmp_path: Path) -> None:
+    host = scripted(past=(STARTED, e.ModelSwitched(model="moonshotai/Kimi-K2.6", previous="x")))
+    environ = {"HOME": str(tmp_path), "OLLAMA_BASE_URL": "http://127.0.0.1:9", **NOBODY}
+    async with running(host, size=(120, 40), environ=environ, settings=Settings(router_url=server.v1)) as (app, pilot):
+        await command(app, pilot, host, "/model")
+        await until(pilot, lambda: "● moonshotai/Kimi-K2.6" in "\n".join(screen_text(app)))
+        await until(pilot, lambda: "calls tools, looks at images" in "\n".join(screen_text(app)))
+        text = "\n".join(screen_text(app))
+    assert "effort: low, medium, high" in text
+    assert "HF_TOKEN is not set" in text and "ml-intern setup" in text
 
 
 async def test_the_picker_probes_and_switches_with_what_really_answers(server: ModelServer, tmp_path: Path) -> None:
@@ -117,6 +138,16 @@ async def test_the_picker_probes_and_switches_with_what_really_answers(server: M
         await pilot.press("enter")
         await until(pilot, lambda: bool(host.operations))
     assert host.operations == [op.SwitchModel(model="ollama/old/model")]
+
+
+async def test_while_a_turn_runs_it_is_said_from_when_on_the_other_model_works(server: ModelServer, tmp_path: Path) -> None:
+    host = scripted()
+    environ = {"HOME": str(tmp_path), "OLLAMA_BASE_URL": server.v1, **NOBODY}
+    async with running(host, size=(120, 40), environ=environ, settings=Settings(router_url=server.v1)) as (app, pilot):
+        host.emit(*running_turn())
+        await settled(app, pilot, host)
+        await command(app, pilot, host, "/model ollama/old/model")
+        await until(pilot, lambda: "from the next step on: asking ollama/old/model" in "\n".join(screen_text(app)))
 
 
 async def test_a_model_that_the_catalogue_warns_of_is_switched_to_all_the_same(server: ModelServer, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from types import MappingProxyType
 
 from ml_intern.config.settings import Prices
@@ -60,13 +62,29 @@ def known_window(model: ResolvedModel) -> int | None:
     return info.context_window
 
 
-def known_models(provider: str) -> list[tuple[str, int]]:
-    """Names and windows of a provider's models in genai-prices' tables, where they have one. Imports it: call it in a thread."""
+def known_models(provider: str) -> list[tuple[str, int, Prices | None]]:
+    """Names, windows and prices of a provider's models in genai-prices' tables, where a window is known.
+
+    Prices are those of today at the smallest prompt. Imports the tables: call it in a thread.
+    """
     from genai_prices import data_snapshot
 
-    wanted = _GENAI_PROVIDERS[provider]
-    found = (entry for entry in data_snapshot.get_snapshot().providers if entry.id == wanted)
-    return [(model.id, model.context_window) for entry in found for model in entry.models if model.context_window]
+    wanted, now = _GENAI_PROVIDERS[provider], datetime.now(UTC)
+    models = (model for entry in data_snapshot.get_snapshot().providers if entry.id == wanted for model in entry.models)
+    listed: list[tuple[str, int, Prices | None]] = []
+    for model in models:
+        price = model.get_prices(now)
+        ends = _smallest(price.input_mtok), _smallest(price.output_mtok)
+        known = Prices(input_usd_per_mtok=ends[0], output_usd_per_mtok=ends[1]) if ends[0] is not None and ends[1] is not None else None
+        if model.context_window:
+            listed.append((model.id, model.context_window, known))
+    return listed
+
+
+def _smallest(price: object) -> float | None:
+    """A price, or the first of one in tiers."""
+    amount = getattr(price, "base", price)
+    return float(amount) if isinstance(amount, (Decimal, int, float)) else None
 
 
 def _from_genai_prices(model: ResolvedModel, usage: Usage) -> float | None:

@@ -37,7 +37,8 @@ async def _switch(app: TuiApp, catalog: ModelCatalog, model_id: str) -> None:
     if report.warnings:
         near = f"Did you mean {', '.join(report.suggestions)}?" if report.suggestions else ""
         app.say("\n".join(report.warnings), hint=near, bad=True)
-    app.hint(f"asking {model_id} whether it answers …" if app.status.figures.effort else f"switching to {model_id}")
+    when = "from the next step on: " if app.status.figures.turn_running else ""
+    app.hint(when + (f"asking {model_id} whether it answers …" if app.status.figures.effort else f"switching to {model_id}"))
     app.send(op.SwitchModel(model=model_id))
 
 

@@ -6,14 +6,15 @@ import asyncio
 import re
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from ml_intern.config.load import LoadedSettings
 from ml_intern.errors import ConfigError
 from ml_intern.models.local_servers import served_models
-from ml_intern.models.resolved import ANTHROPIC, OPENAI
+from ml_intern.models.resolved import ANTHROPIC, OPENAI, OPENROUTER
 from ml_intern.models.router_catalogue import Offer, RouterCatalogue, RouterModel
-from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, LOCAL_SERVERS, OPENAI_KEY, SUGGESTED, Routes
+from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, LOCAL_SERVERS, OPENAI_KEY, OPENROUTER_KEY, SUGGESTED, Routes
 
 LOCAL, OWN, SUGGESTION, MAKER, ROUTER = range(5)
 """What stands first in the list."""
@@ -41,6 +42,8 @@ class ListedModel(Struct, frozen=True, kw_only=True):
     window: int | None = None
     price: str = ""
     tools: bool | None = None
+    sees_images: bool | None = None
+    effort_levels: tuple[str, ...] = ()
     missing: str = ""
     note: str = ""
     offers: tuple[ListedOffer, ...] = ()
@@ -89,10 +92,11 @@ class ModelShelf:
         tag = model_id.partition(":")[2]
         offers = model.offers(tag)
         prices = model.prices(tag)
-        return ListedModel(
+        listed = ListedModel(
             model_id=model_id,
             provider=ROUTER_NAME,
             rank=rank,
+            sees_images=model.sees_images,
             window=model.window(tag),
             price=_price(prices.input_usd_per_mtok, prices.output_usd_per_mtok) if prices else "",
             tools=any(offer.supports_tools for offer in offers) if offers else None,
@@ -100,13 +104,14 @@ class ModelShelf:
             note="" if any(offer.live for offer in offers) else "Nobody serves it right now.",
             offers=tuple(map(_offer, model.providers)),
         )
+        return self.able(listed)
 
     # ── servers that say themselves what they have ───────────────────────────────────────────────────────────────────
 
     async def local(self) -> Sequence[ListedModel]:
         """What servers on this machine and the user's own providers answer with."""
         found = await asyncio.gather(*map(self._of_local, LOCAL_SERVERS), *map(self._of_profile, self._loaded.settings.providers))
-        return [model for models in found for model in models]
+        return [self.able(model) for models in found for model in models]
 
     async def _of_local(self, prefix: str) -> list[ListedModel]:
         try:
@@ -133,9 +138,19 @@ class ModelShelf:
     # ── the makers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def makers(self) -> Sequence[ListedModel]:
-        """Models of Anthropic and OpenAI, where their keys are set; from tables that come with the program."""
-        makers = [name for name, key in ((ANTHROPIC, ANTHROPIC_KEY), (OPENAI, OPENAI_KEY)) if self._routes.has_key(key)]
-        return await asyncio.to_thread(_of_makers, makers) if makers else []
+        """Models of Anthropic, OpenAI and OpenRouter, where their keys are set; from tables that come with the program."""
+        keys = ((ANTHROPIC, ANTHROPIC_KEY), (OPENAI, OPENAI_KEY), (OPENROUTER, OPENROUTER_KEY))
+        makers = [name for name, key in keys if self._routes.has_key(key)]
+        return [self.able(model) for model in await asyncio.to_thread(_of_makers, makers)] if makers else []
+
+    def able(self, model: ListedModel) -> ListedModel:
+        """With what its id tells: whether it looks at images, and its efforts."""
+        try:
+            resolved = self._routes.resolve(model.model_id)
+        except ConfigError:
+            return model
+        sees = resolved.sees_images if model.sees_images is None else model.sees_images
+        return msgspec.structs.replace(model, sees_images=sees, effort_levels=resolved.effort_levels)
 
 
 def _of_makers(makers: Sequence[str]) -> list[ListedModel]:
@@ -143,9 +158,15 @@ def _of_makers(makers: Sequence[str]) -> list[ListedModel]:
     from ml_intern.models.prices import known_models
 
     return [
-        ListedModel(model_id=f"{maker}/{name}", provider=f"{maker}, directly", rank=MAKER, window=window)
+        ListedModel(
+            model_id=f"{maker}/{name}",
+            provider=f"{maker}, directly",
+            rank=MAKER,
+            window=window,
+            price=_price(prices.input_usd_per_mtok, prices.output_usd_per_mtok) if prices else "",
+        )
         for maker in makers
-        for name, window in known_models(maker)
+        for name, window, prices in known_models(maker)
         if not _NO_CHAT.search(name)
     ]
 

@@ -18,7 +18,7 @@ from ml_intern.frontends.tui.screens.search import best
 Probe: TypeAlias = Callable[[str], Awaitable[str]]
 """Asks a model one cheap question; a sentence about what came of it. Raises ``MlInternError``."""
 
-_ID, _PRICE = 32, 12
+_ID, _PRICE = 30, 12
 
 
 class ModelPicker(Picker[str]):
@@ -28,6 +28,7 @@ class ModelPicker(Picker[str]):
 
     def __init__(self, current: str, read: Sequence[Callable[[], Awaitable[Sequence[ListedModel]]]], probe: Probe) -> None:
         super().__init__("Model", head=f"In use: {current}", at=current, empty="Reading …")
+        self._current = current
         self._read = read
         self._probe = probe
         self._models: dict[str, ListedModel] = {}
@@ -51,6 +52,7 @@ class ModelPicker(Picker[str]):
         shown = clip_text(model.model_id, _ID)
         window = tokens(model.window) if model.window else ""
         row = line(
+            ("good", "● ") if model.model_id == self._current else "  ",
             shown + " " * (_ID - width(shown)),
             ("dim", f" {window:>6}  "),
             ("warn", f"no {model.missing}  ") if model.missing else ("dim", f"{model.price:<{_PRICE}}  "),
@@ -62,10 +64,14 @@ class ModelPicker(Picker[str]):
         rows = [line(("bold", model.model_id)), line(("dim", f"from {model.provider}"))]
         if model.missing:
             rows.append(line(("warn", f"{model.missing} is not set: it cannot be used yet.")))
+            rows += lines(f"Set {model.missing} in the environment or in .env, or run `ml-intern setup`.", "dim")
         if model.window:
             rows.append(line(f"window {model.window:,} tokens"))
         if model.price:
             rows.append(line(f"{model.price} for a million tokens in and out"))
+        able = [*(["calls tools"] if model.tools else []), *(["looks at images"] if model.sees_images else [])]
+        rows += lines(", ".join(able)) if able else []
+        rows += lines(f"effort: {', '.join(model.effort_levels)}", "dim") if model.effort_levels else []
         if model.tools is False:
             rows.append(line(("bad", "It cannot call tools: the agent would be helpless.")))
         rows += lines(model.note, "dim") if model.note else []

@@ -75,6 +75,7 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         self._at = at
         self._empty = empty
         self._search = search
+        self._moved_there = False
 
     @property
     def keys(self) -> str:
@@ -112,8 +113,8 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         return self._shown[place] if place is not None and place < len(self._shown) else None
 
     def offer(self, choices: Sequence[Choice[Value]], *, empty: str | None = None) -> None:
-        """Other choices; the cursor stays where it was if that is still there."""
-        if (now := self.chosen) is not None:
+        """Other choices; the cursor stays where the user put it, if that is still there, and until then goes to what it was meant for."""
+        if self._moved_there and (now := self.chosen) is not None:
             self._at = now.value
         self._choices = tuple(choices)
         self._empty = self._empty if empty is None else empty
@@ -162,6 +163,7 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         pane.scroll_home(animate=False)
 
     def action_move(self, how: str) -> None:
+        self._moved_there = True
         listed = self.query_one(OptionList)
         moves: dict[str, Callable[[], None]] = {
             "cursor_up": listed.action_cursor_up,
