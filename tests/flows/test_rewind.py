@@ -204,3 +204,77 @@ async def test_what_is_not_there_is_said(
     await w.session.submit(operation)
     error = await w.until(e.ErrorRaised)
     assert words in error.error and not error.ends_turn
+
+
+async def test_what_changes_while_a_command_runs_is_shown_as_perhaps_the_users_and_can_be_kept(
+    world: MakeWorld, snapshots: Callable[[EventLog], Snapshots], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.md").write_text("old\n")
+
+    def command(args: EchoArgs, ctx: ToolContext) -> str:
+        (tmp_path / "model.bin").write_text("trained")
+        (tmp_path / "notes.md").write_text("the user, meanwhile\n")
+        (tmp_path / "thesis.tex").write_text("the user, meanwhile\n")
+        return "trained"
+
+    w = await world([call("command")], "done", tools=[Echo(command, name="command", risk=WRITES)], snapshots=snapshots)
+    await w.say("train")
+    planned = await plan(w)
+    assert planned.own_changes == ()
+    assert {diff.path for diff in planned.perhaps_own} == {"model.bin", "notes.md", "thesis.tex"}
+    assert "+the user, meanwhile" in next(diff.unified for diff in planned.perhaps_own if diff.path == "notes.md")
+    await w.session.submit(op.Rewind(confirmed_changes=planned.confirm, keep=("notes.md", "thesis.tex")))
+    done = await w.until(e.RewindComplete)
+    assert set(done.kept) == {"notes.md", "thesis.tex"} and done.deleted == 1
+    assert (tmp_path / "notes.md").read_text() == "the user, meanwhile\n" and (tmp_path / "thesis.tex").exists()
+    assert not (tmp_path / "model.bin").exists()
+
+
+async def test_a_file_that_a_call_named_is_the_tools_and_one_beside_it_perhaps_the_users(
+    world: MakeWorld, snapshots: Callable[[EventLog], Snapshots], tmp_path: Path
+) -> None:
+    def edit(args: EchoArgs, ctx: ToolContext) -> str:
+        (tmp_path / "a.py").write_text("tool\n")
+        (tmp_path / "b.py").write_text("the user, meanwhile\n")
+        return "written"
+
+    named = Risk(effects=frozenset({Effect.WRITES_WORKSPACE}), writes=frozenset({str(tmp_path / "a.py")}))
+    w = await world([call("edit")], "done", tools=[Echo(edit, name="edit", risk=named)], snapshots=snapshots)
+    await w.say("edit")
+    planned = await plan(w)
+    assert set(planned.deleted) == {"a.py", "b.py"}
+    assert [diff.path for diff in planned.perhaps_own] == ["b.py"]
+
+
+async def test_what_a_rewind_itself_changed_is_nobodys_edit(
+    world: MakeWorld, snapshots: Callable[[EventLog], Snapshots], writer: Echo, tmp_path: Path
+) -> None:
+    w = await world(write("a.py=tool", 1), "done", tools=[writer], snapshots=snapshots)
+    await w.say("first")
+    done = await rewind(w, conversation=False)
+    planned = await plan(w, to_snapshot=done.saved, conversation=False)
+    assert planned.restored == ("a.py",) and planned.own_changes == planned.perhaps_own == ()
+
+
+async def test_what_could_not_go_back_is_told_with_the_snapshot_that_brings_all_back(
+    world: MakeWorld, snapshots: Callable[[EventLog], Snapshots], writer: Echo, tmp_path: Path
+) -> None:
+    (tmp_path / "place").write_text("a file")
+
+    def command(args: EchoArgs, ctx: ToolContext) -> str:
+        (tmp_path / "place").unlink()
+        (tmp_path / "place").mkdir()
+        (tmp_path / "place" / "mine").write_text("mine")
+        (tmp_path / "new").write_text("new")
+        return ""
+
+    w = await world([call("command")], "done", tools=[Echo(command, name="command", risk=WRITES)], snapshots=snapshots)
+    await w.say("go")
+    planned = await plan(w)
+    await w.session.submit(op.Rewind(confirmed_changes=planned.confirm, keep=("place/mine",)))
+    done = await w.until(e.RewindComplete)
+    assert done.saved and done.deleted == 1 and not (tmp_path / "new").exists()
+    assert [words.partition(":")[0] for words in done.failed] == ["place"]
+    assert w.state.history.messages == []
+    await rewind(w, to_snapshot=done.saved, conversation=False)
+    assert (tmp_path / "new").exists()

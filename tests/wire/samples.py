@@ -129,8 +129,12 @@ EVENTS: tuple[e.AnyEvent, ...] = (
     e.RewindPlanned(
         before_message=0, conversation=True, files=True, confirm="t1", snapshot="c0ffee", restored=("a.py",), deleted=("b.py",),
         own_changes=(Diff(path="a.py", unified="@@ -1 +1 @@\n-a\n+b\n", added=1, removed=1),), kept=("model.bin",), note="",
+        perhaps_own=(Diff(path="notes.md", unified="@@ -1 +1 @@\n-a\n+b\n", added=1, removed=1),),
     ),
+    e.SnapshotTaken(commit="c0ffed", kind="after", named=("a.py",)),
     e.RewindComplete(before_message=0, conversation=True, files=True, restored=1, deleted=1, kept=("model.bin",), saved="c0ffef"),
+    e.RewindComplete(before_message=0, conversation=True, files=True, saved="c0ffef", failed=("x/y: Operation not permitted",)),
+    e.RewindComplete(before_message=0, conversation=False, files=True, saved="c0ffef", note="The program ended in it.", cut_short=True),
 )  # fmt: skip
 
 OPERATIONS: tuple[op.AnyOperation, ...] = (
@@ -147,7 +151,7 @@ OPERATIONS: tuple[op.AnyOperation, ...] = (
     op.Interrupt(),
     op.Compact(),
     op.Undo(before_message=1),
-    op.Rewind(before_message=1, conversation=False, files=True, confirmed_changes="t1", to_snapshot="c0ffee"),
+    op.Rewind(before_message=1, conversation=False, files=True, confirmed_changes="t1", to_snapshot="c0ffee", keep=("notes.md",)),
     op.New(clear_screen=True),
     op.Resume(path="last"),
     op.Fork(at_seq=12),

@@ -34,8 +34,9 @@ def changed_files(git: ShadowGit, old: str, new: str) -> tuple[Change, ...]:
 
 
 def unified_diffs(git: ShadowGit, old: str, new: str, paths: tuple[str, ...]) -> tuple[Diff, ...]:
-    """One for each of the first ``MAX_DIFFS`` files."""
-    return tuple(_diff(git, old, new, path) for path in paths[:MAX_DIFFS])
+    """One for each file; beyond the first ``MAX_DIFFS`` without the text."""
+    rest = (Diff(path=path, unified="[its diff is left out]", added=0, removed=0) for path in paths[MAX_DIFFS:])
+    return (*(_diff(git, old, new, path) for path in paths[:MAX_DIFFS]), *rest)
 
 
 def _diff(git: ShadowGit, old: str, new: str, path: str) -> Diff:

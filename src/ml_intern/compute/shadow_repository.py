@@ -53,7 +53,7 @@ class ShadowRepository:
         self, executable: str, state_dir: Path, root: Path, environ: Mapping[str, str], session_id: str, limits: Limits = LIMITS
     ) -> None:
         self._limits = limits
-        self._root = Path(os.path.realpath(root))
+        self._root = self.root = Path(os.path.realpath(root))
         name = hashlib.sha256(str(self._root).encode("utf-8", "surrogateescape")).hexdigest()[:24]
         self._git_dir = state_dir / "snapshots" / name
         self._git = ShadowGit(executable, self._git_dir, self._root, environ)

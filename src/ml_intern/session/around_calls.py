@@ -65,7 +65,7 @@ class AroundCalls:
         if refusal := await self._hooks_refuse(call, risk, about, preview):
             return refusal
         if risk.effects & WRITES_FILES:
-            await self._snapshots.before_writes()
+            await self._snapshots.before_writes(risk.writes)
         return ""
 
     async def _hooks_refuse(

@@ -11,10 +11,14 @@ from ml_intern.compute.shadow_git import SnapshotFailed
 from ml_intern.compute.shadow_repository import Recorded, ShadowRepository
 from ml_intern.protocol.events import ErrorRaised, UndoComplete
 from ml_intern.protocol.operations import Rewind
-from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned
+from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned, SnapshotTaken
 from ml_intern.session.log import EventLog
 from ml_intern.session.snapshots import Snapshots
 
+CUT_SHORT = (
+    "The program ended in the midst of a rewind: some files went back and others did not, and the conversation did not. Before it, all "
+    "files were recorded: /rewind back brings them back as they were; or rewind again."
+)
 NO_SNAPSHOT = "The files were not recorded at that message, so only the conversation can go back to it."
 
 
@@ -33,6 +37,12 @@ class Rewinder:
         self._log = log
         self._snapshots = snapshots
 
+    async def tell_cut_short(self) -> None:
+        """At the start: whether the program ended while files went back."""
+        if saved := self._log.state.rewinding:
+            cut = RewindComplete(before_message=0, conversation=False, files=True, saved=saved, note=CUT_SHORT, cut_short=True)
+            await self._log.append(cut)
+
     async def rewind(self, operation: Rewind, stop: Callable[[], Awaitable[None]]) -> None:
         """Plan or do it; events tell what came of it. ``stop`` ends what runs, before anything is changed."""
         try:
@@ -43,7 +53,7 @@ class Rewinder:
             await stop()
             await self._snapshots.settled()
             await self._do(operation, goal)
-        except SnapshotFailed as error:
+        except SnapshotFailed as error:  # nothing has changed
             await self._log.append(ErrorRaised(error=error.message, hint=error.hint, kind="RewindFailed", ends_turn=False))
 
     def _goal(self, operation: Rewind) -> _Goal:
@@ -95,9 +105,10 @@ class Rewinder:
     async def _plan_files(self, plan: RewindPlanned, goal: _Goal, repository: ShadowRepository, now: Recorded) -> RewindPlanned:
         changes = await repository.changes(now.commit, goal.commit)
         kept = await repository.kept(now.commit, goal.commit)
-        own = await self._own_paths(repository, goal.commit, now.commit)
-        touched = [change for change in changes if change.path not in kept]
+        own, perhaps = await self._own_paths(repository, goal.commit, now.commit)
+        touched = [change for change in changes if change.path not in set(kept)]
         lost = tuple(change.path for change in touched if change.path in own)
+        doubtful = tuple(change.path for change in touched if change.path in perhaps)
         return RewindPlanned(
             before_message=plan.before_message,
             conversation=plan.conversation,
@@ -107,42 +118,57 @@ class Rewinder:
             restored=tuple(change.path for change in touched if not change.deleted),
             deleted=tuple(change.path for change in touched if change.deleted),
             own_changes=await repository.diffs(goal.commit, now.commit, lost),
+            perhaps_own=await repository.diffs(goal.commit, now.commit, doubtful),
             kept=kept,
             note=" ".join(text for text in (plan.note, now.note) if text),
         )
 
-    async def _own_paths(self, repository: ShadowRepository, target: str, now: str) -> set[str]:
-        """Files that somebody else than the tools has changed since the target: between two batches that wrote, or since the last."""
-        taken = [(one.commit, one.kind) for one in self._log.state.snapshots if one.commit]
-        start = next((place for place, (commit, _) in enumerate(taken) if commit == target), 0)
-        steps = [*taken[start:], (now, "before")]
-        own: set[str] = set()
-        for (old, _), (new, kind) in pairwise(steps):
-            if kind != "after" and old != new:
-                own |= {change.path for change in await repository.changes(old, new)}
-        return own
+    async def _own_paths(self, repository: ShadowRepository, target: str, now: str) -> tuple[set[str], set[str]]:
+        """Files that somebody else than the tools has changed since the target, between two batches that wrote or since the last;
+        and those that changed during a batch of which no call named them: by a command, or by the user beside it.
+        """
+        taken = [one for one in self._log.state.snapshots if one.commit]
+        start = next((place for place, one in enumerate(taken) if one.commit == target), 0)
+        steps = [*taken[start:], SnapshotTaken(commit=now, kind="before")]
+        own, perhaps = set[str](), set[str]()
+        for before, after in pairwise(steps):
+            if before.commit == after.commit or (before.kind, after.kind) == ("rewind", "after"):
+                continue  # a rewind's own work is known
+            changed = {change.path for change in await repository.changes(before.commit, after.commit)}
+            if after.kind == "after":
+                perhaps |= changed.difference(after.named)
+            else:
+                own |= changed
+        return own, perhaps - own
 
     async def _do(self, operation: Rewind, goal: _Goal) -> None:
-        done = RewindComplete(
-            before_message=operation.before_message, conversation=bool(goal.cut_seq), files=bool(goal.commit), note=goal.note
-        )
         repository = self._snapshots.repository
-        if repository is not None and goal.commit:
+        if repository is None or not goal.commit:
+            done = RewindComplete(before_message=operation.before_message, conversation=bool(goal.cut_seq), files=False, note=goal.note)
+        else:
             now = await self._snapshots.record("rewind")
             if now.tree != operation.confirmed_changes:
                 plan = await self._plan_files(await self._plan(operation, _Goal(goal.cut_seq, "")), goal, repository, now)
                 await self._log.append(plan)
                 return
-            restored = await repository.restore(now, goal.commit)
-            await self._snapshots.record("after")
-            done = RewindComplete(
-                before_message=done.before_message,
-                conversation=done.conversation,
-                files=True,
-                restored=len(restored.restored),
-                deleted=len(restored.deleted),
-                kept=restored.kept,
-                saved=now.commit,
-                note=done.note,
-            )
+            done = await self._restore(repository, operation, goal, now)
         await self._log.append(*([UndoComplete(cut_seq=goal.cut_seq)] if goal.cut_seq else []), done)
+
+    async def _restore(self, repository: ShadowRepository, operation: Rewind, goal: _Goal, now: Recorded) -> RewindComplete:
+        restored = await repository.restore(now, goal.commit, frozenset(operation.keep))
+        notes = [goal.note] if goal.note else []
+        try:
+            await self._snapshots.record("after")
+        except SnapshotFailed as error:  # the files have gone back all the same
+            notes.append(f"How they are now could not be recorded: {error}")
+        return RewindComplete(
+            before_message=operation.before_message,
+            conversation=bool(goal.cut_seq),
+            files=True,
+            restored=len(restored.restored),
+            deleted=len(restored.deleted),
+            kept=restored.kept,
+            saved=now.commit,
+            note=" ".join(notes),
+            failed=restored.failed,
+        )

@@ -48,6 +48,7 @@ class Session:
     def __init__(self, parts: SessionParts, model: ModelPort) -> None:
         self._p = parts
         self.log: EventLog = parts.turn.log
+        self.session_id = self.log.session_id
         self.state = parts.turn.log.state
         self._work = Work(parts.turn, model)
         self._changing = asyncio.Lock()
@@ -56,24 +57,10 @@ class Session:
         parts.turn.runner.mode = Mode.YOLO if self.state.auto_approval else parts.base_mode
 
     async def start(self) -> None:
-        """After a resume: answer what a crash left open, and go on waiting for approvals that were asked for."""
+        """After a resume: tell of a rewind cut short, answer what a crash left open, and go on waiting for approvals asked for."""
+        await self._p.rewinder.tell_cut_short()
         if await recover(self.log, self._p.known_redaction):
             self._work.go_on()
-
-    @property
-    def session_id(self) -> str:
-        """Its id."""
-        return self.log.session_id
-
-    @property
-    def owner(self) -> str:
-        """The other process that has it open: none."""
-        return ""
-
-    @property
-    def sender(self) -> str:
-        """What ``sent_by`` says of what is sent from here: nothing."""
-        return ""
 
     @property
     def busy(self) -> bool:

@@ -1,14 +1,15 @@
 """Snapshots of the workspace's files around what tools write: before each turn, before and after each batch that writes.
 
 They are taken beside the turn: the model thinks meanwhile, and only a call that may write waits for the one before it. The
-differences between ``after`` one batch and ``before`` the next are what somebody else changed: the user.
+differences between ``after`` one batch and ``before`` the next are what somebody else changed: the user. Within a batch, what no call
+named may be the user's as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 
 from ml_intern.compute.shadow_git import SnapshotFailed
@@ -34,6 +35,8 @@ class Snapshots:
         self._tail: asyncio.Task[None] | None = None
         self._before: asyncio.Task[None] | None = None
         """Of the batch that writes now."""
+        self._named: set[str] = set()
+        """Resources that its calls said they would write."""
         self._tidying: asyncio.Task[None] | None = None
 
     def begin_turn(self, message_seq: int) -> None:
@@ -43,10 +46,14 @@ class Snapshots:
         if self.repository is not None and self._tidying is None:
             self._tidying = asyncio.create_task(self._tidy(self.repository, self._tail))
 
-    async def before_writes(self) -> None:
-        """A call of this batch may write: the files as they are are recorded first. The others of the batch wait for the same."""
+    async def before_writes(self, named: Iterable[str] = ()) -> None:
+        """A call of this batch may write: the files as they are are recorded first. The others of the batch wait for the same.
+
+        ``named``: absolute paths of what it says it writes; other words are taken for no path.
+        """
         if self.repository is None:
             return
+        self._named.update(named)
         if self._before is None:
             self._before = self._then(self._take("before", 0))
         await asyncio.shield(self._before)
@@ -55,7 +62,8 @@ class Snapshots:
         """The batch is over."""
         if self._before is not None:
             self._before = None
-            self._then(self._take("after", 0))
+            named, self._named = self._in_folder(self._named), set()
+            self._then(self._take("after", 0, named))
 
     async def settled(self) -> None:
         """Until all that was begun is written down."""
@@ -113,16 +121,20 @@ class Snapshots:
         self._tail = asyncio.create_task(in_turn())
         return self._tail
 
-    async def _take(self, kind: str, message_seq: int) -> None:
+    def _in_folder(self, named: Iterable[str]) -> tuple[str, ...]:
+        root = self.repository.root if self.repository is not None else Path("/")
+        return tuple(sorted(str(Path(path).relative_to(root)) for path in named if Path(path).is_relative_to(root)))
+
+    async def _take(self, kind: str, message_seq: int, named: tuple[str, ...] = ()) -> None:
         try:
-            event = await self._event(kind, message_seq)
+            event = await self._event(kind, message_seq, named)
             assert self._log is not None
             if event is not None:
                 await self._log.append(event)
         except StoreError:
             return  # nothing can be written any more; whoever writes next hears it
 
-    async def _event(self, kind: str, message_seq: int) -> SnapshotTaken | None:
+    async def _event(self, kind: str, message_seq: int, named: tuple[str, ...]) -> SnapshotTaken | None:
         """None where nothing has changed and nobody needs a mark."""
         if self.repository is None:
             said, self._unsaid = self._unsaid, ""
@@ -136,4 +148,4 @@ class Snapshots:
         last = self._log.state.snapshots[-1].commit if self._log.state.snapshots else ""
         if not message_seq and recorded.commit == last and not recorded.note:
             return None
-        return SnapshotTaken(commit=recorded.commit, kind=kind, message_seq=message_seq, note=recorded.note)
+        return SnapshotTaken(commit=recorded.commit, kind=kind, message_seq=message_seq, note=recorded.note, named=named)

@@ -91,6 +91,8 @@ class SessionState:
         """Sandboxes that were not given back, by id."""
         self.files: dict[str, e.FileSeen] = {}
         self.snapshots: list[e.SnapshotTaken] = []
+        self.rewinding = ""
+        """The snapshot before a rewind of which no end is known."""
         self.recent_calls: deque[CallRecord] = deque(maxlen=RECENT_CALLS)
         self.call_ids: set[str] = set()
         self._error_kinds: dict[str, str] = {}
@@ -266,6 +268,11 @@ class SessionState:
 
     def _snapshot(self, seq: int, event: e.SnapshotTaken) -> None:
         self.snapshots.append(event)
+        if event.kind == "rewind":
+            self.rewinding = event.commit
+
+    def _rewound(self, seq: int, event: e.RewindComplete | e.RewindPlanned) -> None:
+        self.rewinding = ""
 
     def _compacted(self, seq: int, event: e.Compacted) -> None:
         if event.keep_from_seq:
@@ -303,6 +310,8 @@ class SessionState:
             self.hook_stop = f"The hook `{event.command}` ({event.hook_event_name}) ended the turn: {event.message}"
 
     def _turn_ended(self, seq: int, event: Any) -> None:
+        if isinstance(event, e.ErrorRaised) and event.kind == "RewindFailed":
+            self.rewinding = ""
         if isinstance(event, e.ErrorRaised) and not event.ends_turn:
             return
         self.turn_running = False
@@ -336,6 +345,8 @@ _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
     e.SandboxCreate: SessionState._sandbox_created,  # pyright: ignore[reportPrivateUsage]
     e.SandboxDestroy: SessionState._sandbox_destroyed,  # pyright: ignore[reportPrivateUsage]
     e.SnapshotTaken: SessionState._snapshot,  # pyright: ignore[reportPrivateUsage]
+    e.RewindPlanned: SessionState._rewound,  # pyright: ignore[reportPrivateUsage]
+    e.RewindComplete: SessionState._rewound,  # pyright: ignore[reportPrivateUsage]
     e.Compacted: SessionState._compacted,  # pyright: ignore[reportPrivateUsage]
     e.UndoComplete: SessionState._undone,  # pyright: ignore[reportPrivateUsage]
     e.HookRan: SessionState._hook_ran,  # pyright: ignore[reportPrivateUsage]

@@ -45,3 +45,12 @@ def test_a_job_of_this_machine_has_no_page_and_no_empty_place_for_one() -> None:
     )  # fmt: skip
     assert words(job) == "▸ job local-1 on local, at most 30m"
     assert words(replace(job, job_url="https://x/1")).endswith("at most 30m · https://x/1")
+
+
+def test_a_rewind_tells_what_it_could_not_change_and_that_it_was_cut_short() -> None:
+    failed = e.RewindComplete(
+        before_message=0, conversation=True, files=True, restored=1, saved="c", failed=("x/y: Operation not permitted",)
+    )
+    assert "! 1 could not be changed: x/y: Operation not permitted" in words(failed)
+    cut = e.RewindComplete(before_message=0, conversation=False, files=True, saved="c", note="It was cut short.", cut_short=True)
+    assert words(cut) == "! It was cut short."

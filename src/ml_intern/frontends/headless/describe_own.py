@@ -26,11 +26,15 @@ def describe_own(event: Own) -> list[Line]:
             return lines(f"· {event.note}", "dim") if event.note else []
         case RewindPlanned():
             own = f", {len(event.own_changes)} of them with edits of your own" if event.own_changes else ""
+            own += f", {len(event.perhaps_own)} changed while a command ran, perhaps by you" if event.perhaps_own else ""
             files = f"{len(event.restored)} files would be restored and {len(event.deleted)} deleted{own}"
             return [line(("warn", f"? rewind: {files}")), *_notes(event.note, event.kept)]
+        case RewindComplete() if event.cut_short:
+            return lines(f"! {event.note}", "warn")
         case RewindComplete():
             done = f"· rewound: {event.restored} files restored, {event.deleted} deleted"
-            return [line(("dim", done)), *_notes(event.note, event.kept)]
+            failed = lines(f"! {len(event.failed)} could not be changed: {'; '.join(event.failed)}", "warn") if event.failed else []
+            return [line(("dim", done)), *failed, *_notes(event.note, event.kept)]
         case RuleChanged():
             done = "removed" if event.removed else "added"
             return [line(("dim", f"· rule {done}: {event.outcome} {event.rule} ({_SCOPES.get(event.scope, event.scope)})"))]
@@ -46,5 +50,5 @@ def _hook(event: HookRan) -> list[Line]:
 
 
 def _notes(note: str, kept: tuple[str, ...]) -> list[Line]:
-    left = [f"  left alone, for nothing has saved them: {', '.join(kept)}"] if kept else []
+    left = [f"  left alone: {', '.join(kept)}"] if kept else []
     return [row for text in (*left, *([f"  {note}"] if note else [])) for row in lines(text, "dim")]

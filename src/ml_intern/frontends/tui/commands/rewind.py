@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from ml_intern.frontends.tui.screens.rewind import BOTH, CONVERSATION, FILES, RewindConfirm, message_picker, way_picker
+from ml_intern.frontends.tui.screens.rewind import BOTH, CONVERSATION, FILES, LAST_REWIND, RewindConfirm, message_picker, way_picker
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 
@@ -25,7 +25,7 @@ async def rewind(app: TuiApp, rest: str) -> None:
         await _back(app)
     elif rest:
         app.say(f"'{rest}' is nothing that /rewind knows.", hint="/rewind, or /rewind back to take the last one back.", bad=True)
-    elif not app.recall.messages:
+    elif not app.recall.messages and not app.recall.rewound:
         app.say("There is nothing to go back to: nothing was said yet.")
     else:
         await _choose(app)
@@ -33,8 +33,11 @@ async def rewind(app: TuiApp, rest: str) -> None:
 
 async def _choose(app: TuiApp) -> None:
     messages = list(app.recall.messages)
-    place = await app.push_screen_wait(message_picker(messages))
+    place = await app.push_screen_wait(message_picker(messages, rewound=bool(app.recall.rewound)))
     if place is None:
+        return
+    if place == LAST_REWIND:
+        await _back(app)
         return
     way = await app.push_screen_wait(way_picker(messages[place]))
     if way is None:
@@ -70,7 +73,8 @@ async def _plan_and_do(app: TuiApp, wanted: op.Rewind) -> bool:
             return False
         if not isinstance(plan, e.RewindPlanned):  # it is done, or it cannot be, which the conversation tells
             return agreed
-        if not (agreed := await app.push_screen_wait(RewindConfirm(plan))):
+        if (keep := await app.push_screen_wait(RewindConfirm(plan))) is None:
             return False
+        agreed = True
         planned = app.recall.awaiting(*_ANSWERS)
-        app.send(replace(wanted, confirmed_changes=plan.confirm))
+        app.send(replace(wanted, confirmed_changes=plan.confirm, keep=keep))

@@ -16,15 +16,20 @@ from ml_intern.frontends.tui.screens.frame import FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.styled import one_line
+from ml_intern.protocol.display import Diff
 from ml_intern.protocol.rewind_events import RewindPlanned
 
 BOTH, CONVERSATION, FILES = "both", "conversation", "files"
 _WAYS = {BOTH: "conversation and files", CONVERSATION: "the conversation only", FILES: "the files only"}
 SHOWN_PATHS = 100
+LAST_REWIND = -1
+"""In place of a message: the last rewind of files."""
 
 
-def message_picker(messages: Sequence[Said]) -> Picker[int]:
-    """The place of a message among those of the user; the last one stands first."""
+def message_picker(messages: Sequence[Said], *, rewound: bool = False) -> Picker[int]:
+    """The place of a message among those of the user; the last one stands first, and a rewind that can be taken back before it."""
+    last = "the last rewind: its files as they were before it"
+    back = [Choice(value=LAST_REWIND, row=line(("warn", "take back  "), last), words=last, about=(line(last),))] if rewound else []
     choices = [
         Choice(
             value=place,
@@ -34,7 +39,7 @@ def message_picker(messages: Sequence[Said]) -> Picker[int]:
         )
         for place, said in reversed(list(enumerate(messages)))
     ]
-    return Picker("Go back to before …", choices, head="What you said, the last first. Everything from it on is taken back.")
+    return Picker("Go back to before …", back + choices, head="What you said, the last first. Everything from it on is taken back.")
 
 
 def way_picker(said: Said) -> Picker[str]:
@@ -43,29 +48,39 @@ def way_picker(said: Said) -> Picker[str]:
     return Picker("Take back …", choices)
 
 
-class RewindConfirm(FramedScreen[bool]):
-    """What would change, the user's own edits first. ``True`` does it; Enter does not."""
+class RewindConfirm(FramedScreen[tuple[str, ...] | None]):
+    """What would change, the user's own edits first. The answer is the paths to leave as they are; None does nothing, and so does Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Do it", show=False),
-        Binding("n,escape,enter", "answer(False)", "Leave everything as it is", show=False),
+        Binding("y", "do_all", "Do it", show=False),
+        Binding("m", "keep", "Do it, but for what is or may be the user's", show=False),
+        Binding("n,escape,enter", "leave", "Leave everything as it is", show=False),
     ]
 
     def __init__(self, plan: RewindPlanned) -> None:
         super().__init__()
         self._view = LinesView(plan_rows(plan))
+        self._mine = tuple(diff.path for diff in (*plan.own_changes, *plan.perhaps_own))
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content("Go back?")
-            frame.border_subtitle = Content("y do it · n, Enter, Esc leave everything as it is · ↑↓ scroll")
+            keep = "m do it, but keep mine · " if self._mine else ""
+            frame.border_subtitle = Content(f"y do it · {keep}n, Enter, Esc change nothing · ↑↓ scroll")
             yield self._view
 
     def on_mount(self) -> None:
         self._view.focus()
 
-    def action_answer(self, yes: bool) -> None:
-        self.dismiss(yes)
+    def action_do_all(self) -> None:
+        self.dismiss(())
+
+    def action_keep(self) -> None:
+        if self._mine:
+            self.dismiss(self._mine)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
 
 
 def plan_rows(plan: RewindPlanned) -> list[Line]:
@@ -73,11 +88,8 @@ def plan_rows(plan: RewindPlanned) -> list[Line]:
     rows = lines(plan.note, "warn") if plan.note else []
     if plan.conversation:
         rows.append(line("The conversation goes back to before that message."))
-    if plan.own_changes:
-        rows += [line(), line(("warn", f"You have edited {len(plan.own_changes)} of these files yourself. These edits would go:"))]
-        for diff in plan.own_changes:
-            rows += [line(), line(("bold", f"{diff.path}  +{diff.added} −{diff.removed}"))]
-            rows += [line((_diff_style(row), f"  {row}")) for row in diff.unified.splitlines()]
+    rows += _diff_rows("You have edited {} of these files yourself. These edits would go:", plan.own_changes)
+    rows += _diff_rows("{} changed while a command ran: by it, or by you meanwhile. This would go:", plan.perhaps_own)
     for title, paths, style in (("restored", plan.restored, ""), ("deleted", plan.deleted, "bad"), ("left alone", plan.kept, "dim")):
         if paths:
             rows += [line(), line(("bold", f"{len(paths)} file{'s' * (len(paths) != 1)} {title}"))]
@@ -85,6 +97,14 @@ def plan_rows(plan: RewindPlanned) -> list[Line]:
             rows += [line(("dim", f"  … and {len(paths) - SHOWN_PATHS} more"))] if len(paths) > SHOWN_PATHS else []
     if plan.files:
         rows += [line(), *lines("The files as they are now are recorded first: /rewind back brings them back.", "dim")]
+    return rows
+
+
+def _diff_rows(title: str, diffs: Sequence[Diff]) -> list[Line]:
+    rows = [line(), line(("warn", title.format(len(diffs))))] if diffs else []
+    for diff in diffs:
+        rows += [line(), line(("bold", f"{diff.path}  +{diff.added} −{diff.removed}"))]
+        rows += [line((_diff_style(row), f"  {row}")) for row in diff.unified.splitlines()]
     return rows
 
 
