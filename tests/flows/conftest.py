@@ -11,6 +11,7 @@ import pytest
 from ml_intern.stores.base import EventStore
 
 from .hook_support import Configure, hooks_in
+from .joining_support import Live
 from .support import Build, FakePort, Step, World, build
 
 MakeWorld = Callable[..., Awaitable[World]]
@@ -45,3 +46,14 @@ async def world(tmp_path: Path) -> AsyncIterator[MakeWorld]:
 def hooks(tmp_path: Path) -> Configure:
     """See ``hooks_in``."""
     return hooks_in(tmp_path)
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Live]:
+    made = Live(tmp_path / "live")
+    yield made
+    for host in made.hosts:
+        await host.aclose()
+    for watcher in made.watchers:
+        await watcher.end()
+    await made.doors.close("s1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,86 +12,14 @@ import pytest
 from ml_intern.errors import ProtocolError, SessionClosed
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
-from ml_intern.protocol.codec import Envelope, decode
 from ml_intern.session.control import Watch, encode_frame, socket_path
 from ml_intern.session.door import Doors
-from ml_intern.session.log import QUEUE_LIMIT
 from ml_intern.session.peers import Peer, peer_of, why_refused
 from ml_intern.session.remote import RemoteHost
-from ml_intern.session.remote_wire import NotOpen, Retries, open_sessions
+from ml_intern.session.remote_wire import NotOpen, open_sessions
 from tests.flows.conftest import MakeWorld
-from tests.flows.support import ASKS, Echo, World, call, snapshot
-
-QUICK = Retries(every_s=0.01, for_s=0.2)
-PATIENT = Retries(every_s=0.01, for_s=8.0)
-
-
-class Watcher:
-    """What one terminal saw."""
-
-    def __init__(self, host: RemoteHost, *, after_seq: int | None = 0) -> None:
-        self.host = host
-        self.seen: list[Envelope] = []
-        self._changed = asyncio.Condition()
-        self._reading = asyncio.create_task(self._read(host.events(after_seq=after_seq)))
-
-    async def _read(self, events: AsyncIterator[Envelope]) -> None:
-        async for envelope in events:
-            if envelope.seq is not None:
-                assert self.host.state.last_seq >= envelope.seq, "an event is in the state before it is shown"
-            async with self._changed:
-                self.seen.append(envelope)
-                self._changed.notify_all()
-
-    async def until(self, wanted: Callable[[e.AnyEvent], bool]) -> e.AnyEvent:
-        async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(lambda: any(wanted(x.event) for x in self.seen)), 10)
-        return next(x.event for x in self.seen if wanted(x.event))
-
-    async def end(self) -> None:
-        await asyncio.wait_for(self._reading, 10)
-
-    @property
-    def stored(self) -> list[int]:
-        return [x.seq for x in self.seen if x.seq is not None]
-
-    def states(self) -> list[str]:
-        return [x.event.state for x in self.seen if isinstance(x.event, e.ConnectionChanged)]
-
-
-class Live:
-    """Sessions with doors, and the terminals that joined."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.doors = Doors(folder)
-        self.hosts: list[RemoteHost] = []
-        self.watchers: list[Watcher] = []
-
-    async def join(self, world: World, retries: Retries = QUICK) -> RemoteHost:
-        host = await RemoteHost.attach(self.folder, world.session.log.session_id, retries)
-        self.hosts.append(host)
-        return host
-
-    def watch(self, host: RemoteHost, *, after_seq: int | None = 0) -> Watcher:
-        self.watchers.append(Watcher(host, after_seq=after_seq))
-        return self.watchers[-1]
-
-    async def close(self, world: World) -> None:
-        """As the owner does: the session, then its door."""
-        await world.close()
-        await self.doors.close(world.session.log.session_id)
-
-
-@pytest.fixture
-async def live(tmp_path: Path) -> AsyncIterator[Live]:
-    made = Live(tmp_path / "live")
-    yield made
-    for host in made.hosts:
-        await host.aclose()
-    for watcher in made.watchers:
-        await watcher.end()
-    await made.doors.close("s1")
+from tests.flows.joining_support import PATIENT, QUICK, Live, Proxy
+from tests.flows.support import ASKS, Echo, call, snapshot
 
 
 async def test_who_joins_sees_everything_from_the_beginning_and_then_what_happens_live(world: MakeWorld, live: Live) -> None:
@@ -342,100 +269,3 @@ async def test_an_owner_with_newer_events_is_not_misread(tmp_path: Path) -> None
     async with await asyncio.start_unix_server(newer, str(socket_path(tmp_path, "s1"))):
         with pytest.raises(ProtocolError, match="newer ml-intern"):
             await RemoteHost.attach(tmp_path, "s1", QUICK)
-
-
-class Proxy:
-    """A socket before the socket that can be taken away: a connection that breaks, an owner that dies."""
-
-    def __init__(self, back: Path, front: Path, session_id: str) -> None:
-        self.front = front
-        self._back = socket_path(back, session_id)
-        self._path = socket_path(front, session_id)
-        self._server: asyncio.Server | None = None
-        self._pipes: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    async def start(self) -> None:
-        self.front.mkdir(exist_ok=True)
-        self._server = await asyncio.start_unix_server(self._came, str(self._path))
-
-    async def stop(self) -> None:
-        """Every connection is broken, and nobody listens any more."""
-        assert self._server is not None
-        self._server.close()
-        self._path.unlink(missing_ok=True)
-        for writer in list(self._writers):
-            writer.transport.abort()
-        if self._pipes:
-            await asyncio.wait(self._pipes)
-
-    async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back_reader, back_writer = await asyncio.open_unix_connection(str(self._back))
-        for source, sink in ((reader, back_writer), (back_reader, writer)):
-            self._writers.add(sink)
-            pipe = asyncio.create_task(self._carry(source, sink))
-            self._pipes.add(pipe)
-            pipe.add_done_callback(self._pipes.discard)
-
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65536):
-                sink.write(data)
-                await sink.drain()
-        except ConnectionError:
-            pass
-        finally:
-            sink.close()
-
-
-async def test_a_watcher_that_fell_behind_misses_nothing_that_is_stored(world: MakeWorld, live: Live) -> None:
-    """More happens than may wait for it: it is sent back to the store, by the number of the last event that it was given."""
-    owner = await world(*["y" * 3_000] * 2)
-    await live.doors.open(owner.session)
-    reader, writer = await asyncio.open_unix_connection(str(socket_path(live.folder, "s1")), limit=1024)
-    writer.write(encode_frame(Watch(after_seq=0)))
-    length = int(await reader.readline())
-    await reader.readexactly(length + 1)
-    await owner.say("one")
-    for number in range(QUEUE_LIMIT + 500):
-        await owner.session.log.append(e.ToolLog(tool="system", log=f"{number} " + "z" * 400))
-    await owner.say("two")
-    last, seen = owner.state.last_seq, list[int]()
-    while not seen or seen[-1] < last:
-        length = int(await asyncio.wait_for(reader.readline(), 10))
-        envelope = decode(await asyncio.wait_for(reader.readexactly(length + 1), 10))
-        if envelope.seq is not None:
-            seen.append(envelope.seq)
-    assert seen == list(range(1, last + 1))
-    writer.close()
-
-
-async def test_what_a_joined_terminal_sends_says_whose_it_is_and_no_operation_can_claim_another(world: MakeWorld, live: Live) -> None:
-    owner = await world([call("echo", '{"text":"x"}', id="c1")], "ok", tools=[Echo(risk=ASKS)])
-    await live.doors.open(owner.session)
-    joined = await live.join(owner)
-    watcher = live.watch(joined)
-    await joined.submit(op.UserInput(text="go", sent_by="somebody else"))
-    await watcher.until(lambda x: isinstance(x, e.ApprovalRequired))
-    await joined.submit(op.SetTitle(title="Ours"))
-    told = await watcher.until(lambda x: isinstance(x, e.OperationReceived))
-    await joined.submit(op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),)))
-    decided = await watcher.until(lambda x: isinstance(x, e.ToolStateChange) and x.state == "approved")
-    await watcher.until(lambda x: isinstance(x, e.TurnComplete))
-    assert told == e.OperationReceived(operation="set_title", sent_by=joined.sender)
-    assert owner.of(e.UserMessageAdded)[0].sent_by == joined.sender == f"process {os.getpid()}"
-    assert isinstance(decided, e.ToolStateChange) and decided.sent_by == joined.sender
-
-
-async def test_of_two_terminals_that_answer_at_once_one_decides_and_both_hear_who(world: MakeWorld, live: Live) -> None:
-    owner = await world([call("echo", '{"text":"x"}', id="c1")], "ok", tools=[Echo(risk=ASKS)])
-    await live.doors.open(owner.session)
-    joined = await live.join(owner)
-    watcher = live.watch(joined)
-    await owner.session.submit(op.UserInput(text="go"))
-    await watcher.until(lambda x: isinstance(x, e.ApprovalRequired))
-    yes, no = (op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=way),)) for way in (True, False))
-    await asyncio.gather(joined.submit(yes), owner.session.submit(no))
-    await watcher.until(lambda x: isinstance(x, e.TurnComplete))
-    decisions = [x.event for x in watcher.seen if isinstance(x.event, e.ToolStateChange) and x.event.state in ("approved", "rejected")]
-    assert [(x.state, x.sent_by) for x in decisions] in ([("approved", joined.sender)], [("rejected", "")])

@@ -289,10 +289,7 @@ class ToolLog(Event, frozen=True):
 
 
 class ToolStateChange(Event, frozen=True):
-    """``state``: approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them.
-
-    ``sent_by``: see ``Operation``.
-    """
+    """``state``: approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them."""
 
     wire = "tool_state_change"
     tool_call_id: str
@@ -364,8 +361,6 @@ class QuestionAsked(Event, frozen=True):
 
 
 class QuestionAnswered(Event, frozen=True):
-    """``sent_by``: see ``Operation``."""
-
     wire = "question_answered"
     question_id: str
     answer: str | None
@@ -385,7 +380,6 @@ AnyEvent: TypeAlias = (
     | AssistantMessageAdded | GuardTriggered | Retrying | LlmCall | Compacted | UndoComplete | TurnComplete | Interrupted
     | ErrorRaised | ToolCalled | ToolLog | SubagentProgress | SubagentFinished | HookRan | SnapshotTaken | RewindPlanned | RewindComplete
     | ToolStateChange | ToolFinished | ApprovalRequired | PermissionGranted | RuleChanged | RulesInForce | CallTried
-    | QuestionAsked | QuestionAnswered | PlanUpdate | BudgetReserved | BudgetSettled | HfJobSubmit | HfJobComplete
+    | QuestionAsked | QuestionAnswered | PlanUpdate | BudgetReserved | BudgetSettled | HfJobSubmit | HfJobComplete | OperationReceived
     | SandboxCreate | SandboxDestroy | Feedback | ProCtaClick | ProConversion | CreditsToppedUp | ConnectionChanged | RemoteAnswered
-    | OperationReceived
 )  # fmt: skip

@@ -86,12 +86,12 @@ class SessionHost:
     @property
     def owner(self) -> str:
         """The other process that has the session open, where one was joined: ``process 4242 since 03:12``."""
-        return self._session.owner
+        return self._session.owner if isinstance(self._session, RemoteHost) else ""
 
     @property
     def sender(self) -> str:
         """What ``sent_by`` says of what this terminal sent; empty where the session is its own."""
-        return self._session.sender
+        return self._session.sender if isinstance(self._session, RemoteHost) else ""
 
     @property
     def vacated(self) -> bool:

@@ -290,50 +290,6 @@ async def test_a_key_answers_what_waits_but_is_the_beginning_of_a_line_where_not
     await terminal.left()
 
 
-class Typist:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.escapes = 0
-        self.left = False
-
-    def typed(self, text: str) -> None:
-        self.lines.append(text)
-
-    def pressed(self, key: str) -> bool:
-        return False
-
-    def escape(self) -> None:
-        self.escapes += 1
-
-    def leave(self) -> None:
-        self.left = True
-
-
-def test_a_line_is_edited_with_the_usual_keys_and_ended_with_enter() -> None:
-    typist = Typist()
-    editor = Editor(typist)
-    editor.feed("größer ".encode()[:4])
-    editor.feed("größer ".encode()[4:] + b"batchx\x7f\x1b[D\x1b[D\x1b[3~\x1b[Hein \x1b[F!")
-    assert editor.text == "ein größer bath!"
-    editor.feed(b"\x17zwei\x01\x05\n")
-    assert typist.lines == ["ein größer zwei"] and editor.text == ""
-    editor.feed(b"\x1b")
-    editor.feed(b"\x1b[99~\x1bOP\x1b[1;5D")
-    assert (typist.escapes, editor.text, typist.left) == (1, "", False)
-    editor.feed(b"\x04")
-    assert typist.left
-
-
-def test_what_is_pasted_is_one_message_and_sends_nothing_by_itself() -> None:
-    typist = Typist()
-    editor = Editor(typist)
-    for part in (b"see: \x1b[200~one\rtwo\x1b[20", b"1~\x1b[200~", b"\nthree\x1b[201~"):
-        editor.feed(part)
-    assert typist.lines == [] and editor.text == "see: one\ntwo\nthree"
-    editor.feed(b"\r")
-    assert typist.lines == ["see: one\ntwo\nthree"]
-
-
 async def test_that_the_owner_died_is_the_exit_code() -> None:
     terminal = Terminal(Joined())
     terminal.host.emit(e.ConnectionChanged(state="gone", message="The process is gone."))

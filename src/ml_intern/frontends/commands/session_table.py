@@ -32,15 +32,24 @@ _WIDEST = {"model": 28, "folder": 28}
 def as_json(records: Numbered, live: Mapping[str, Welcome] = {}) -> str:
     """An array of objects, one per session. ``open_in``: where it is open; null where it is not, or where it cannot be joined."""
     rows: list[dict[str, Any]] = [
-        {"index": place, **msgspec.to_builtins(record), "open_in": _open_in(live.get(record.id))} for place, record in records
+        {"index": place, **msgspec.to_builtins(record), "open_in": msgspec.to_builtins(_open_in(live.get(record.id)))}
+        for place, record in records
     ]
     return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
-def _open_in(one: Welcome | None) -> dict[str, Any] | None:
+class _OpenIn(msgspec.Struct, frozen=True, kw_only=True):
+    pid: int
+    host: str
+    kind: str
+    busy: bool
+    since: datetime
+
+
+def _open_in(one: Welcome | None) -> _OpenIn | None:
     if one is None:
         return None
-    return {"pid": one.pid, "host": one.host, "kind": one.kind, "busy": one.busy, "since": one.since.isoformat()}
+    return _OpenIn(pid=one.pid, host=one.host, kind=one.kind, busy=one.busy, since=one.since)
 
 
 def as_table(records: Numbered, live: Mapping[str, Welcome] = {}, *, now: datetime | None = None) -> str:

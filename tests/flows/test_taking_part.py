@@ -1,0 +1,68 @@
+"""Several terminals in one session: who said and decided what, and one that reads too slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from ml_intern.protocol import events as e
+from ml_intern.protocol import operations as op
+from ml_intern.protocol.codec import decode
+from ml_intern.session.control import Watch, encode_frame, socket_path
+from ml_intern.session.log import QUEUE_LIMIT
+from tests.flows.conftest import MakeWorld
+from tests.flows.joining_support import Live
+from tests.flows.support import ASKS, Echo, call
+
+
+async def test_a_watcher_that_fell_behind_misses_nothing_that_is_stored(world: MakeWorld, live: Live) -> None:
+    """More happens than may wait for it: it is sent back to the store, by the number of the last event that it was given."""
+    owner = await world(*["y" * 3_000] * 2)
+    await live.doors.open(owner.session)
+    reader, writer = await asyncio.open_unix_connection(str(socket_path(live.folder, "s1")), limit=1024)
+    writer.write(encode_frame(Watch(after_seq=0)))
+    length = int(await reader.readline())
+    await reader.readexactly(length + 1)
+    await owner.say("one")
+    for number in range(QUEUE_LIMIT + 500):
+        await owner.session.log.append(e.ToolLog(tool="system", log=f"{number} " + "z" * 400))
+    await owner.say("two")
+    last, seen = owner.state.last_seq, list[int]()
+    while not seen or seen[-1] < last:
+        length = int(await asyncio.wait_for(reader.readline(), 10))
+        envelope = decode(await asyncio.wait_for(reader.readexactly(length + 1), 10))
+        if envelope.seq is not None:
+            seen.append(envelope.seq)
+    assert seen == list(range(1, last + 1))
+    writer.close()
+
+
+async def test_what_a_joined_terminal_sends_says_whose_it_is_and_no_operation_can_claim_another(world: MakeWorld, live: Live) -> None:
+    owner = await world([call("echo", '{"text":"x"}', id="c1")], "ok", tools=[Echo(risk=ASKS)])
+    await live.doors.open(owner.session)
+    joined = await live.join(owner)
+    watcher = live.watch(joined)
+    await joined.submit(op.UserInput(text="go", sent_by="somebody else"))
+    await watcher.until(lambda x: isinstance(x, e.ApprovalRequired))
+    await joined.submit(op.SetTitle(title="Ours"))
+    told = await watcher.until(lambda x: isinstance(x, e.OperationReceived))
+    await joined.submit(op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),)))
+    decided = await watcher.until(lambda x: isinstance(x, e.ToolStateChange) and x.state == "approved")
+    await watcher.until(lambda x: isinstance(x, e.TurnComplete))
+    assert told == e.OperationReceived(operation="set_title", sent_by=joined.sender)
+    assert owner.of(e.UserMessageAdded)[0].sent_by == joined.sender == f"process {os.getpid()}"
+    assert isinstance(decided, e.ToolStateChange) and decided.sent_by == joined.sender
+
+
+async def test_of_two_terminals_that_answer_at_once_one_decides_and_both_hear_who(world: MakeWorld, live: Live) -> None:
+    owner = await world([call("echo", '{"text":"x"}', id="c1")], "ok", tools=[Echo(risk=ASKS)])
+    await live.doors.open(owner.session)
+    joined = await live.join(owner)
+    watcher = live.watch(joined)
+    await owner.session.submit(op.UserInput(text="go"))
+    await watcher.until(lambda x: isinstance(x, e.ApprovalRequired))
+    yes, no = (op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=way),)) for way in (True, False))
+    await asyncio.gather(joined.submit(yes), owner.session.submit(no))
+    await watcher.until(lambda x: isinstance(x, e.TurnComplete))
+    decisions = [x.event for x in watcher.seen if isinstance(x.event, e.ToolStateChange) and x.event.state in ("approved", "rejected")]
+    assert [(x.state, x.sent_by) for x in decisions] in ([("approved", joined.sender)], [("rejected", "")])
