@@ -160,7 +160,7 @@ def test_kitty_is_sent_the_plot_once_and_forgets_it_at_the_end(folder: Path, ter
     terminal.write(KITTY)
     terminal.until("\x1b[48;2;251;250;247m", raw=True)  # the light theme's background, as the terminal said
     terminal.write("show me\r")
-    terminal.until("The plot is shown.")
+    terminal.until("\U0010eeee", raw=True)
     assert terminal.leave() == 0
     sent, gone = (command for command in kitty_commands(terminal.drawn) if command.keys["a"] in "Td")
     number = int(sent.keys["i"])
