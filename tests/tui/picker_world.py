@@ -75,6 +75,7 @@ PLAN = RewindPlanned(
     restored=("train.py", "data/[x].csv"),
     deleted=("new.py",),
     own_changes=(Diff(path="train.py", unified="@@ -1 +1 @@\n-lr = 1\n+lr = 3", added=1, removed=1),),
+    perhaps_own=(Diff(path="notes.md", unified="@@ -1 +1 @@\n-a\n+b", added=1, removed=1),),
     kept=("big.bin",),
 )
 

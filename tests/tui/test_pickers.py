@@ -251,6 +251,27 @@ async def test_rewind_shows_what_would_change_before_it_does_it() -> None:
     assert host.operations == [op.Rewind(before_message=1), confirmed, op.Rewind(conversation=False, to_snapshot="c0ffee")]
 
 
+async def test_what_is_or_may_be_the_users_own_can_be_kept_and_the_last_rewind_taken_back_from_the_list() -> None:
+    done = RewindComplete(before_message=1, conversation=False, files=True, restored=1, saved="c0ffee")
+    host = scripted(past=TALK, play=rewinds(PLAN, done))
+    async with running(host, size=(100, 50)) as (app, pilot):
+        await command(app, pilot, host, "/rewind")
+        await pilot.press("enter")
+        await shown(app, pilot, "the files only")
+        await pilot.press("down", "down", "enter")
+        text = await shown(app, pilot, "1 changed while a command ran: by it, or by you meanwhile.")
+        assert text.index("train.py") < text.index("notes.md") and "m do it, but keep mine" in text
+        await pilot.press("m")
+        await until(pilot, lambda: bool(app.recall.rewound))
+        await command(app, pilot, host, "/rewind")
+        await shown(app, pilot, "the last rewind")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(host.operations) == 3)
+    files = op.Rewind(before_message=2, conversation=False)
+    kept = op.Rewind(before_message=2, conversation=False, confirmed_changes="tree1", keep=("train.py", "notes.md"))
+    assert host.operations == [files, kept, op.Rewind(conversation=False, to_snapshot="c0ffee")]
+
+
 async def test_enter_on_the_question_rewinds_nothing() -> None:
     host = scripted(past=TALK, play=rewinds(PLAN))
     async with running(host, size=(100, 40)) as (app, pilot):
