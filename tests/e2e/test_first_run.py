@@ -63,7 +63,7 @@ async def _start(hub: FakeHub, folder: Path, screen: Screen | None, *arguments: 
 
 async def test_a_token_that_is_pasted_is_not_shown_and_kept(hub: FakeHub, tmp_path: Path, home: Path, screen: Screen) -> None:
     process = await _start(hub, tmp_path, screen, "setup")
-    await screen.until("Token (not shown")
+    await screen.until("Token or key (not shown")
     screen.type(FakeHub.TOKEN)
     await screen.until("Share traces?")
     screen.type("n")
@@ -73,14 +73,17 @@ async def test_a_token_that_is_pasted_is_not_shown_and_kept(hub: FakeHub, tmp_pa
     assert (home / ".config" / "ml-intern" / "hf_token").read_text().strip() == FakeHub.TOKEN
 
 
-async def test_ctrl_c_leaves_the_first_run_and_the_next_start_says_what_is_missing(hub: FakeHub, tmp_path: Path, screen: Screen) -> None:
+async def test_ctrl_c_leaves_the_first_run_and_the_next_start_asks_again(hub: FakeHub, tmp_path: Path, screen: Screen) -> None:
     """W5.4: the token prompt of the original could not be left."""
     process = await _start(hub, tmp_path, screen, "describe data.csv")
-    await screen.until("Token (not shown")
+    await screen.until("Token or key (not shown")
     process.send_signal(signal.SIGINT)
     await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 130
     again = await _start(hub, tmp_path, screen, "describe data.csv")
+    screen.shown = ""
+    await screen.until("Token or key (not shown")
+    screen.type("")
     await asyncio.wait_for(again.communicate(), 30)
     await screen.until("There is no model to work with")
     assert again.returncode == 2

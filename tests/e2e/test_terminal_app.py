@@ -66,6 +66,7 @@ async def desk(home: Path, tmp_path: Path) -> AsyncIterator[Desk]:
                 "providers": {"local": {"base_url": server.v1}},
                 "mcpServers": {},
                 "terminal_notifications": "off",
+                "share_traces": False,
             }
             config.write_text(json.dumps(own))
             terminal = Terminal(Path(short) / "s")
@@ -87,7 +88,7 @@ async def first_run(desk: Desk) -> None:
     terminal = desk.terminal
     configure(desk.home, {"router_url": desk.server.v1, "model_name": "org/model"})
     desk.start(token="")
-    await terminal.shows("Token (not shown")
+    await terminal.shows("Token or key (not shown")
     terminal.type(FakeHub.TOKEN)
     terminal.keys("Enter")
     await terminal.shows("Hello alice.", "[y/N]")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ml_intern.config.environ import Environ
-from ml_intern.config.kept_token import kept_token
+from ml_intern.config.kept_token import HF_TOKEN, KEPT, kept_token
 from ml_intern.config.paths import expand_home, home_dir
 from ml_intern.config.secret import SecretStr
 from ml_intern.config.settings import Settings, SlackDestination
@@ -32,6 +32,13 @@ def hf_token(environ: Environ) -> SecretStr | None:
     except (OSError, UnicodeDecodeError):
         return None
     return SecretStr(saved) if saved else None
+
+
+def provider_key(environ: Environ, variable: str) -> SecretStr | None:
+    """The key of that name: the environment's, else the one that was given to ml-intern."""
+    if variable == HF_TOKEN:
+        return hf_token(environ)
+    return environ.secret(variable) or (kept_token(environ, variable) if variable in KEPT else None)
 
 
 def _token_file(environ: Environ) -> Path:
@@ -59,8 +66,10 @@ def _candidates(settings: Settings, environ: Environ) -> Iterator[str]:
     for name, value in environ.as_dict().items():
         if name in key_names or (looks_secret(name) and not _names_a_place(value)):
             yield value
-    if token := hf_token(environ):
-        yield token.reveal()
+    for variable in KEPT:  # also one that a variable stands before: it was read, and may be shown
+        for token in (provider_key(environ, variable), kept_token(environ, variable)):
+            if token is not None:
+                yield token.reveal()
     if app_token := settings.messaging.answers.app_token:
         yield app_token.reveal()
     for destination in settings.messaging.destinations.values():

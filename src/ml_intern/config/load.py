@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 
-from ml_intern.config.credentials import hf_token, known_secrets
+from ml_intern.config.credentials import hf_token, known_secrets, provider_key
 from ml_intern.config.environ import Environ
 from ml_intern.config.hub_address import hub_address
 from ml_intern.config.json_values import Json, JsonDict, KeyPath, Layer, leaves, lookup, merge, nested, read_object
+from ml_intern.config.kept_token import KEPT
 from ml_intern.config.paths import Paths, expand_home, home_dir, paths_from
 from ml_intern.config.project import PROJECT_FILE, narrowed
 from ml_intern.config.secret import SecretStr, decode_secret
@@ -101,6 +102,24 @@ class LoadedSettings:
         """For a session in another folder: that folder's project file and ``.env`` in place of ours. Raises ``ConfigError``."""
         return self if self._reload is None or cwd == self.cwd else self._reload(cwd)
 
+    def again(self) -> LoadedSettings:
+        """Read anew, for what was written meanwhile. Raises ``ConfigError``."""
+        return self if self._reload is None else self._reload(self.cwd)
+
+    def with_model(self, model_id: str) -> LoadedSettings:
+        """With another model, as its flag would have it."""
+        reload = self._reload
+        return LoadedSettings(
+            settings=msgspec.structs.replace(self.settings, model_name=model_id),
+            environ=self.environ,
+            cwd=self.cwd,
+            layers=(*self.layers, Layer(f"flag {FLAG_NAMES['model_name']}", {"model_name": model_id})),
+            variables=self._variables,
+            files=self.files,
+            warnings=self.warnings,
+            reload=None if reload is None else lambda folder: reload(folder).with_model(model_id),
+        )
+
     def is_flag(self, key: str) -> bool:
         """Whether a flag set this top-level key."""
         return any(layer.source.startswith("flag ") and key in layer.data for layer in self.layers)
@@ -152,7 +171,8 @@ def load_settings(
         merged = merge(merged, layer.data)
         layers.append(layer)
         files.append(path)
-    hf_token(variables)  # a key store may take its time: asked here, before there is an event loop
+    for variable in KEPT:
+        provider_key(variables, variable)  # a key store may take its time: asked here, before there is an event loop
     above = [Layer("environment SLACK_BOT_TOKEN", slack_defaults(variables, merged)), *flag_layers]
     layers += above
     settings = to_settings(_merged(above, merged), layers)
@@ -271,7 +291,7 @@ def _with_dotenv(process: Environ, roots: tuple[Path, ...]) -> tuple[Environ, li
             continue
         from ml_intern.config import dotenv  # its patterns take longer to compile than all other settings to read
 
-        if (found := dotenv.read(root / ".env")) is not None:
+        if (found := dotenv.read(root / ".env", roots[0])) is not None:
             files.append(root / ".env")
             warnings.extend(found.warnings)
             values = {**found.values, **values}

@@ -18,11 +18,12 @@ from ml_intern.models.open_model import OpenModel
 from ml_intern.models.resolved import ResolvedModel
 from ml_intern.models.retry import Backoff, RetryingModel
 from ml_intern.models.router_catalogue import RouterCatalogue, RouterModel
-from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, LOCAL_SERVERS, OPENAI_KEY, SUGGESTED, Routes, nearest
+from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, LOCAL_SERVERS, OPENAI_KEY, OPENROUTER_KEY, SUGGESTED, Routes, nearest
 
 DEFAULT_ROUTER_MODEL = SUGGESTED[3]
 DEFAULT_ANTHROPIC_MODEL = "anthropic/claude-opus-4-8"
 DEFAULT_OPENAI_MODEL = "openai/gpt-5.5"
+DEFAULT_OPENROUTER_MODEL = "openrouter/anthropic/claude-opus-4.8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,7 @@ class ModelCatalog:
             (HF_TOKEN, DEFAULT_ROUTER_MODEL),
             (ANTHROPIC_KEY, DEFAULT_ANTHROPIC_MODEL),
             (OPENAI_KEY, DEFAULT_OPENAI_MODEL),
+            (OPENROUTER_KEY, DEFAULT_OPENROUTER_MODEL),
         ):
             if self._routes.has_key(key):
                 return model_id
@@ -120,8 +122,8 @@ class ModelCatalog:
         raise ConfigError(
             "There is no model to work with: no key is set, and no local server answers.",
             hint=(
-                "Set HF_TOKEN, ANTHROPIC_API_KEY or OPENAI_API_KEY (in the environment or in .env), or start a local server "
-                "(Ollama, vLLM, LM Studio, llama.cpp). `ml-intern demo` shows a whole run without any of them."
+                "Run `ml-intern setup` (in the app: /setup), or set HF_TOKEN, ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment or "
+                "in .env, or start a local server (Ollama, vLLM, LM Studio, llama.cpp). `ml-intern demo` shows a whole run without any."
             ),
         )
 

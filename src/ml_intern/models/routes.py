@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct  # and no dataclass: it stands on the path to the first paint
 
-from ml_intern.config.credentials import hf_token
+from ml_intern.config.credentials import hf_token, provider_key
 from ml_intern.config.environ import Environ
 from ml_intern.config.secret import SecretStr
 from ml_intern.config.settings import ProviderProfile, Settings
@@ -32,7 +32,7 @@ ANTHROPIC_URL = "https://api.anthropic.com/v1"
 OPENAI_URL = "https://api.openai.com/v1"
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 HF_TOKEN, ANTHROPIC_KEY, OPENAI_KEY, OPENROUTER_KEY = "HF_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"
-KEYS = (HF_TOKEN, ANTHROPIC_KEY, OPENAI_KEY)
+KEYS = (HF_TOKEN, ANTHROPIC_KEY, OPENAI_KEY, OPENROUTER_KEY)
 """Any of them is enough to begin without naming a model."""
 SUGGESTED = (
     "anthropic/claude-opus-4.8:fal-ai",
@@ -117,7 +117,7 @@ class Routes:
 
     def has_key(self, variable: str) -> bool:
         """Whether a provider's key is set."""
-        return bool(hf_token(self._environ) if variable == HF_TOKEN else self._environ.secret(variable))
+        return provider_key(self._environ, variable) is not None
 
     def missing_key(self, model: ResolvedModel) -> ConfigError | None:
         """What to say when the model needs a key that is not there. Which one litellm takes, or whether any, only litellm knows."""
@@ -189,7 +189,7 @@ class Routes:
             base_url=url,
             wire_model=wire_model,
             api_key_env=key_env,
-            api_key=self._environ.secret(key_env),
+            api_key=provider_key(self._environ, key_env),
             sees_images=sees(wire_model),
             effort_levels=levels,
         )

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 import keyring
+import msgspec
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
-from ml_intern.config.credentials import hf_token
-from ml_intern.config.kept_token import token_file
+from ml_intern.config.credentials import hf_token, provider_key
+from ml_intern.config.kept_token import forget_token, token_file
 from ml_intern.config.load import LoadedSettings, load_settings, user_file
-from ml_intern.frontends.first_run.due import is_due
-from ml_intern.frontends.first_run.plain import set_up
-from ml_intern.frontends.first_run.steps import check_token, look
+from ml_intern.config.secret import SecretStr
+from ml_intern.frontends.commands.model_checks import tokens
+from ml_intern.frontends.first_run.due import has_key, is_due, marker
+from ml_intern.frontends.first_run.plain import TerminalTalk, set_up
+from ml_intern.frontends.first_run.steps import TOKEN_PAGE, check_token, look
+from ml_intern.models.key_check import MAKERS
 from ml_intern.testing.fake_hub.server import FakeHub
 from ml_intern.testing.fake_service import Fault
 from ml_intern.testing.model_server import ModelServer
@@ -110,7 +116,7 @@ def test_a_good_token_is_checked_kept_and_said_where_and_traces_are_asked_about_
     assert token is not None and token.reveal() == house.token
     assert json.loads(user_file(loaded.environ).read_text()) == {"share_traces": True}
     assert not is_due(house.load())
-    again = Person("")
+    again = Person("")  # no token any more: it is asked for
     (house.folder / ".config" / "ml-intern" / "hf_token").unlink()
     set_up(house.load(), again)
     assert len(again.asked) == 1, "what was said about traces is not asked again"
@@ -118,17 +124,17 @@ def test_a_good_token_is_checked_kept_and_said_where_and_traces_are_asked_about_
 
 def test_a_wrong_token_is_asked_for_three_times_and_not_for_ever(house: House) -> None:
     """W5.4: a token prompt that cannot be left."""
-    person = Person("hf_wrong_token_one", "hf_wrong_token_two", "hf_wrong_token_three", False)
+    person = Person("hf_wrong_token_one", "hf_wrong_token_two", "hf_wrong_token_three")
     set_up(house.load(), person)
     assert person.text.count("does not know this token") == 3 and "`ml-intern setup`" in person.text
     assert not token_file(house.load().environ).exists()
-    assert not is_due(house.load()), "it is asked once"
+    assert is_due(house.load()), "there is still no model: the next start asks again"
 
 
 @pytest.mark.parametrize(
     "answers",
-    [(KeyboardInterrupt,), ("hf_wrong_token_one", KeyboardInterrupt), ("", KeyboardInterrupt)],
-    ids=["first", "after one", "traces"],
+    [(KeyboardInterrupt,), ("hf_wrong_token_one", KeyboardInterrupt)],
+    ids=["first", "after one"],
 )
 def test_ctrl_c_leaves_at_every_question(house: House, answers: tuple[Answer, ...]) -> None:
     """W5.4: Ctrl-C at the token prompt asked again."""
@@ -136,27 +142,84 @@ def test_ctrl_c_leaves_at_every_question(house: House, answers: tuple[Answer, ..
     with pytest.raises(click.Abort):
         set_up(house.load(), person)
     assert "Left." in person.text and "`ml-intern setup`" in person.text
-    assert not is_due(house.load()) and not user_file(house.load().environ).exists()
+    assert is_due(house.load()) and not user_file(house.load().environ).exists()
+
+
+def test_one_question_about_traces_comes_where_a_token_was_there_already_and_never_again(house: House) -> None:
+    for answer in (KeyboardInterrupt, False, None):
+        loaded = house.load(HF_TOKEN="hf_of_the_environment")
+        marker(loaded).unlink(missing_ok=True)
+        assert is_due(loaded)
+        person = Person(answer)
+        with suppress(click.Abort):
+            set_up(loaded, person)
+        assert person.asked == ["Share traces?"]
+        assert not is_due(house.load(HF_TOKEN="hf_of_the_environment"))
+        user_file(loaded.environ).unlink(missing_ok=True)
+
+
+def test_where_traces_are_decided_in_the_settings_nothing_is_asked(house: House) -> None:
+    path = user_file(house.load().environ)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"share_traces": False}))
+    assert not is_due(house.load(HF_TOKEN="hf_of_the_environment"))
+
+
+@pytest.mark.parametrize("beginning", [maker.beginning for maker in MAKERS])
+def test_a_key_of_a_models_maker_is_checked_kept_read_and_forgotten_like_the_token(house: House, beginning: str) -> None:
+    (maker,) = (maker for maker in MAKERS if maker.beginning == beginning)
+    key = f"{beginning}abcdefghijklmnop"
+    with ModelServer() as server:
+        here = [msgspec.structs.replace(each, url=server.v1, path="/models") for each in MAKERS]
+        server.models_status = 401
+        person = Person(key, KeyboardInterrupt)
+        with pytest.raises(click.Abort):
+            set_up(house.load(), person, makers=here)
+        assert f"{maker.name} does not know this key" in person.text and not token_file(house.load().environ, maker.variable).exists()
+        server.models_status = 200
+        person = Person(key)
+        set_up(house.load(), person, makers=here)
+        assert key in str(server.model_list_requests[-1].headers)
+    loaded = house.load()
+    path = token_file(loaded.environ, maker.variable)
+    assert str(path) in person.text and key not in person.text and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not is_due(loaded) and SecretStr(key) in loaded.secrets
+    assert provider_key(loaded.environ, maker.variable) == SecretStr(key)
+    assert provider_key(house.load(**{maker.variable: "of the environment"}).environ, maker.variable) == SecretStr("of the environment")
+    assert str(path) in tokens(loaded, None).detail, "doctor says where it is"
+    assert forget_token(loaded.environ, maker.variable) and is_due(house.load())
+
+
+def test_what_is_said_is_broken_at_words_and_never_in_an_address(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    TerminalTalk().say(f"A token opens models, jobs and the Hub; make one at {TOKEN_PAGE}")
+    rows = capsys.readouterr().err.splitlines()
+    assert TOKEN_PAGE in rows and max(len(row) for row in rows if "://" not in row) <= 30
 
 
 def test_the_end_of_input_is_no_answer_and_no_loop(house: House) -> None:
     """W5.4: a closed standard input made the prompt spin."""
-    person = Person("", None)
+    person = Person("")
     set_up(house.load(), person)
-    assert len(person.asked) == 2
+    assert len(person.asked) == 1
+    traces = Person(None)
+    set_up(house.load(HF_TOKEN="hf_of_the_environment"), traces)
     assert not user_file(house.load().environ).exists(), "nothing is decided for somebody who did not answer"
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY"])
-def test_with_a_key_in_the_environment_nothing_is_asked(house: House, name: str) -> None:
-    assert not is_due(house.load(**{name: "k" * 20}))
+def test_with_a_key_in_the_environment_no_key_is_asked_for(house: House, name: str) -> None:
+    assert has_key(house.load(**{name: "k" * 20}))
+    assert is_due(house.load(**{name: "k" * 20})) is (name == "HF_TOKEN"), "without the Hub there are no traces to share"
 
 
-def test_with_the_login_of_the_hub_nothing_is_asked(house: House) -> None:
+def test_with_the_login_of_the_hub_no_key_is_asked_for(house: House) -> None:
     login = house.folder / ".cache" / "huggingface" / "token"
     login.parent.mkdir(parents=True)
     login.write_text("hf_from_the_login")
-    assert not is_due(house.load())
+    assert has_key(house.load())
 
 
 def test_a_local_server_that_answers_is_enough(house: House) -> None:
@@ -175,7 +238,7 @@ async def test_what_is_there_is_found(house: House) -> None:
     assert not nothing.ready and nothing.local_models == ()
 
 
-@pytest.mark.parametrize("text", ["sk-ant-api03-abcdefgh", "sk-abcdefghijkl", "two words", "x", "hf_ä", "hf_a\x1b[2Jbcdefgh"])
+@pytest.mark.parametrize("text", ["gsk_abcdefghijkl", "two words", "x", "hf_ä", "hf_a\x1b[2Jbcdefgh"])
 async def test_what_is_no_token_of_the_hub_is_not_sent_to_it(house: House, text: str) -> None:
     check = await check_token(house.load(), text)
     assert check.token is None and check.problem
@@ -185,7 +248,7 @@ async def test_what_is_no_token_of_the_hub_is_not_sent_to_it(house: House, text:
 def test_a_token_that_cannot_be_checked_now_is_kept_if_the_user_wants_that(house: House) -> None:
     for keep_it in (False, True):
         house.hub.faults += [Fault(pattern="whoami", status=503, times=9)]
-        person = Person(house.token, keep_it, *(() if keep_it else ("",)), None)
+        person = Person(house.token, keep_it, None if keep_it else "")
         set_up(house.load(), person)
         assert "could not be checked" in person.text
         assert token_file(house.load().environ).exists() is keep_it

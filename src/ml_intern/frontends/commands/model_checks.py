@@ -9,6 +9,7 @@ from contextlib import aclosing
 from urllib.parse import urlsplit
 
 from ml_intern.config.environ import Environ
+from ml_intern.config.kept_token import KEPT, where_kept
 from ml_intern.config.load import LoadedSettings, hf_token
 from ml_intern.errors import ConfigError, MlInternError
 from ml_intern.frontends.commands.check import Check, fail, ok, warn
@@ -46,8 +47,10 @@ def tokens(loaded: LoadedSettings, model: ResolvedModel | None) -> Check:
     environ = loaded.environ
     names = KEYS if model is None or not model.api_key_env else dict.fromkeys((model.api_key_env, *KEYS))
     present = [name for name in names if environ.secret(name)]
-    if "HF_TOKEN" not in present and hf_token(environ) is not None:
+    kept = [f"{name} (in {place})" for name in KEPT if name not in present and (place := where_kept(environ, name))]
+    if "HF_TOKEN" not in present and not where_kept(environ, "HF_TOKEN") and hf_token(environ) is not None:
         present.insert(0, "HUGGING_FACE_HUB_TOKEN" if environ.get("HUGGING_FACE_HUB_TOKEN") else "Hugging Face login")
+    present += kept
     if not present and model is not None and (model.local or not model.api_key_env):
         return ok("tokens", "none, and this model needs none")
     if not present:

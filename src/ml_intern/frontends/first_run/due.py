@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ml_intern.config.load import LoadedSettings
+from ml_intern.config.load import LoadedSettings, hf_token, user_file
 from ml_intern.config.paths import private_dir
 from ml_intern.errors import ConfigError
 
 MARKER = "first_run"
-"""In the state folder: it was asked once."""
+"""In the state folder: it was asked about traces once."""
+SHARE = ("share_traces",)
 
 
 def is_due(loaded: LoadedSettings) -> bool:
-    """Nobody was asked yet, and no key of a model is there. A local server that answers is found by ``steps.look``."""
-    return not marker(loaded).exists() and not has_key(loaded)
+    """No model can be used as far as keys tell, or nobody was asked about traces yet. A local server that answers is found by
+    ``steps.look``."""
+    return not has_key(loaded) or asks_about_traces(loaded)
+
+
+def asks_about_traces(loaded: LoadedSettings) -> bool:
+    """Whether the user was never asked if traces may be shared. Without a Hugging Face token there is nowhere to share them."""
+    if marker(loaded).exists() or hf_token(loaded.environ) is None:
+        return False
+    from ml_intern.config.edit import read_user
+    from ml_intern.config.json_values import lookup
+
+    return not lookup(read_user(user_file(loaded.environ)), SHARE)[0]
 
 
 def has_key(loaded: LoadedSettings) -> bool:
@@ -31,11 +43,11 @@ def has_key(loaded: LoadedSettings) -> bool:
 
 
 def marker(loaded: LoadedSettings) -> Path:
-    """The file that says that it was asked."""
+    """The file that says that they were asked about traces."""
     return loaded.paths.state_dir / MARKER
 
 
 def mark_asked(loaded: LoadedSettings) -> None:
-    """Do not ask again by yourself. Raises ``ConfigError`` when the state folder cannot be made."""
+    """Do not ask about traces again by yourself. Raises ``ConfigError`` when the state folder cannot be made."""
     private_dir(loaded.paths.state_dir)
     marker(loaded).touch(mode=0o600)
