@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from ml_intern.config.instructions import find_instructions
 from ml_intern.config.rule_sources import RuleSources
 from ml_intern.config.settings import Settings
-from ml_intern.config.skills import Skill
 from ml_intern.equipment import Equipment
 from ml_intern.place import Place, Shared
-from ml_intern.protocol.events import Ready
+from ml_intern.protocol.events import Ready, ToolLog
 from ml_intern.protocol.permission_events import RuleInForce
 from ml_intern.session.approvals import Decision, Gate
 from ml_intern.session.compaction import Compactor
@@ -64,9 +63,10 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         tools = Toolbox((*with_outside_tools(equipment.tools, shared.outside), *equipment.mcp_tools()), equipment.before_first_request)
         gate, questions = Gate[Decision](), Questions(log)
         permissions = _permissions(place, book, read_only=shared.read_only)
+        system = await asyncio.to_thread(_system, place, state, equipment)
         runner = _runner(shared, tools, (gate, questions), permissions, surroundings)
         parts = SessionParts(
-            turn=_turn_parts(place, runner, tools, MoneyQuestions(log, gate), shared, equipment.skills, surroundings),
+            turn=_turn_parts(place, runner, tools, MoneyQuestions(log, gate), shared, system, surroundings),
             gate=gate,
             questions=questions,
             models=models,
@@ -79,6 +79,8 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         )
         session = Session(parts, model)
         await log.append(Ready(message="Agent initialized", tool_count=len(tools)))
+        for words in equipment.passed_over:
+            await log.append(ToolLog(tool="instructions", log=words, label="instructions"))
         await session.start()
         await equipment.start(tools)
         surroundings.start()
@@ -135,7 +137,7 @@ def _runner(
 
 
 def _turn_parts(
-    place: Place, runner: ToolRunner, tools: Toolbox, money: MoneyQuestions, shared: Shared, skills: Sequence[Skill], around: Surroundings
+    place: Place, runner: ToolRunner, tools: Toolbox, money: MoneyQuestions, shared: Shared, system: str, around: Surroundings
 ) -> TurnParts:
     log = around.log
     caller = ModelCaller(log, shared.clock)
@@ -147,7 +149,7 @@ def _turn_parts(
         entrance=around.entrance,
         money=money,
         policies=shared.policies(place.settings.max_iterations),
-        system=_system(place, log.state, skills),
+        system=system,
         tools=tools,
         stream=place.settings.stream,
         attended=not shared.auto_approve,
@@ -177,6 +179,7 @@ def _unasked(settings: Settings) -> list[RuleInForce]:
     return [RuleInForce(outcome="allow", rule=rule, origin=f"the setting {key}") for key, rules in said.items() for rule in rules]
 
 
-def _system(place: Place, state: SessionState, skills: Sequence[Skill]) -> str:
-    instructions = find_instructions(Path(state.cwd), place.loaded.paths.config_dir)
-    return system_prompt(place.settings.tool_runtime, instructions, skills)
+def _system(place: Place, state: SessionState, equipment: Equipment) -> str:
+    """Blocks: for a thread."""
+    instructions = find_instructions(Path(state.cwd), place.loaded.paths.config_dir, equipment.passed_over.append)
+    return system_prompt(place.settings.tool_runtime, instructions, equipment.skills)

@@ -60,14 +60,16 @@ class Equipment:
         self._workplace = workplace
         self._shared = shared
         self._spill_dir = spill_dir
+        self.passed_over: list[str] = []
+        """Files of the folder that were not read although they are there, in words."""
         self._telling: set[asyncio.Future[None]] = set()
         self._own = builtin_tools(self._parts(), place.settings.tool_runtime)
 
     @cached_property
     def skills(self) -> tuple[Skill, ...]:
-        """Those of the session's folder and of the user."""
+        """Those of the session's folder and of the user. Blocks at first."""
         loaded = self._place.loaded
-        return find_skills(Path(self._log.state.cwd), home_dir(loaded.environ), loaded.paths.config_dir)
+        return find_skills(Path(self._log.state.cwd), home_dir(loaded.environ), loaded.paths.config_dir, self.passed_over.append)
 
     def _unusable_skill(self, name: str) -> Path | None:
         loaded = self._place.loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -56,3 +57,21 @@ async def test_a_file_name_that_is_no_utf8_is_listed_and_hurts_nothing(home: Pat
             pass
         result = await command.run("look")
         assert (result.code, result.stdout.strip()) == (0, "seen"), result.stderr
+
+
+async def test_a_key_that_a_folder_links_as_its_instructions_is_not_sent_and_the_user_is_told_once(home: Path, tmp_path: Path) -> None:
+    async with ModelServer(default=ServerReply(text="ok")) as server:
+        command = Command(home, tmp_path / "w", server)
+        (home / "key").write_text("BEGIN PRIVATE KEY")
+        (command.folder / "AGENTS.md").symlink_to(home / "key")
+        result = await command.run("hello")
+        assert result.code == 0 and "PRIVATE KEY" not in json.dumps(server.documents)
+        assert result.stderr.count("AGENTS.md was not read: it is a link that leads out of the project") == 1
+
+
+async def test_a_pipe_for_instructions_holds_nobody_up(home: Path, tmp_path: Path) -> None:
+    async with ModelServer(default=ServerReply(text="ok")) as server:
+        command = Command(home, tmp_path / "w", server)
+        os.mkfifo(command.folder / "AGENTS.md")
+        result = await command.run("hello")
+        assert result.code == 0 and "AGENTS.md was not read: it is no regular file" in result.stderr

@@ -10,6 +10,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from ml_intern.config.brought_file import read_brought
+from ml_intern.errors import ConfigError
+
 MAX_FILE_BYTES = 1_000_000
 
 _NAME = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)[ \t]*=[ \t]*")
@@ -41,18 +44,20 @@ class DotEnv(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def read(path: Path) -> DotEnv | None:
-    """The file's variables; None when there is no such file. An unreadable one is a warning: it never stops a run."""
+def read(path: Path, project: Path | None = None) -> DotEnv | None:
+    """The file's variables; None when there is no such file. An unreadable one is a warning: it never stops a run.
+
+    ``project``: see ``read_brought``; a link may lead to another ``.env`` file of it (``.env -> .env.local``).
+    """
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_brought(path, MAX_FILE_BYTES + 1, project or path.parent)
+        if data is None:
+            return DotEnv({}, (f"{path}: ignored: it cannot be read.",)) if path.is_file() else None
         if len(data) > MAX_FILE_BYTES:
             return DotEnv({}, (f"{path}: ignored: larger than {MAX_FILE_BYTES:,} bytes.",))
         text = data.decode("utf-8-sig")
-    except OSError as error:
-        return DotEnv({}, (f"{path}: ignored: {error.strerror}.",))
+    except ConfigError as error:
+        return DotEnv({}, (error.message,))
     except UnicodeDecodeError:
         return DotEnv({}, (f"{path}: ignored: not valid UTF-8.",))
     return _without_power(path, parse(text, str(path)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
+
+from ml_intern.config.brought_file import read_brought
+from ml_intern.errors import ConfigError
 
 NAMES = ("AGENTS.md", "CLAUDE.md")
 MAX_BYTES = 32 * 1024
@@ -19,12 +23,20 @@ class Instructions(Struct, frozen=True):
     cut: bool = False
 
 
-def find_instructions(cwd: Path, user_dir: Path) -> tuple[Instructions, ...]:
-    """From ``cwd`` up to the project's root, nearest first, then the user's own. Unreadable and empty files are passed over."""
+def nobody_hears(_: str) -> None:
+    """For those who do not tell what was passed over."""
+
+
+def find_instructions(cwd: Path, user_dir: Path, tell: Callable[[str], None] = nobody_hears) -> tuple[Instructions, ...]:
+    """From ``cwd`` up to the project's root, nearest first, then the user's own. Unreadable and empty files are passed over.
+
+    ``tell`` hears of what is there and is no plain file of that folder. Blocks.
+    """
     found: list[Instructions] = []
     left = MAX_BYTES
-    for folder in (*folders_up(cwd), user_dir):
-        if (file := _first(folder)) is None:
+    up = folders_up(cwd)
+    for folder, project in (*((folder, up[-1]) for folder in up), (user_dir, None)):
+        if (file := _first(folder, project, tell)) is None:
             continue
         data = file[1][:left]
         if text := data.decode("utf-8", "ignore").strip():
@@ -51,13 +63,18 @@ def folders_up(cwd: Path) -> tuple[Path, ...]:
     return (cwd,)
 
 
-def _first(folder: Path) -> tuple[Path, bytes] | None:
+def read_instructions(path: Path, user_dir: Path, limit: int) -> bytes | None:
+    """One of the files that ``find_instructions`` looks for. See ``read_brought``."""
+    return read_brought(path, limit, None if path.parent == user_dir else folders_up(path.parent)[-1])
+
+
+def _first(folder: Path, project: Path | None, tell: Callable[[str], None]) -> tuple[Path, bytes] | None:
     for name in NAMES:
         try:
-            with open(folder / name, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
-        except OSError:
+            data = read_brought(folder / name, MAX_BYTES + 1, project)
+        except ConfigError as error:
+            tell(error.message)
             continue
-        if data.strip():
+        if data is not None and data.strip():
             return folder / name, data
     return None

@@ -9,11 +9,14 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from ml_intern.config.brought_file import read_brought
 from ml_intern.config.skills import Skill
-from ml_intern.errors import ToolError
+from ml_intern.errors import ConfigError, ToolError
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 
 MAX_CHARS = 40_000
+MAX_BYTES = 4 * (MAX_CHARS + 1)
+"""A character takes at most four."""
 LISTED_FILES = 50
 _NEEDED = "a name and a description as text"
 _EXAMPLE = "It must begin with the lines `---`, `name: …`, `description: …` and `---`. Its text can be read as a file."
@@ -55,10 +58,12 @@ def _load(skill: Skill, name: str) -> str:
     if not path.is_relative_to(root):
         raise ToolError(f"'{name}' is not in the folder of the skill '{skill.name}'.")
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(MAX_CHARS + 1)
-    except OSError as error:
-        raise ToolError(f"'{name or 'SKILL.md'}' of the skill '{skill.name}' cannot be read: {error.strerror}.") from error
+        data = read_brought(path, MAX_BYTES)
+    except ConfigError as error:
+        raise ToolError(error.message) from error
+    if data is None:
+        raise ToolError(f"'{name or 'SKILL.md'}' of the skill '{skill.name}' cannot be read: is it there?")
+    text = data.decode("utf-8", "replace")
     if len(text) > MAX_CHARS:
         text = f"{text[:MAX_CHARS]}\n[cut here; read the rest from {path}]"
     if name:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_intern.config.instructions import NAMES, Instructions, find_instructions
+from ml_intern.config.instructions import NAMES, Instructions, find_instructions, read_instructions
 from ml_intern.errors import ConfigError
 from ml_intern.frontends.headless.text import Line, line, lines
 from ml_intern.frontends.tui.cards.editor import edit_outside
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
 
 SHOWN_ROWS = 200
+MAX_EDITED_BYTES = 4 * 1024 * 1024
 
 
 async def show_memory(app: TuiApp, _: str) -> None:
@@ -46,7 +48,7 @@ def _missing(path: Path, what: str) -> Choice[Path]:
 
 
 async def _edit(app: TuiApp, path: Path) -> None:
-    before = await asyncio.to_thread(_read, path)
+    before = await asyncio.to_thread(_read, path, app.loaded.paths.config_dir)
     text, problem = await edit_outside(app, before, "markdown")
     if problem:
         app.say(problem, bad=True)
@@ -57,13 +59,17 @@ async def _edit(app: TuiApp, path: Path) -> None:
         app.say(f"{path} is saved.", hint="The next session is told; this one goes on with what it was told (/new begins a fresh one).")
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+def _read(path: Path, user_dir: Path) -> str:
+    """What is told is what can be edited: a link that leads elsewhere is neither read nor written through."""
+    data = read_instructions(path, user_dir, MAX_EDITED_BYTES)
+    if data is None:
+        if os.path.lexists(path):
+            raise ConfigError(f"{path} cannot be read.")
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} cannot be edited here: {error}.") from error
 
 
 def _write(path: Path, text: str) -> None:
