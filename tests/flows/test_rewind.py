@@ -278,3 +278,19 @@ async def test_what_could_not_go_back_is_told_with_the_snapshot_that_brings_all_
     assert w.state.history.messages == []
     await rewind(w, to_snapshot=done.saved, conversation=False)
     assert (tmp_path / "new").exists()
+
+
+async def test_a_rewind_of_which_no_end_is_known_is_told_once_at_the_next_start(
+    world: MakeWorld, snapshots: Callable[[EventLog], Snapshots], writer: Echo, tmp_path: Path
+) -> None:
+    w = await world(write("a.py=tool", 1), "done", tools=[writer], snapshots=snapshots)
+    await w.say("first")
+    last = (await w.until(e.SnapshotTaken, count=2)).commit
+    await w.session.log.append(e.SnapshotTaken(commit=last, kind="rewind"))
+    await w.session.aclose()
+    again = await world(tools=[writer], snapshots=snapshots, store=w.store)
+    told = await again.until(e.RewindComplete)
+    assert told.cut_short and told.saved == last and not told.conversation
+    await again.session.aclose()
+    third = await world(tools=[writer], snapshots=snapshots, store=w.store)
+    assert third.state.rewinding == "" and len(third.state.history.messages) > 0

@@ -46,6 +46,7 @@ class Rewinder:
     async def rewind(self, operation: Rewind, stop: Callable[[], Awaitable[None]]) -> None:
         """Plan or do it; events tell what came of it. ``stop`` ends what runs, before anything is changed."""
         try:
+            await self._snapshots.settled()  # the one of the message may not be written down yet
             goal = self._goal(operation)
             if operation.confirmed_changes is None:
                 await self._log.append(await self._plan(operation, goal))
