@@ -209,31 +209,6 @@ async def test_a_draft_survives_and_is_gone_once_it_is_sent(room: Room) -> None:
         assert app.composer.text == ""
 
 
-async def test_a_shell_line_runs_here_and_the_model_hears_of_it_with_the_next_message(room: Room) -> None:
-    host = scripted()
-    async with room.open(host) as (app, pilot):
-        await typed(app, pilot, host, *"!echo shown; exit 3", "enter")
-        assert "shown" in "\n".join(screen_text(app))
-        assert said(host) == []
-        await typed(app, pilot, host, *"why", "enter")
-    assert said(host) == ["[I ran `echo shown; exit 3` (exit code 3):]\nshown\n\nwhy"]
-
-
-async def test_escape_stops_a_shell_line(room: Room) -> None:
-    host = scripted()
-    async with room.open(host) as (app, pilot):
-        for key in (*"!sleep 60", "enter"):
-            await pilot.press(key)
-        await pilot.pause()
-        await pilot.press("escape")
-        async with asyncio.timeout(10):
-            while any(worker.group == "shell" and worker.is_running for worker in app.workers):
-                await asyncio.sleep(0)
-        await settled(app, pilot, host)
-        assert "was stopped" in "\n".join(screen_text(app))
-    assert not any(isinstance(each, op.Interrupt) for each in host.operations)
-
-
 async def test_what_was_written_in_the_own_editor_is_in_the_composer(room: Room) -> None:
     """Where the terminal cannot be handed over, that is said and nothing is lost."""
     host = scripted()

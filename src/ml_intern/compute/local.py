@@ -19,7 +19,7 @@ from ml_intern.compute.hidden_paths import HiddenPaths
 from ml_intern.compute.local_paths import LocalPaths
 from ml_intern.compute.os_sandbox import OsSandbox, Unavailable, find_program
 from ml_intern.compute.output import OutputCapture
-from ml_intern.compute.process import Process
+from ml_intern.compute.process import Process, output_pipe, start_process
 from ml_intern.compute.sandbox_session import SandboxFailed, SandboxSession
 from ml_intern.config.paths import make_private
 from ml_intern.errors import SandboxUnavailable
@@ -239,7 +239,7 @@ class LocalWorkspace:
     async def _start_inside(
         self, session: SandboxSession, argv: Sequence[str], cwd: Path, *, env: Mapping[str, str] | None, on_output: OutputSink | None
     ) -> Process:
-        read_fd, write_fd = _pipe()
+        read_fd, write_fd = output_pipe()
         try:
             child = await session.start(argv, cwd=str(cwd), env=env or {}, output_fd=write_fd)
         except BaseException:
@@ -259,20 +259,16 @@ class LocalWorkspace:
         log_path: Path | None = None,
     ) -> Process:
         """``log_path``: let the output go there, so that the child does not depend on us."""
-        if log_path is not None:
-            read_fd, write_fd = -1, os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        else:
-            read_fd, write_fd = _pipe()
         nested = self._sandbox is not None and self._sandbox.nested
+        where, full_env, capture = cwd or self._root, self._command_env(env), OutputCapture(self._spill_dir)
+        if log_path is None:
+            return start_process(argv, cwd=where, env=full_env, capture=capture, on_output=on_output, nested=nested)
+        log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            child = spawn(argv, cwd=cwd or self._root, env=self._command_env(env), output_fd=write_fd, nested=nested)
-        except BaseException:
-            if read_fd >= 0:
-                os.close(read_fd)
-            raise
+            child = spawn(argv, cwd=where, env=full_env, output_fd=log_fd, nested=nested)
         finally:
-            os.close(write_fd)
-        return Process(child, OutputCapture(self._spill_dir), read_fd, on_output=on_output, log_path=log_path)
+            os.close(log_fd)
+        return Process(child, capture, -1, on_output=on_output, log_path=log_path)
 
     def _command_env(self, env: Mapping[str, str] | None) -> dict[str, str]:
         inside = self._sandbox.environment() if self._sandbox else {}
@@ -338,9 +334,3 @@ class LocalWorkspace:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
             self._pool = None
-
-
-def _pipe() -> tuple[int, int]:
-    read_fd, write_fd = os.pipe()
-    os.set_blocking(read_fd, False)
-    return read_fd, write_fd

@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ml_intern.compute.base import CommandResult, OutputPage, OutputSink
-from ml_intern.compute.child import Child
+from ml_intern.compute.child import Child, spawn
 from ml_intern.compute.live_output import LiveOutput
 from ml_intern.compute.output import OutputCapture
 
@@ -190,3 +191,31 @@ class Process:
             spill_path=self._capture.spill_path,
             spilled_bytes=self._capture.spilled_bytes,
         )
+
+
+def start_process(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    capture: OutputCapture,
+    on_output: OutputSink | None = None,
+    nested: bool = False,
+) -> Process:
+    """Start a command in a group of its own, without a terminal and with empty input. Raises ``OSError``."""
+    read_fd, write_fd = output_pipe()
+    try:
+        child = spawn(argv, cwd=cwd, env=env, output_fd=write_fd, nested=nested)
+    except BaseException:
+        os.close(read_fd)
+        raise
+    finally:
+        os.close(write_fd)
+    return Process(child, capture, read_fd, on_output=on_output)
+
+
+def output_pipe() -> tuple[int, int]:
+    """The end that the event loop reads, and the one that a command writes to."""
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(read_fd, False)
+    return read_fd, write_fd

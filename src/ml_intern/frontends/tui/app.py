@@ -169,7 +169,7 @@ class TuiApp(AppParts):
         self.send(op.Interrupt())
 
     def action_stop(self) -> None:
-        """Ctrl-C copies what is selected. Where nothing is, the first interrupts what runs, and a second one soon after leaves."""
+        """Ctrl-C copies what is selected. Else the first stops a shell line or interrupts the turn, and a second one soon after leaves."""
         if self.copy_selection():
             return
         now = asyncio.get_running_loop().time()
@@ -177,7 +177,10 @@ class TuiApp(AppParts):
             self.leave()
             return
         self._stopped_at = now
-        self.send(op.Interrupt())
+        if self.composer.shell.running:
+            self.composer.shell.stop()
+        else:
+            self.send(op.Interrupt())
         self.hint("Ctrl-C again leaves")
 
     def action_leave(self) -> None:

@@ -155,14 +155,14 @@ class ToolBlock(Block):
     def _body(self, pen: Pen) -> Rows:
         answer = self._answer
         if answer is None:
-            rows = _tail(self._printed, LIVE_ROWS if self.folded else LIVE_ROWS_UNFOLDED, pen)
+            rows = tail_rows(self._printed, LIVE_ROWS if self.folded else LIVE_ROWS_UNFOLDED, pen)
             link = [pen.link("job", self._job_url)] if self._job_url else []
             return [*link, *rows]
         rows = display_rows(self._display, pen, folded=self.folded)
         if not self.folded:
             return rows + pen.wrapped(self._output.rstrip("\n"))[:OUTPUT_ROWS] + self._rest(pen, answer)
         if not answer.success and answer.error_kind != "rejected":
-            rows += _tail(self._output, FAILURE_ROWS, pen)
+            rows += tail_rows(self._output, FAILURE_ROWS, pen)
         return rows + ([pen.line(line(("dim", self._note)))] if self._note and not answer.success else [])
 
     def _rest(self, pen: Pen, answer: ToolFinished) -> Rows:
@@ -193,7 +193,7 @@ def middle_out(text: str) -> str:
     return f"{text[:half]}\n… {len(text) - 2 * half:,} characters are not shown …\n{text[-half:]}"
 
 
-def _tail(text: str, limit: int, pen: Pen) -> Rows:
+def tail_rows(text: str, limit: int, pen: Pen) -> Rows:
     """The last rows that say something."""
     rows = [row for row in even(text[-limit * 1_000 :]).split("\n") if row.strip()]
     bar = Segment("│ ", pen.palette.styles["dim"] + MARK)

@@ -10,7 +10,6 @@ from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
-from textual.worker import Worker
 
 from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
 from ml_intern.config.keys import DEFAULT_KEYS
@@ -22,7 +21,7 @@ from ml_intern.frontends.tui.composer.images import as_mention, images_in
 from ml_intern.frontends.tui.composer.pastes import Pastes
 from ml_intern.frontends.tui.composer.popup import Popup
 from ml_intern.frontends.tui.composer.queue import Queue
-from ml_intern.frontends.tui.composer.shell import ShellResult, run_line
+from ml_intern.frontends.tui.composer.shell import ShellLines
 from ml_intern.frontends.tui.composer.suggestions import Suggestion, suggest
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.protocol.messages import Image
@@ -60,9 +59,7 @@ class Composer(TextArea):
         self._history: History | None = None
         self._draft: Draft | None = None
         self._files: WorkspaceFiles | None = None
-        self._shell: Worker[None] | None = None
-        self._ran: list[ShellResult] = []
-        """Shell lines since the last message: the model hears of them with the next one."""
+        self.shell = ShellLines()
         self._saving: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
 
@@ -101,11 +98,12 @@ class Composer(TextArea):
         self._saving = asyncio.get_running_loop().call_later(DRAFT_AFTER_S, self._save_draft)
         self._suggest()
 
-    def on_unmount(self) -> None:
-        """What was typed in the last moment is kept too, and no timer of ours outlives us."""
+    async def on_unmount(self) -> None:
+        """What was typed in the last moment is kept too; no timer and no shell line of ours outlives us."""
         self._stop_timer()
         if self._draft is not None:
             self._draft.save(self._pastes.whole(self.text))
+        await self.shell.aclose()
 
     def _stop_timer(self) -> None:
         if self._saving is not None:
@@ -194,8 +192,8 @@ class Composer(TextArea):
                 self._show(self._history.forward())
             case "ctrl+d" if not self.text:
                 own_app(self).leave()
-            case "escape" if self._shell is not None and self._shell.is_running:
-                self._shell.cancel()
+            case "escape" if self.shell.running:
+                self.shell.stop()
             case _:
                 return False
         return True
@@ -250,7 +248,7 @@ class Composer(TextArea):
             self._history.add(text)
             self.run_worker(asyncio.to_thread(self._history.save), group="history", exclusive=True)
         if text.startswith("!") and text[1:].strip():
-            self._shell = self._run_shell(text[1:].strip())
+            self._run_shell(text[1:].strip())
         else:
             self._send(text, later=later)
 
@@ -263,25 +261,12 @@ class Composer(TextArea):
             for problem in problems:
                 own_app(self).say(problem, bad=True)
         if not text.startswith("/"):
-            ran, self._ran = self._ran, []
-            text = "\n\n".join([*(result.for_model for result in ran), text])
+            text = "\n\n".join([*self.shell.take_told(), text])
         if later and self.queue.add(UserInput(text=text, images=images)):
             own_app(self).say(f"For after this turn: {text}", hint="↑ in the empty composer takes it back.")
             return
         self.post_message(self.Submitted(text, images))
 
-    @work(exclusive=True, group="shell")
+    @work(group="shell")
     async def _run_shell(self, line: str) -> None:
-        """Beside whatever the session does; Esc stops it."""
-        app = own_app(self)
-        app.hint(f"! {line} · Esc stops it")
-        try:
-            result = await run_line(line, app.loaded.cwd, app.loaded.environ.as_dict())
-        except OSError as error:
-            app.say(f"! {line} cannot be run: {error}.", bad=True)
-            return
-        except asyncio.CancelledError:
-            app.say(f"! {line} was stopped.", bad=True)
-            raise
-        self._ran.append(result)
-        app.say(f"! {line}\n{result.output.rstrip() or '(no output)'}", bad=result.exit_code != 0)
+        await self.shell.run(line, own_app(self))
