@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
+import os
+import pty
 
 from textual._xterm_parser import XTermParser
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+
+from ml_intern.frontends.tui.terminal.driver import TerminalDriver
 
 READ = "d796af6d69db337d6fa6bd463984f7d17188d991dbb22f60efb92a8a9619507c"
 """Of the method as it was when ``TerminalDriver.run_input_thread`` was written."""
@@ -20,3 +26,29 @@ def test_textual_reads_what_is_typed_as_it_did_when_ours_was_written() -> None:
 def test_the_parser_makes_keys_of_answers_so_that_they_must_be_taken_out() -> None:
     parser = XTermParser()
     assert [event for text in ("\x1b_Gi=31;OK\x1b\\", "typed") for event in parser.feed(text)]
+
+
+class Told(App[int]):
+    """It hears that its terminal is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone = asyncio.Event()
+
+    def terminal_gone(self) -> None:
+        self.gone.set()
+
+
+async def test_a_terminal_that_is_gone_is_not_read_for_ever() -> None:
+    ours, theirs = pty.openpty()
+    app = Told()
+    driver = TerminalDriver(app)
+    driver.fileno = theirs
+    reading = asyncio.create_task(asyncio.to_thread(driver.run_input_thread))
+    os.close(ours)
+    try:
+        await asyncio.wait_for(asyncio.gather(reading, app.gone.wait()), 10)
+    finally:
+        driver.exit_event.set()
+        await reading
+        os.close(theirs)

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from textual.app import App
@@ -20,10 +21,15 @@ class LastingDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)  # pyright: ignore[reportUnknownMemberType] - App[Unknown]
-        gone: Callable[[], None] | None = getattr(app, "terminal_gone", None)
-        loop = self._loop
-        out = _Terminal(sys.__stderr__.fileno() if sys.__stderr__ else 2, lambda: gone and loop.call_soon_threadsafe(gone))
+        self._gone: Callable[[], None] | None = getattr(app, "terminal_gone", None)
+        out = _Terminal(sys.__stderr__.fileno() if sys.__stderr__ else 2, self.tell_gone)
         self._file = io.TextIOWrapper(io.BufferedWriter(out), encoding="utf-8", errors="replace", write_through=False)
+
+    def tell_gone(self) -> None:
+        """The terminal was closed. From any thread; a loop that has ended needs no word."""
+        if self._gone is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._gone)
 
 
 class _Terminal(io.FileIO):

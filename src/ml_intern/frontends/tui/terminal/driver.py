@@ -94,20 +94,28 @@ class TerminalDriver(LastingDriver):
     # ── what is typed ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run_input_thread(self) -> None:
-        """Runs until ``exit_event``; not on the event loop."""
+        """Runs until ``exit_event``, or the end of the terminal; not on the event loop."""
         parser = XTermParser(self._debug)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
-            while not self.exit_event.is_set():
+            there = True
+            while there and not self.exit_event.is_set():
+                there = self._read(parser, decoder, bool(selector.select(LOOK_EVERY_S)))
+            if there:
                 self._read(parser, decoder, bool(selector.select(LOOK_EVERY_S)))
-            self._read(parser, decoder, bool(selector.select(LOOK_EVERY_S)))
+            else:
+                self.tell_gone()
         for _ in parser.feed(""):
             pass  # its end: what is left is no key
 
-    def _read(self, parser: XTermParser, decoder: codecs.IncrementalDecoder, ready: bool) -> None:
+    def _read(self, parser: XTermParser, decoder: codecs.IncrementalDecoder, ready: bool) -> bool:
+        """False when the terminal is gone: it is ready to be read for ever then, and there is nothing to read."""
         filtering, now = self._answers, time.monotonic()
-        keys = decoder.decode(os.read(self.fileno, READ_BYTES)) if ready else ""
+        data = self._bytes() if ready else b""
+        if ready and not data:
+            return False
+        keys = decoder.decode(data)
         if filtering is not None:
             keys = filtering.late(now) + filtering.feed(keys, now)
         if keys:  # nothing at all would be the end for the parser
@@ -118,3 +126,10 @@ class TerminalDriver(LastingDriver):
         for answer in filtering.take() if filtering is not None else ():
             if self._asking is not None:
                 self._loop.call_soon_threadsafe(self._asking.terminal_answered, answer)
+        return True
+
+    def _bytes(self) -> bytes:
+        try:
+            return os.read(self.fileno, READ_BYTES)
+        except OSError:  # EIO: the other end was closed
+            return b""
