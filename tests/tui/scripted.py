@@ -17,6 +17,7 @@ from ml_intern.config.settings import Settings
 from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.backend import Backend, JobDesk
+from ml_intern.frontends.tui.keyed_app import CALM_S
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from tests.unit.frontends.fake_host import SESSION, FakeHost, Play, plays
@@ -51,12 +52,21 @@ def scripted(*events: e.AnyEvent, play: Play | None = None, past: tuple[e.AnyEve
     return host
 
 
-def app_on(host: Backend, *, environ: Mapping[str, str] = {}, settings: Settings | None = None, theme_name: str = theme.DARK) -> TuiApp:
+def app_on(
+    host: Backend,
+    *,
+    environ: Mapping[str, str] = {},
+    settings: Settings | None = None,
+    theme_name: str = theme.DARK,
+    calm_s: float = CALM_S,
+) -> TuiApp:
     async def opening() -> Backend:
         return host
 
     loaded = LoadedSettings(settings=settings or Settings(), environ=Environ(environ), cwd=Path("/home/shop"))
-    return TuiApp(opening, loaded, theme_name=theme_name)
+    app = TuiApp(opening, loaded, theme_name=theme_name)
+    app.calm_s = calm_s
+    return app
 
 
 @asynccontextmanager

@@ -55,10 +55,11 @@ async def test_the_card_shows_what_will_run_what_it_costs_and_what_the_cap_leave
         ("a", op.ApprovalAnswer(tool_call_id="c1", approved=True)),
     ],
 )
-async def test_one_key_decides(key: str, answer: op.ApprovalAnswer) -> None:
+async def test_one_key_decides_and_what_lasts_is_asked_once_more(key: str, answer: op.ApprovalAnswer) -> None:
+    more = ("enter",) if key in "sp" else ()
     host = scripted(past=(STARTED, *started(), asked(pending())))
     async with running(host) as (app, pilot):
-        await pilot.press(key)
+        await pilot.press("f2", key, *more)
         await settled(app, pilot, host)
     assert decided(host) == [answer]
 
@@ -66,7 +67,7 @@ async def test_one_key_decides(key: str, answer: op.ApprovalAnswer) -> None:
 async def test_a_no_may_have_words() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending())))
     async with running(host) as (app, pilot):
-        await pilot.press("n", *"on a t4", "enter")
+        await pilot.press("f2", "n", *"on a t4", "enter")
         await settled(app, pilot, host)
     assert decided(host) == [op.ApprovalAnswer(tool_call_id="c1", approved=False, feedback="on a t4")]
 
@@ -74,7 +75,7 @@ async def test_a_no_may_have_words() -> None:
 async def test_what_is_edited_is_what_is_approved() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending())))
     async with running(host) as (app, pilot):
-        await pilot.press("e", *"#1", "enter", "ctrl+s")
+        await pilot.press("f2", "e", *"#1", "enter", "ctrl+s")
         await settled(app, pilot, host)
     (answer,) = decided(host)
     assert answer.arguments == {"operation": "run", "script": "#1\n" + SCRIPT, "hardware_flavor": "a10g-small"}
@@ -84,7 +85,7 @@ async def test_arguments_without_a_main_text_are_edited_as_json_and_a_mistake_is
     tool = pending(tool="hf_repo_git", arguments={"operation": "create_repo", "private": True}, display=())
     host = scripted(past=(STARTED, *started(), asked(tool)))
     async with running(host, size=(100, 40)) as (app, pilot):
-        await pilot.press("e", *"x", "ctrl+s")
+        await pilot.press("f2", "e", *"x", "ctrl+s")
         await settled(app, pilot, host)
         assert decided(host) == []
         assert "no JSON object" in "\n".join(screen_text(app))
@@ -96,7 +97,7 @@ async def test_arguments_without_a_main_text_are_edited_as_json_and_a_mistake_is
 async def test_escape_leads_back_and_decides_nothing() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending())))
     async with running(host) as (app, pilot):
-        await pilot.press("n", "escape", "e", "escape", "escape")
+        await pilot.press("f2", "n", "escape", "e", "escape", "escape")
         await settled(app, pilot, host)
         assert app.composer.has_focus
     assert decided(host) == []
@@ -106,12 +107,12 @@ async def test_escape_leads_back_and_decides_nothing() -> None:
 async def test_several_are_decided_one_by_one_or_together() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending("c1"), pending("c2"), pending("c3"))))
     async with running(host, size=(100, 60)) as (app, pilot):
-        assert "[2/3]" in "\n".join(screen_text(app))
-        await pilot.press("tab", "y")
+        assert "[1/3]" in "\n".join(screen_text(app))
+        await pilot.press("f2", "tab", "y")
         await settled(app, pilot, host)
         host.emit(e.ToolStateChange(tool_call_id="c2", tool="hf_jobs", state="approved"))
         await settled(app, pilot, host)
-        await pilot.press("a")
+        await pilot.press("f2", "a", "enter")
         await settled(app, pilot, host)
     assert [(answer.tool_call_id, answer.approved) for answer in decided(host)] == [("c2", True), ("c1", True), ("c3", True)]
 
@@ -119,8 +120,12 @@ async def test_several_are_decided_one_by_one_or_together() -> None:
 async def test_this_and_the_rest_switches_asking_off() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending())))
     async with running(host) as (app, pilot):
-        await pilot.press("A")
+        await pilot.press("f2", "A")
+        assert "every later call of this session without asking" in "\n".join(screen_text(app))
+        assert host.operations == []
+        await pilot.press("enter")
         await settled(app, pilot, host)
+        assert "/yolo off asks again" in "\n".join(screen_text(app))
     assert [each for each in host.operations if not isinstance(each, op.Interrupt)] == [
         op.SetAutoApproval(enabled=True),
         op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),)),
@@ -146,7 +151,7 @@ async def test_an_answer_that_another_terminal_was_faster_than_is_told_with_its_
     async with running(host, size=(120, 24)) as (app, pilot):
         host.emit(asked(pending()))
         await settled(app, pilot, host)
-        await pilot.press("y")
+        await pilot.press("f2", "y")
         host.emit(e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state="rejected", sent_by="process 99"))
         await settled(app, pilot, host)
         text = " ".join(" ".join(screen_text(app)).split())
@@ -160,7 +165,7 @@ async def test_ones_own_answer_in_a_joined_session_needs_no_telling() -> None:
     async with running(host) as (app, pilot):
         host.emit(asked(pending()))
         await settled(app, pilot, host)
-        await pilot.press("y")
+        await pilot.press("f2", "y")
         host.emit(e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state="approved", sent_by="process 77"))
         await settled(app, pilot, host)
         assert "process 77" not in "\n".join(screen_text(app))
@@ -185,7 +190,7 @@ async def test_after_a_restart_what_waits_is_asked_again_and_what_was_answered_i
     answered = e.ToolFinished(tool="hf_jobs", tool_call_id="c1", output="done", success=True)
     host = scripted(past=(STARTED, *started(), asked(pending("c1"), pending("c2")), answered))
     async with running(host, size=(100, 40)) as (app, pilot):
-        await pilot.press("y")
+        await pilot.press("f2", "y")
         await settled(app, pilot, host)
     assert [answer.tool_call_id for answer in decided(host)] == ["c2"]
 
@@ -201,7 +206,7 @@ async def test_a_warning_of_money_goes_on_or_stops_at_one_key() -> None:
     host = scripted(past=(STARTED, *started(), asked(tool, usage_threshold=True)))
     async with running(host) as (app, pilot):
         assert "Go on spending?" in "\n".join(screen_text(app))
-        await pilot.press("n")
+        await pilot.press("f2", "n")
         await settled(app, pilot, host)
     assert decided(host) == [op.ApprovalAnswer(tool_call_id="c1", approved=False)]
 
@@ -210,7 +215,7 @@ async def test_a_cap_that_is_reached_is_raised_by_an_amount_and_nothing_else() -
     tool = pending(tool="yolo_budget", arguments={"cap_usd": 5.0}, display=(), remember_rule="")
     host = scripted(past=(STARTED, *started(), asked(tool, yolo_budget=True)))
     async with running(host) as (app, pilot):
-        await pilot.press("y", *"much", "enter")
+        await pilot.press("f2", "y", *"much", "enter")
         await settled(app, pilot, host)
         assert decided(host) == []
         await pilot.press(*"12.50", "enter")
@@ -224,13 +229,13 @@ async def test_a_question_is_answered_by_number_or_in_words_or_declined() -> Non
     host = scripted(past=(STARTED, *started(), questions[0]))
     async with running(host, size=(80, 40)) as (app, pilot):
         assert "2  accuracy" in "\n".join(screen_text(app))
-        await pilot.press("2")
+        await pilot.press("f2", "2")
         host.emit(e.QuestionAnswered(question_id="q1", answer="accuracy"), questions[1])
         await settled(app, pilot, host)
-        await pilot.press("w", *"both", "enter")
+        await pilot.press("f2", "w", *"both", "enter")
         host.emit(e.QuestionAnswered(question_id="q2", answer="both"), questions[2])
         await settled(app, pilot, host)
-        await pilot.press("d")
+        await pilot.press("f2", "d")
         await settled(app, pilot, host)
     answers = [(each.question_id, each.answer) for each in host.operations if isinstance(each, op.AnswerQuestion)]
     assert answers == [("q1", "accuracy"), ("q2", "both"), ("q3", None)]
@@ -272,7 +277,10 @@ async def test_what_is_shown_already_is_not_shown_twice() -> None:
     unified = "--- a\n+++ b\n@@ -1 +1 @@\n-old line\n+new line\n"
     edit = pending("c2", tool="edit", arguments={"old_str": "old line", "new_str": "new"}, display=(Diff("a", unified, 1, 1),))
     host = scripted(past=(STARTED, *started(), asked(shell, edit)))
-    async with running(host, size=(100, 60)) as (app, _):
+    async with running(host, size=(100, 60)) as (app, pilot):
         text = "\n".join(screen_text(app))
+        await pilot.press("f2", "tab")
+        await settled(app, pilot, host)
+        text += "\n".join(screen_text(app))
     assert text.count("git push") == 1 and "work_dir: sub" in text
     assert "old_str" not in text and "new_str: new" in text, "only what is a whole line of the diff is left out"

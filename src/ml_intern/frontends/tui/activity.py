@@ -16,6 +16,8 @@ from ml_intern.protocol.codec import Envelope
 
 TICK_S = 0.125
 CHARS_PER_TOKEN = 4
+NARROW_COLUMNS = 60
+"""Below it only one time is told."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _WAITING = "waiting for the model"
 
@@ -123,8 +125,14 @@ class ActivityLine(Widget):
         """What is said while a turn runs."""
         frame = "◆" if self._asked else _SPINNER[int(now / TICK_S) % len(_SPINNER)]
         times = clock(now - self._since)
-        if self._turn_since < self._since:
+        if self._turn_since < self._since and not 0 < self.size.width < NARROW_COLUMNS:
             times += f" · turn {clock(now - self._turn_since)}"
         received = f" · ~{tokens(self._received // CHARS_PER_TOKEN)} tokens" if self._received >= CHARS_PER_TOKEN else ""
-        hint = self._hint or "Esc interrupts"
-        return line(("warn" if self._asked else "accent", f"{frame} {self._doing}"), ("dim", f" · {times}{received} · {hint}"))
+        hint = self._hint or ("" if self._in_card() else "Esc interrupts")
+        told = " · ".join(filter(None, (times + received, hint)))
+        return line(("warn" if self._asked else "accent", f"{frame} {self._doing}"), ("dim", f" · {told}"))
+
+    def _in_card(self) -> bool:
+        """A card says itself what Esc does there."""
+        focused = self.screen.focused if self.is_attached else None
+        return focused is not None and any(node.has_class("card") for node in focused.ancestors_with_self)

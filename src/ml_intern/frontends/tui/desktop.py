@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from textual.app import App
 from textual.widgets import Input, TextArea
 
 from ml_intern.config.load import LoadedSettings
 from ml_intern.frontends.tui.conversation import Conversation
+from ml_intern.frontends.tui.keyed_app import KeyedApp
 from ml_intern.frontends.tui.links import browse, forbidden, leads_where_it_says, open_link
 
 
-class DesktopApp(App[int]):
+class DesktopApp(KeyedApp):
     """Copies and opens. ``hint`` and ``say`` are the app's words to the user."""
 
     loaded: LoadedSettings

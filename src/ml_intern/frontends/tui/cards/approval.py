@@ -5,52 +5,44 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from textual import events, on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input
 
 from ml_intern.config.keys import DEFAULT_KEYS
-from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.tui.cards.body import CallBody
+from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.cards.facts import MONEY, Editable, editable, edited, title
 from ml_intern.frontends.tui.own_app import own_app
+from ml_intern.frontends.tui.own_keys import OrderedTextArea
 from ml_intern.protocol.events import PendingTool
+from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.operations import ApprovalAnswer
 
-Remember = Literal["", "session", "project"]
+Remember = Literal["session", "project"]
+Sweeping = Literal["session", "project", "all", "rest"]
+"""Answers for more than what is seen: asked once more."""
+EDIT_ROWS = 12
+_EDITING = "editing {} · Ctrl+S approves it as it stands · Ctrl+G external editor · Esc back"
 
 
-class ApprovalCard(Vertical, can_focus=True):
-    """One call. It decides nothing itself: it says what the user decided."""
+class ApprovalCard(Card):
+    """One call."""
 
     DEFAULT_CSS = """
-    ApprovalCard { height: auto; border: round $warning; padding: 0 1; background: $surface; }
-    ApprovalCard:focus-within { border: round $primary; }
-    ApprovalCard > VerticalScroll { height: auto; max-height: 34vh; scrollbar-size-vertical: 1; }
-    ApprovalCard > .title { text-style: bold; color: $warning; }
-    ApprovalCard > .keys { color: $foreground 60%; }
-    ApprovalCard > Input, ApprovalCard > TextArea { display: none; }
-    ApprovalCard.-words > Input { display: block; }
-    ApprovalCard.-editing > TextArea { display: block; height: 12; max-height: 40vh; }
-    ApprovalCard.-editing > VerticalScroll { display: none; }
+    ApprovalCard > OrderedTextArea { display: none; }
+    ApprovalCard.-editing > OrderedTextArea { display: block; height: 1fr; border: none; padding: 0; }
+    ApprovalCard.-editing > CardBody { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(DEFAULT_KEYS["approve"], "approve", "Approve", id="approve"),
         Binding(DEFAULT_KEYS["reject"], "reject", "Reject, with words", id="reject"),
         Binding(DEFAULT_KEYS["edit"], "edit", "Edit, then approve", id="edit"),
-        Binding(DEFAULT_KEYS["always_session"], "always('session')", "Always in this session", id="always_session"),
-        Binding(DEFAULT_KEYS["always_project"], "always('project')", "Always in this project", id="always_project"),
-        Binding(DEFAULT_KEYS["approve_all"], "approve_all", "Approve all that wait", id="approve_all"),
-        Binding(DEFAULT_KEYS["approve_rest"], "approve_rest", "Approve this and the rest without asking", id="approve_rest"),
-        Binding("up", "scroll_body(-1)", "Up", show=False),
-        Binding("down", "scroll_body(1)", "Down", show=False),
-        Binding("pageup", "scroll_body(-10)", "Page up", show=False),
-        Binding("pagedown", "scroll_body(10)", "Page down", show=False),
-        Binding("tab", "next_card", "Next", show=False),
-        Binding("escape", "leave", "Back", show=False),
+        Binding(DEFAULT_KEYS["always_session"], "sweep('session')", "Always in this session (asks once more)", id="always_session"),
+        Binding(DEFAULT_KEYS["always_project"], "sweep('project')", "Always in this project (asks once more)", id="always_project"),
+        Binding(DEFAULT_KEYS["approve_all"], "sweep('all')", "Approve all that wait (asks once more)", id="approve_all"),
+        Binding(DEFAULT_KEYS["approve_rest"], "sweep('rest')", "Approve them and ask no more: /yolo (asks once more)", id="approve_rest"),
+        Binding("enter", "confirm", "Yes, to what it asks once more", show=False),
     ]
 
     class Decided(Message):
@@ -68,79 +60,114 @@ class ApprovalCard(Vertical, can_focus=True):
             super().__init__()
             self.rest = rest
 
-    class Left(Message):
-        """Back to the composer, or with ``onwards`` to the next card."""
-
-        def __init__(self, *, onwards: bool) -> None:
-            super().__init__()
-            self.onwards = onwards
-
     def __init__(self, tool: PendingTool) -> None:
         super().__init__()
         self.tool = tool
+        self._call = CallBody(tool)
+        self._area = OrderedTextArea(soft_wrap=False, show_line_numbers=True)
         self._editable: Editable | None = None
         self._asks_for_cap = False
+        self._sweeping: Sweeping | None = None
 
-    def compose(self) -> ComposeResult:
-        yield Static(Content(plain(title(self.tool))), classes="title")
-        with VerticalScroll(can_focus=False):
-            yield CallBody(self.tool)
-        yield Input(placeholder="Why not? (Enter rejects, Esc goes back)")
-        yield TextArea(soft_wrap=False, show_line_numbers=True)
-        yield Static(Content(self._keys()), classes="keys")
+    def editors(self) -> tuple[OrderedTextArea]:
+        return (self._area,)
+
+    def body(self) -> CallBody:
+        return self._call
+
+    def body_rows(self, columns: int) -> int:
+        if self._editable is not None:
+            return min(max(self._editable.text.count("\n") + 2, 4), EDIT_ROWS)
+        return self._call.get_content_height(None, None, columns)
+
+    def asks_same(self, other: Card) -> bool:
+        return isinstance(other, ApprovalCard) and other.tool.arguments == self.tool.arguments
 
     @property
     def name_shown(self) -> str:
-        """What it is about."""
-        return title(self.tool)
+        return marked(title(self.tool))
 
-    def counted(self, place: int, of: int) -> None:
-        """Which of those that wait this is."""
-        counter = f"[{place}/{of}] " if of > 1 else ""
-        self.query_one(".title", Static).update(Content(counter + plain(title(self.tool))))
+    @property
+    def field(self) -> Input | OrderedTextArea | None:
+        if self.has_class("-editing"):
+            return self._area
+        return self.words if self.has_class("-words") else None
 
-    def _keys(self) -> str:
-        if self.tool.tool == "usage_threshold":
-            return "y go on · n stop"
-        if self.tool.tool == "yolo_budget":
-            return "y raise the cap · n stop"
-        always = f"\ns always in this session, p in this project: {plain(self.tool.remember_rule)}" if self.tool.remember_rule else ""
-        return f"y approve · n reject · e edit · a all that wait · A this and the rest{always}"
+    def key_words(self, *, short: bool) -> str:
+        if self._sweeping is not None:
+            return f"{self._question(self._sweeping)} Enter yes · Esc no"
+        if self.has_class("-words"):
+            return "Enter sets the cap and goes on · Esc back" if self._asks_for_cap else "Enter rejects · Esc back"
+        if self._editable is not None:
+            name = self._editable.name or "the arguments"
+            return "^S approve · ^G editor · Esc back" if short else _EDITING.format(name)
+        if self.tool.tool in MONEY:
+            return f"y {'go on' if self.tool.tool == 'usage_threshold' else 'raise the cap'} · n stop · Esc back"
+        if short:
+            return f"y yes · n no · e edit · {'s p ' if self.tool.remember_rule else ''}{'a ' if self._of > 1 else ''}A · Esc"
+        always = f"\ns always in this session, p in this project: {marked(self.tool.remember_rule)}" if self.tool.remember_rule else ""
+        every = f" · a all {self._of} that wait" if self._of > 1 else ""
+        return f"y approve · n reject · e edit{every} · A approve and ask no more · Esc back to the composer{always}"
+
+    def _question(self, sweeping: Sweeping) -> str:
+        match sweeping:
+            case "session" | "project":
+                return f"Always allow {marked(self.tool.remember_rule)} in this {sweeping}?"
+            case "all":
+                return f"Approve all {self._of} that wait, also those that you do not see here?"
+            case "rest":
+                waiting = f"all {self._of} that wait" if self._of > 1 else "this"
+                return f"Approve {waiting}, and every later call of this session without asking, up to the cap (/yolo off asks again)?"
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def action_approve(self) -> None:
+        if self._stop_asking():
+            return
         if self.tool.tool == "yolo_budget":
             self._ask_for_cap()
             return
         self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True))
 
-    def action_always(self, remember: Remember) -> None:
-        if self.tool.remember_rule and self.tool.tool not in MONEY:
-            self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True, remember=remember))
+    def action_sweep(self, what: Sweeping) -> None:
+        """Asks once more, in the card's own line."""
+        if self._stop_asking() or self.tool.tool in MONEY:
+            return
+        if what == "all" and self._of == 1:
+            self.action_approve()
+        elif what in ("all", "rest") or self.tool.remember_rule:
+            self._sweeping = what
+            self.set_class(True, "-asks")
+            self.say("")
 
-    def action_approve_all(self) -> None:
-        self.post_message(self.AllApproved(rest=False))
+    def action_confirm(self) -> None:
+        match sweeping := self._sweeping:
+            case None:
+                return
+            case "session" | "project":
+                self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True, remember=sweeping))
+            case "all" | "rest":
+                self.post_message(self.AllApproved(rest=sweeping == "rest"))
+        self._stop_asking()
 
-    def action_approve_rest(self) -> None:
-        if self.tool.tool not in MONEY:
-            self.post_message(self.AllApproved(rest=True))
+    def _stop_asking(self) -> bool:
+        """Whether it did ask: every key but Enter is a no to that, and to nothing else."""
+        was, self._sweeping = self._sweeping is not None, None
+        self.set_class(False, "-asks")
+        self.show_keys()
+        return was
 
     def action_reject(self) -> None:
+        if self._stop_asking():
+            return
         if self.tool.tool in MONEY:
             self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=False))
             return
-        self._ask("Why not? (Enter rejects, Esc goes back)")
+        self.ask_words("Why not?")
 
     def _ask_for_cap(self) -> None:
         self._asks_for_cap = True
-        self._ask("New cap in dollars (Enter sets it and goes on)")
-
-    def _ask(self, placeholder: str) -> None:
-        field = self.query_one(Input)
-        field.placeholder = placeholder
-        self.add_class("-words")
-        field.focus()
+        self.ask_words("New cap in dollars")
 
     @on(Input.Submitted)
     def _words_given(self, event: Input.Submitted) -> None:
@@ -166,16 +193,14 @@ class ApprovalCard(Vertical, can_focus=True):
 
     def action_edit(self) -> None:
         """In place; what is approved then is what stands there."""
-        if self.tool.tool in MONEY:
+        if self._stop_asking() or self.tool.tool in MONEY:
             return
         self._editable = editable(self.tool)
-        area = self.query_one(TextArea)
-        area.text = self._editable.text
+        self._area.text = self._editable.text
         self.add_class("-editing")
-        self._say_keys(
-            f"editing {self._editable.name or 'the arguments'} · Ctrl+S approves it as it stands · Ctrl+G external editor · Esc back"
-        )
-        area.focus()
+        self.screen.set_focus(self._area)
+        self.show_title()
+        self.say("")
 
     async def on_key(self, event: events.Key) -> None:
         if self.has_class("-editing"):
@@ -192,9 +217,9 @@ class ApprovalCard(Vertical, can_focus=True):
     def _approve_edit(self) -> None:
         assert self._editable is not None
         try:
-            arguments = edited(self.tool, self._editable, self.query_one(TextArea).text)
+            arguments = edited(self.tool, self._editable, self._area.text)
         except ValueError as error:
-            self._say_keys(f"That is no JSON object ({error}). Ctrl+S approves, Esc goes back.")
+            self.say(f"That is no JSON object ({error}). Ctrl+S approves, Esc goes back.")
             return
         self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True, arguments=arguments))
 
@@ -202,30 +227,24 @@ class ApprovalCard(Vertical, can_focus=True):
         from ml_intern.frontends.tui.cards.editor import edit_outside
 
         assert self._editable is not None
-        area = self.query_one(TextArea)
-        text, problem = await edit_outside(own_app(self), area.text, self._editable.language)
+        text, problem = await edit_outside(own_app(self), self._area.text, self._editable.language)
         if problem:
-            self._say_keys(problem)
+            self.say(problem)
         else:
-            area.text = text
-
-    def _say_keys(self, text: str) -> None:
-        self.query_one(".keys", Static).update(Content(plain(text)))
+            self._area.text = text
 
     # ── moving ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def action_scroll_body(self, rows: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
-
-    def action_next_card(self) -> None:
-        self.post_message(self.Left(onwards=True))
-
     def action_leave(self) -> None:
-        """Out of the words or the edit; else back to the composer. It never decides."""
-        if self.has_class("-words") or self.has_class("-editing"):
-            self.remove_class("-words", "-editing")
-            self._asks_for_cap = False
-            self._say_keys(self._keys())
-            self.focus()
+        """Out of what it asks, the edit or the words; else back to the composer. It never decides."""
+        self._asks_for_cap = False
+        if self._stop_asking():
+            return
+        if self._editable is not None:
+            self._editable = None
+            self.remove_class("-editing")
+            self.screen.set_focus(self)
+            self.show_title()
+            self.say("")
         else:
-            self.post_message(self.Left(onwards=False))
+            super().action_leave()

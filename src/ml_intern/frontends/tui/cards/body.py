@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -14,7 +14,9 @@ from ml_intern.frontends.tui.cards.facts import MONEY, facts, shown_arguments
 from ml_intern.frontends.tui.selected_rows import Passage, SelectableRows
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol.display import Diff, Job, Link, Picture, Plan, Table, Text
-from ml_intern.protocol.events import PendingTool, QuestionAsked
+from ml_intern.protocol.events import PendingTool
+from ml_intern.protocol.invisible import marks
+from ml_intern.protocol.shown_call import shown_call, warning
 
 
 class CallBody(SelectableRows):
@@ -24,7 +26,8 @@ class CallBody(SelectableRows):
 
     def __init__(self, tool: PendingTool) -> None:
         super().__init__()
-        self._tool = tool
+        self._tool = shown_call(tool)
+        self._warning = warning(tool)
         self._rows: list[Strip] = []
         self._width = 0
 
@@ -51,7 +54,10 @@ class CallBody(SelectableRows):
 
     def _drawn(self, width: int) -> list[Strip]:
         if width != self._width:
-            self._rows = call_rows(self._tool, Pen(width, palette_of(self)))
+            pen = Pen(width, palette_of(self))
+            warn = pen.palette.styles["warn"]
+            invisible = pen.wrapped(self._warning, warn) if self._warning else []
+            self._rows = [*invisible, *(_with_marks(row, warn) for row in call_rows(self._tool, pen))]
             self._width = width
         return self._rows
 
@@ -85,9 +91,20 @@ def call_rows(tool: PendingTool, pen: Pen) -> list[Strip]:
     return rows
 
 
-def question_rows(question: QuestionAsked, pen: Pen) -> list[Strip]:
-    """The question's words."""
-    return pen.wrapped(question.question)
+def _with_marks(row: Strip, warn: Style) -> Strip:
+    """What stands for something invisible, as a warning."""
+    return Strip([piece for part in row for piece in _pieces(part, warn)]) if marks(row.text) else row
+
+
+def _pieces(part: Segment, warn: Style) -> Iterator[Segment]:
+    done, style = 0, part.style or Style.null()
+    for start, end in marks(part.text):
+        if start > done:
+            yield Segment(part.text[done:start], style)
+        yield Segment(part.text[start:end], style + warn + Style(bold=True))
+        done = end
+    if done < len(part.text):
+        yield Segment(part.text[done:], style)
 
 
 def _fact(row: Line, pen: Pen) -> Sequence[Strip]:

@@ -1,10 +1,14 @@
-"""Where cards stand that wait for the user: between the conversation and the composer, the oldest on top."""
+"""Where cards stand that wait for the user: between the conversation and the composer, one at a time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, cast
 
-from textual.containers import VerticalScroll
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
 
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.protocol import events as e
@@ -12,23 +16,45 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
 
 if TYPE_CHECKING:
+    from textual.signal import Signal
+
     from ml_intern.frontends.tui.app import TuiApp
     from ml_intern.frontends.tui.cards.approval import ApprovalCard
+    from ml_intern.frontends.tui.cards.card import Card
     from ml_intern.frontends.tui.cards.question import QuestionCard
 
 DECIDED = ("approved", "rejected", "abandoned", "cancelled")
+TIGHT_ROWS = 9
+"""With less room a card has no frame."""
+OTHERS_ROWS = 6
+"""With less room there is no line for the cards that are not seen."""
+KEPT_ROWS = 4
+"""Of the conversation, where there is room."""
 
 
-class CardDock(VerticalScroll):
+class CardDock(Vertical):
     """An ``EventReader``: mounts a card for what waits, removes it when it is decided, here or elsewhere."""
 
-    DEFAULT_CSS = "CardDock { height: auto; max-height: 60%; background: $background; }"
+    DEFAULT_CSS = """
+    CardDock { height: 0; background: $background; }
+    CardDock > .others { display: none; height: 1; padding: 0 1; color: $warning; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, can_focus=False)
+        super().__init__(id=id)
         self._cards: dict[str, ApprovalCard | QuestionCard] = {}
+        self._others = Static(classes="others")
+        self._shown = ""
+        """The key of the one that is seen whole."""
         self._mine: set[str] = set()
         """What was decided here: its end needs no telling."""
+
+    def compose(self) -> ComposeResult:
+        yield self._others
+
+    def on_mount(self) -> None:
+        laid_out = cast("Signal[object]", self.screen.screen_layout_refresh_signal)  # pyright: ignore[reportUnknownMemberType]  # of any screen
+        laid_out.subscribe(self, lambda _: self.fit())
 
     @property
     def tui(self) -> TuiApp:
@@ -42,9 +68,8 @@ class CardDock(VerticalScroll):
 
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``."""
-        self._cards.clear()
         self._mine.clear()
-        self.remove_children()
+        self._drop(tuple(self._cards))
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
@@ -58,64 +83,136 @@ class CardDock(VerticalScroll):
                 from ml_intern.frontends.tui.cards.question import QuestionCard
 
                 self._add(question.question_id, QuestionCard(question))
-            case e.ToolStateChange(state=state, tool_call_id=key) if state in DECIDED:
-                self._drop(key, live=live, how=state, sent_by=envelope.event.sent_by)
+            case e.ToolStateChange(tool_call_id=key, state=state, sent_by=sent_by) if state in DECIDED:
+                self._over(key, state, sent_by, live=live)
             case e.ToolFinished(tool_call_id=key):
-                self._drop(key, live=live, how="answered")
-            case e.QuestionAnswered(question_id=key, sent_by=sent_by):
-                self._drop(key, live=live, how="answered", sent_by=sent_by)
+                self._drop((key,))
+            case e.QuestionAnswered(question_id=key, answer=answer, sent_by=sent_by):
+                self._over(key, "abandoned" if answer is None else "answered", sent_by, live=live)
             case e.TurnComplete() | e.Interrupted() | e.ErrorRaised(ends_turn=True) | e.UndoComplete():
-                for key in list(self._cards):
-                    self._drop(key, live=False, how="")
+                self._drop(tuple(self._cards))
             case _:
                 pass
 
+    # ── which card is seen, and who has the keys ─────────────────────────────────────────────────────────────────────
+
     def focus_card(self) -> bool:
-        """The oldest one; False when nothing waits."""
-        for card in self._cards.values():
-            card.focus()
-            return True
-        return False
+        """By the user's own wish, so its keys count at once; False when nothing waits."""
+        if not self._cards:
+            return False
+        self._go_to(self._shown, by_itself=False)
+        return True
+
+    def _go_to(self, key: str, *, by_itself: bool) -> None:
+        card = self._cards[key]
+        card.calm_from = self.tui.calm_from(self._now()) if by_itself else float("-inf")
+        self._show(key)
+        self.screen.set_focus(card)
+
+    def _show(self, key: str) -> None:
+        self._shown = key
+        for other, card in self._cards.items():
+            card.display = other == key
+        self._tell_others()
+        self.fit()
+
+    def _tell_others(self) -> None:
+        """Those that are not seen, in one line."""
+        names = [card.name_shown for key, card in self._cards.items() if key != self._shown]
+        for place, card in enumerate(self._cards.values(), 1):
+            card.counted(place, len(self._cards))
+        self._others.update(Content(f"{len(names)} more wait{'s' * (len(names) == 1)}: {', '.join(names)} (Tab)"))
+
+    def fit(self) -> None:
+        """As many rows as the card would like, as long as all around it is seen too."""
+        card = self._cards.get(self._shown)
+        if card is None or not self.is_mounted:
+            self.styles.height = 0
+            return
+        around = sum(widget.outer_size.height for widget in self.screen.query("#activity, #composer, #status, Popup") if widget.display)
+        room = self.screen.size.height - around
+        card.set_class(room < TIGHT_ROWS, "-tight")
+        others = len(self._cards) > 1
+        room -= KEPT_ROWS if room > 3 * KEPT_ROWS else 1
+        self._others.display = others = others and room >= OTHERS_ROWS  # with less, their number is in the title
+        self.styles.height = max(min(card.rows(self.size.width or self.screen.size.width) + others, room), 1)
+
+    def on_card_resized(self) -> None:
+        self.fit()
 
     def _add(self, key: str, card: ApprovalCard | QuestionCard) -> None:
-        if key in self._cards:
-            self._cards.pop(key).remove()
+        before = self._cards.get(key)
+        had_focus = before is not None and before.has_focus_within
+        if before is not None:
+            self._same(before, card)
         self._cards[key] = card
-        self.mount(card)
-        self.call_after_refresh(self._arrived)
+        card.display = False
+        self.mount(card, before=self._others)
+        self._show(key if had_focus or not self._shown else self._shown)
+        if before is not None:
+            before.display = False
+            if had_focus:
+                self.screen.set_focus(card)
+            before.remove()
+        if not had_focus:
+            self._wait_for_calm(self._now())
 
-    def _arrived(self) -> None:
-        """The keys are the card's, unless the user is writing: nobody approves with the letter of a word."""
-        self._count()
+    def _same(self, before: Card, card: Card) -> None:
+        """Asked again: what was asked before keeps its keys, unless it is something else now."""
+        card.calm_from = before.calm_from if before.asks_same(card) else self.tui.calm_from(self._now())
+
+    def _wait_for_calm(self, since: float) -> None:
+        """The keys become the card's when nobody is typing: what is typed until then goes to the composer, and decides nothing."""
         composer = self.tui.composer
-        if not composer.text.strip() and composer.has_focus:
-            self.focus_card()
-        elif composer.has_focus and self._cards:
+        if not self._cards or not composer.has_focus:
+            return
+        left = self.tui.calm_from(since) - self._now()
+        if left > 0:
+            self.set_timer(left, lambda: self._wait_for_calm(since))
+        elif composer.text.strip():
             self.tui.hint("something waits for you: F2 goes there")
+        else:
+            self._go_to(self._shown, by_itself=False)
 
-    def _drop(self, key: str, *, live: bool, how: str, sent_by: str | None = None) -> None:
-        """``sent_by``: who decided, where the event tells."""
-        card = self._cards.pop(key, None)
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    # ── what is over ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _over(self, key: str, how: str, sent_by: str, *, live: bool) -> None:
+        """``sent_by``: who decided, where the event tells. What nobody decided is told by the end of its call or turn."""
+        card = self._cards.get(key)
         if card is None:
             return
-        answered_here = key in self._mine
-        backend = self.tui.backend
-        overtaken = backend is not None and sent_by is not None and sent_by != backend.sender
-        if live and (overtaken or not answered_here):
+        answered_here, backend = key in self._mine, self.tui.backend
+        overtaken = backend is not None and sent_by != "" and sent_by != backend.sender
+        if live and (overtaken or not (answered_here or sent_by)) and (how not in ("abandoned", "cancelled") or overtaken):
             where = f"by {sent_by}" if sent_by else f"in {backend.owner}" if backend is not None and backend.owner else "elsewhere"
             late = " Your answer came after that, and was not taken." if answered_here else ""
-            self.tui.say(f"{card.name_shown} was {how} {where}.{late}")
-        self._mine.discard(key)
-        had_focus = card.has_focus_within or card.has_focus
-        card.remove()
-        self._count()
-        if had_focus and not self.focus_card():
-            self.tui.composer.focus()
+            self.tui.say(f"{card.name_shown} was {'set aside' if how == 'abandoned' else how} {where}.{late}")
+        self._drop((key,))
 
-    def _count(self) -> None:
-        for place, card in enumerate(self._cards.values(), 1):
-            if card.is_mounted:
-                card.counted(place, len(self._cards))
+    def _drop(self, keys: tuple[str, ...]) -> None:
+        """All at once, and the focus goes only to what stays: a widget that is gone takes every key with it."""
+        gone = [self._cards.pop(key) for key in keys if key in self._cards]
+        if not gone:
+            return
+        self._mine.difference_update(keys)
+        had_focus = any(card.has_focus_within for card in gone)
+        if self._shown not in self._cards:
+            self._shown = next(iter(self._cards), "")
+        if self._shown:
+            self._show(self._shown)
+        if had_focus and self._shown:
+            self._go_to(self._shown, by_itself=True)
+        elif had_focus:
+            self.screen.set_focus(self.tui.composer)
+        for card in gone:
+            card.remove()
+        if not self._cards:
+            self._tell_others()
+            self.fit()
 
     # ── what the user decided ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,7 +223,7 @@ class CardDock(VerticalScroll):
         self._send((message.answer,))
 
     def on_approval_card_all_approved(self, message: ApprovalCard.AllApproved) -> None:
-        """Questions of money are never part of it."""
+        """Questions of money are never part of it. ``rest`` is /yolo, and says so."""
         from ml_intern.frontends.tui.cards.approval import ApprovalCard
         from ml_intern.frontends.tui.cards.facts import MONEY
 
@@ -134,6 +231,7 @@ class CardDock(VerticalScroll):
         cards = [card for card in self._cards.values() if isinstance(card, ApprovalCard) and card.tool.tool not in MONEY]
         if message.rest:
             self.tui.send(op.SetAutoApproval(enabled=True))
+            self.tui.say("From now on this session asks no more, up to its cap: recurring jobs still ask.", hint="/yolo off asks again.")
         self._send(tuple(op.ApprovalAnswer(tool_call_id=card.tool.tool_call_id, approved=True) for card in cards))
 
     def on_question_card_answered(self, message: QuestionCard.Answered) -> None:
@@ -141,20 +239,13 @@ class CardDock(VerticalScroll):
         self._mine.add(message.question_id)
         self.tui.send(op.AnswerQuestion(question_id=message.question_id, answer=message.answer))
 
-    def on_approval_card_left(self, message: ApprovalCard.Left) -> None:
-        self._left(message)
-
-    def on_question_card_left(self, message: QuestionCard.Left) -> None:
-        self._left(message)
-
-    def _left(self, message: ApprovalCard.Left | QuestionCard.Left) -> None:
+    def on_card_left(self, message: Card.Left) -> None:
         message.stop()
-        cards = list(self._cards.values())
-        focused = next((index for index, card in enumerate(cards) if card.has_focus), -1)
-        if message.onwards and cards:
-            cards[(focused + 1) % len(cards)].focus()
+        keys = list(self._cards)
+        if message.onwards and keys:
+            self._go_to(keys[(keys.index(self._shown) + 1) % len(keys)], by_itself=False)
         else:
-            self.tui.composer.focus()
+            self.screen.set_focus(self.tui.composer)
 
     def _send(self, answers: tuple[op.ApprovalAnswer, ...]) -> None:
         self._mine |= {answer.tool_call_id for answer in answers}

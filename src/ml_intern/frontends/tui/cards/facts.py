@@ -9,6 +9,7 @@ from msgspec import Struct
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.protocol.display import Diff, Text
 from ml_intern.protocol.events import PendingTool
+from ml_intern.protocol.invisible import seen
 from ml_intern.protocol.messages import JsonObject
 
 MONEY = ("usage_threshold", "yolo_budget")
@@ -54,12 +55,12 @@ def facts(tool: PendingTool) -> list[Line]:
 
 
 def editable(tool: PendingTool) -> Editable:
-    """What ``e`` edits."""
+    """What ``e`` edits: without what cannot be seen, for what stands there is what will run."""
     for name in _MAIN:
         value = tool.arguments.get(name)
         if isinstance(value, str) and value:
-            return Editable(name, value, _LANGUAGES.get(name, ""))
-    return Editable("", json.dumps(tool.arguments, indent=2, ensure_ascii=False), "json")
+            return Editable(name, seen(value), _LANGUAGES.get(name, ""))
+    return Editable("", seen(json.dumps(tool.arguments, indent=2, ensure_ascii=False)), "json")
 
 
 def edited(tool: PendingTool, what: Editable, text: str) -> JsonObject:

@@ -9,6 +9,7 @@ from textual.dom import DOMNode
 
 from ml_intern.frontends.headless.text import Line, line, lines
 from ml_intern.frontends.tui.cards.approval import ApprovalCard
+from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.commands.base import Command
 from ml_intern.frontends.tui.commands.catalog import COMMANDS, find, near
 from ml_intern.frontends.tui.screens.pager import Pager
@@ -57,7 +58,7 @@ def help_rows(app: TuiApp) -> list[Line]:
     for place, node in nodes:
         rows += [line(("dim", place)), *_keys(type(node), app), line()]
     rows += [line(("dim", "cards that wait for you"), "  (`keys` in the settings changes any of these by its name in brackets)")]
-    rows += [*_keys(ApprovalCard, app), line()]
+    rows += [*_keys(ApprovalCard, app), *_keys(Card, app), line()]
     rows += lines("Dragging the mouse selects text and copies it, a double click a word, a triple click a block.", "dim")
     rows += lines("Text that begins with ! is run in your own shell, @ names a file.", "dim")
     return rows

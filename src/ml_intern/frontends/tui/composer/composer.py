@@ -24,6 +24,7 @@ from ml_intern.frontends.tui.composer.queue import Queue
 from ml_intern.frontends.tui.composer.shell import ShellLines
 from ml_intern.frontends.tui.composer.suggestions import Suggestion, suggest
 from ml_intern.frontends.tui.own_app import own_app
+from ml_intern.frontends.tui.own_keys import obeyed
 from ml_intern.protocol.messages import Image
 from ml_intern.protocol.operations import UserInput
 
@@ -154,6 +155,8 @@ class Composer(TextArea):
         if self._key_of_popup(event.key) or self._key_of_text(event.key):
             event.prevent_default()
             event.stop()
+        else:
+            await obeyed(self, event)
 
     def _key_of_popup(self, key: str) -> bool:
         chosen = self._popup.chosen

@@ -1,0 +1,239 @@
+"""What cards have in common: a title, a body that scrolls, and below it the row of keys, which is always seen."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ml_intern.config.keys import DEFAULT_KEYS
+from ml_intern.frontends.tui.cells import wrapped
+from ml_intern.frontends.tui.own_app import own_app
+from ml_intern.frontends.tui.own_keys import OrderedInput, obeyed
+
+SHORT_COLUMNS = 72
+"""Below it keys are told in one word each."""
+
+
+class CardBody(VerticalScroll, can_focus=False):
+    """Says when another part of it is seen."""
+
+    class Moved(Message):
+        """Scrolled, or of another size."""
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.post_message(self.Moved())
+
+    def on_resize(self) -> None:
+        self.post_message(self.Moved())
+
+    @property
+    def below(self) -> int:
+        """Rows that are not seen yet."""
+        return max(round(self.max_scroll_y - self.scroll_y), 0)
+
+
+class Card(Vertical, can_focus=True):
+    """It decides nothing itself: it says what the user decided."""
+
+    DEFAULT_CSS = """
+    Card { height: 1fr; border: round $warning; padding: 0 1; background: $surface; }
+    Card:focus-within { border: round $primary; }
+    Card.-tight { border: none; }
+    Card > CardBody { height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
+    Card > .title { height: 1; text-style: bold; color: $warning; text-wrap: nowrap; text-overflow: ellipsis; }
+    Card > .keys { height: auto; color: $foreground 60%; }
+    Card.-asks > .keys { color: $warning; text-style: bold; }
+    Card > OrderedInput { display: none; }
+    Card.-words > OrderedInput { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll_body(-1)", "Up", show=False),
+        Binding("down", "scroll_body(1)", "Down", show=False),
+        Binding("pageup", "scroll_body(-10)", "Page up", show=False),
+        Binding("pagedown", "scroll_body(10)", "Page down", show=False),
+        Binding("tab", "next_card", "The next card", show=False),
+        Binding("escape", "leave", "Back to the composer; it decides nothing", show=False),
+    ]
+
+    class Left(Message):
+        """Back to the composer, or with ``onwards`` to the next card."""
+
+        def __init__(self, *, onwards: bool) -> None:
+            super().__init__()
+            self.onwards = onwards
+
+    class Resized(Message):
+        """It may need more rows, or fewer."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="card")
+        self.calm_from = float("-inf")
+        """In the event loop's time: keys before it decide nothing, for the card came under the user's fingers by itself."""
+        self.scrolled = CardBody()
+        self.words = OrderedInput(compact=True)
+        self._title, self._keys = Static(classes="title"), Static(classes="keys")
+        self._counter = ""
+        self._of = 1
+        self._said = ""
+
+    @abstractmethod
+    def body(self) -> Widget:
+        """What is shown."""
+
+    def editors(self) -> Iterable[Widget]:
+        """What else is between the body and the keys."""
+        return ()
+
+    @abstractmethod
+    def body_rows(self, columns: int) -> int:
+        """How many rows that takes."""
+
+    @property
+    @abstractmethod
+    def name_shown(self) -> str:
+        """What it is about."""
+
+    @abstractmethod
+    def key_words(self, *, short: bool) -> str:
+        """The keys that the card has now, and what they do."""
+
+    def asks_same(self, other: Card) -> bool:
+        """Whether the other one, which takes its place, asks for the same."""
+        return self.name_shown == other.name_shown
+
+    @property
+    def field(self) -> Widget | None:
+        """Where words are written now, if they are."""
+        return self.words if self.has_class("-words") else None
+
+    def compose(self) -> ComposeResult:
+        yield self._title
+        with self.scrolled:
+            yield self.body()
+        yield self.words
+        yield from self.editors()
+        yield self._keys
+
+    # ── how many rows ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rows(self, columns: int) -> int:
+        """What the card would like to have."""
+        inner = max(columns - (2 if self.has_class("-tight") else 4), 4)
+        frame = 0 if self.has_class("-tight") else 2
+        return frame + 1 + self.body_rows(inner - 1) + self.has_class("-words") + len(self._key_rows(inner))
+
+    def _key_rows(self, columns: int) -> list[str]:
+        words = self._said or self.key_words(short=columns < SHORT_COLUMNS)
+        if not self._said and not self.has_focus_within:
+            words = f"{own_app(self).loaded.settings.keys.get('cards', DEFAULT_KEYS['cards']).capitalize()} decides it · {words}"
+        return wrapped(words, columns)
+
+    def show_keys(self) -> None:
+        """Draw the row of keys as it is now."""
+        if self.is_mounted:
+            self._keys.update(Content("\n".join(self._key_rows(max(self.content_size.width, 4)))))
+            self.post_message(self.Resized())
+
+    def say(self, text: str) -> None:
+        """In place of the keys, until the next change."""
+        self._said = text
+        self.show_keys()
+
+    def counted(self, place: int, of: int) -> None:
+        """Which of those that wait this is."""
+        self._counter, self._of = (f"[{place}/{of}] " if of > 1 else ""), of
+        self.show_title()
+        self.show_keys()
+
+    def show_title(self) -> None:
+        """With what is not seen of the body."""
+        if self.is_mounted:
+            below = self.scrolled.below
+            more = f"{below} more line{'s' * (below != 1)} ↓ · " if below and not self.has_class("-editing") else ""
+            self._title.update(Content(f"{self._counter}{more}{self.name_shown}"))
+
+    def on_mount(self) -> None:
+        self.show_title()
+        self.show_keys()
+
+    def on_resize(self) -> None:
+        self.show_keys()
+
+    def on_card_body_moved(self, message: CardBody.Moved) -> None:
+        message.stop()
+        self.show_title()
+
+    # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_descendant_focus(self) -> None:
+        self.show_keys()
+
+    def on_descendant_blur(self) -> None:
+        self.show_keys()
+
+    def on_focus(self) -> None:
+        self.show_keys()
+
+    def on_blur(self) -> None:
+        self.show_keys()
+
+    async def _on_key(self, event: events.Key) -> None:
+        """In the order in which they were typed: a letter that was on its way when the focus moved goes where the focus is."""
+        receiver, active = self.field or self.screen.focused, self.screen.active_bindings.get(event.key)
+        if receiver not in (None, self) and (event.is_printable or (active is not None and active.node is receiver)):
+            event.prevent_default()
+            event.stop()
+            receiver.post_message(events.Key(event.key, event.character))
+        elif not self.has_focus:
+            return
+        elif self._is_early() and (event.is_printable or event.key == "enter"):
+            event.prevent_default()
+            event.stop()
+            self.say("This is the next card: look at it, then press the key again.")
+            self.set_timer(own_app(self).calm_s, lambda: self.say(""))
+        else:
+            await obeyed(self, event)
+
+    def _is_early(self) -> bool:
+        return asyncio.get_running_loop().time() < self.calm_from
+
+    def ask_words(self, placeholder: str) -> None:
+        """A line to write in; ``Input.Submitted`` brings it."""
+        self.words.placeholder = placeholder
+        self._said = ""
+        self.add_class("-words")
+        self.screen.set_focus(self.words)
+
+    def close_words(self) -> bool:
+        """Whether there was such a line."""
+        was = self.has_class("-words")
+        self.remove_class("-words")
+        return was
+
+    # ── moving ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def action_scroll_body(self, rows: int) -> None:
+        self.scrolled.scroll_relative(y=rows, animate=False)
+
+    def action_next_card(self) -> None:
+        self.post_message(self.Left(onwards=True))
+
+    def action_leave(self) -> None:
+        """Out of the words; else back to the composer. It never decides."""
+        if self.close_words():
+            self.screen.set_focus(self)
+            self.show_keys()
+        else:
+            self.post_message(self.Left(onwards=False))
