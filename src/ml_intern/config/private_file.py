@@ -1,9 +1,11 @@
-"""How a file of ours is written: all of it or nothing, for its owner alone."""
+"""How a file of ours is written: all of it or nothing, for its owner alone; and how processes take turns at it."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 from ml_intern.config.paths import make_private
@@ -24,3 +26,38 @@ def replace_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
+
+
+@contextlib.contextmanager
+def taking_turns(path: Path) -> Generator[None]:
+    """One process at a time: for what is read, changed and written back. It waits, so call it in a thread. Raises ``OSError``."""
+    make_private(path.parent)
+    # beside the file, and never removed: the file itself is another one after each writing
+    with open(os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def hold(path: Path) -> int | None:
+    """Hold this lock file for as long as the process lives or until it is closed; None when another one holds it. Raises ``OSError``."""
+    make_private(path.parent)
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _still_there(path, fd):
+                return fd
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # who held it before removed it meanwhile
+
+
+def _still_there(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False

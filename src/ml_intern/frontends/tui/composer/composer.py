@@ -93,6 +93,8 @@ class Composer(TextArea):
         if draft and not self.text:
             self.text = draft
             self.move_cursor(self.document.end)
+        elif draft:  # the user was faster: it waits for the next start
+            await asyncio.to_thread(self._draft.leave)
 
     def on_text_area_changed(self) -> None:
         self._stop_timer()
@@ -104,6 +106,7 @@ class Composer(TextArea):
         self._stop_timer()
         if self._draft is not None:
             self._draft.save(self._pastes.whole(self.text))
+            self._draft.leave()
         await self.shell.aclose()
 
     def _stop_timer(self) -> None:

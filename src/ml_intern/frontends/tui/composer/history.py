@@ -1,14 +1,18 @@
-"""What was sent before, over all sessions: kept in one file of the user's own, without the secrets that were in it."""
+"""What was sent before, over all sessions: kept in one file of the user's own, without the secrets that were in it.
+
+Several apps write it: each reads what the others added and puts its own behind it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from ml_intern.config.private_file import replace_private
+from ml_intern.config.private_file import replace_private, taking_turns
 
 MAX_ENTRIES = 1_000
 MAX_CHARS = 20_000
@@ -22,6 +26,7 @@ class History:
         self._path = path
         self._scrub = scrub
         self._entries: list[str] = []
+        self._unsaved: deque[str] = deque(maxlen=MAX_ENTRIES)
         self._at = 0
         self._unsent = ""
 
@@ -32,29 +37,37 @@ class History:
 
     def load(self) -> None:
         """A file that is not there, or not ours, is an empty history."""
+        with contextlib.suppress(OSError):
+            self._entries = _each_once([*self._read(), *self._entries])
+            self._at = len(self._entries)
+
+    def _read(self) -> list[str]:
         try:
             lines = self._path.read_bytes().splitlines()
-        except OSError:
-            return
+        except FileNotFoundError:
+            return []
         read: list[str] = []
         for line in lines:
             with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
                 read.append(msgspec.json.decode(line, type=str))
-        self._entries = [*_each_once(read), *self._entries][-MAX_ENTRIES:]
-        self._at = len(self._entries)
+        return read
 
     def add(self, text: str) -> None:
         """Remember what was sent, and be at its end again."""
         text = self._scrub(text).strip("\n")
         if text.strip() and len(text) <= MAX_CHARS:
-            self._entries = [*_each_once([*self._entries, text])][-MAX_ENTRIES:]
+            self._entries = _each_once([*self._entries, text])
+            self._unsaved.append(text)
         self._at, self._unsent = len(self._entries), ""
 
     def save(self) -> None:
-        """In one step, readable for the user alone. Where it cannot be kept, it is not."""
-        data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in self._entries)
-        with contextlib.suppress(OSError):
+        """Put what was added behind what is in the file now, readable for the user alone. Where it cannot be kept, it is not."""
+        with contextlib.suppress(OSError), taking_turns(self._path):
+            added = list(self._unsaved)
+            data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in _each_once([*self._read(), *added]))
             replace_private(self._path, data)
+            for _ in added:
+                self._unsaved.popleft()
 
     def back(self, unsent: str) -> str | None:
         """The entry before; what was being written is kept for the way back. None at the beginning."""
@@ -80,5 +93,5 @@ class History:
 
 
 def _each_once(entries: list[str]) -> list[str]:
-    """Each at the place where it came last."""
-    return list(dict.fromkeys(reversed(entries)))[::-1]
+    """Each at the place where it came last; of too many, the newest."""
+    return list(dict.fromkeys(reversed(entries)))[:MAX_ENTRIES][::-1]
