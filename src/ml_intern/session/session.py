@@ -12,7 +12,8 @@ from ml_intern.errors import MlInternError, SessionClosed
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
-from ml_intern.session.approvals import Abandoned, Decision, Gate
+from ml_intern.session.approvals import Decision, Gate
+from ml_intern.session.decisions import Decisions
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_directory import ModelDirectory
 from ml_intern.session.model_port import ModelPort
@@ -51,6 +52,7 @@ class Session:
         self.session_id = self.log.session_id
         self.state = parts.turn.log.state
         self._work = Work(parts.turn, model)
+        self._decisions = Decisions(self.log, parts.gate, parts.questions, parts.rules)
         self._changing = asyncio.Lock()
         """Held by operations that start or stop work: one of them at a time."""
         self._closed = False
@@ -92,7 +94,7 @@ class Session:
             case op.Interrupt():
                 await self._work.interrupt()
             case op.ExecApproval():
-                await self._exec_approval(operation)
+                await self._decisions.take(operation, self._complain)
             case op.AnswerQuestion():
                 if not await self._p.questions.answer(operation.question_id, operation.answer, sent_by=operation.sent_by):
                     await self._complain(f"No question '{operation.question_id}' waits for an answer.")
@@ -138,7 +140,7 @@ class Session:
             await self._complain("The message is empty.", hint="Say what you want done.")
             return
         self._work.say(message)
-        await self._abandon_questions(message.sent_by)
+        await self._decisions.abandon_all(message.sent_by)
 
     async def _undo(self, before_message: int | None) -> None:
         """The last turn, steering included; or everything from the n-th message that the user wrote."""
@@ -146,40 +148,6 @@ class Session:
         seqs = self.state.turn_seqs if before_message is None else self.state.history.user_seqs()
         index = len(seqs) - 1 if before_message is None else before_message
         await self.log.append(e.UndoComplete(cut_seq=seqs[index] if 0 <= index < len(seqs) else 0))
-
-    # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _exec_approval(self, operation: op.ExecApproval) -> None:
-        for answer in operation.approvals:
-            pending = self.state.pending.get(answer.tool_call_id)
-            if pending is None or not self._p.gate.claim(answer.tool_call_id):
-                await self._complain(f"No pending approval to process for '{answer.tool_call_id}'.")
-                continue
-            await self._decide(pending, answer, operation.sent_by)
-
-    async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> None:
-        changed = e.ToolStateChange(
-            tool_call_id=pending.tool_call_id,
-            tool=pending.tool,
-            state="approved" if answer.approved else "rejected",
-            note=answer.feedback or "",
-            arguments=answer.arguments,
-            sent_by=sent_by,
-        )
-        always = answer.approved and pending.remember_rule and answer.remember
-        granted = [await self._p.rules.grant(pending.remember_rule, always)] if always else []
-        await self.log.append(changed, *granted)
-        self._p.gate.answer(pending.tool_call_id, answer)
-
-    async def _abandon_questions(self, sent_by: str) -> None:
-        """The user typed instead of deciding."""
-        for key in self._p.gate.waiting():
-            if not self._p.gate.claim(key):
-                continue
-            tool = self.state.pending[key].tool if key in self.state.pending else ""
-            await self.log.append(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned", sent_by=sent_by))
-            self._p.gate.answer(key, Abandoned())
-        await self._p.questions.decline_all(sent_by=sent_by)
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
