@@ -1,8 +1,9 @@
 """One engine judges every call: from the risk its tool declares, the user's rules, and how much may run unasked.
 
-A rule is ``tool``, ``tool(pattern)`` or ``mcp:server:tool``; ``*`` stands for anything, ``\\*`` for a star. Deny wins over ask,
-ask over allow. A deny or ask rule holds when it matches any part of a call, an allow rule only when allow rules cover every
-part. Where a deny or ask rule might match what a call does not show, a person is asked.
+A rule is ``tool``, ``tool(pattern)`` or ``mcp:server:tool``; ``*`` stands for anything, ``\\*`` for a star, ``...`` at the end for
+other operands and harmless options. Deny wins over ask, ask over allow. A deny or ask rule holds when it matches any part of a
+call, an allow rule only when allow rules cover every part. Where a deny or ask rule might match what a call does not show, a
+person is asked.
 """
 
 from __future__ import annotations
@@ -18,18 +19,8 @@ from ml_intern.tools.base import Effect, PermissionSubject, Risk
 
 _RULE = re.compile(r"\s*([A-Za-z0-9_*:.-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 HARMLESS = frozenset({Effect.READS, Effect.ASKS_USER})
-
-_RUNS_OR_DESTROYS = (
-    r"python[0-9.]*|ipython|pypy[0-9.]*|node|nodejs|deno|bun|perl|ruby|php|lua|R|Rscript|julia|[gmn]?awk|sed|(?:ba|da|z|k|a)?sh|fish|tclsh"
-    r"|env|sudo|doas|su|nohup|timeout|time|nice|ionice|setsid|stdbuf|xargs|parallel|find|fd|exec|eval|command|builtin|source|watch|make"
-    r"|torchrun|accelerate|deepspeed|srun|npx|uvx|pipx|ssh|scp|rsync|curl|wget|nc|ncat|at|crontab|systemctl|tmux|screen"
-    r"|rm|rmdir|unlink|mv|cp|ln|dd|tee|shred|truncate|chmod|chown|chgrp|kill|pkill|killall|mount|umount|mkfs.*|install|tar|unzip"
-)
-"""Programs whose second word is no operation: what they do hangs on all of their words."""
-_DANGEROUS_OPERATIONS = frozenset({
-    "run", "exec", "x", "shell", "eval", "launch", "start", "tool", "config", "clean", "reset", "rm", "remove", "uninstall", "delete",
-    "del", "purge", "prune", "destroy", "kill", "stop", "drop", "restore", "checkout", "rebase", "bisect", "submodule", "alias",
-})  # fmt: skip
+FAMILY = " ..."
+"""Ends a pattern that covers a family of commands: see ``PermissionSubject.families``. In a deny or ask rule it is `` *``."""
 
 
 class Mode(StrEnum):
@@ -58,12 +49,14 @@ class Judgement(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """One parsed rule; ``text`` is what the user wrote, ``start`` what its pattern begins with before the first ``*``."""
+    """One parsed rule; ``text`` is what the user wrote, ``start`` what its pattern begins with before the first ``*``, ``family`` what
+    stands before ``...``."""
 
     text: str
     tool: re.Pattern[str]
     pattern: re.Pattern[str] | None
     start: str = ""
+    family: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Rule:
@@ -74,12 +67,20 @@ class Rule(Struct, frozen=True):
         tool, pattern = match.groups()
         if pattern is None or pattern.strip() in ("", "*"):
             return cls(text, _glob(tool), None)
-        start = _pieces(pattern.strip().removesuffix(" *"))[0]
-        return cls(text, _glob(tool), _glob(pattern), start)
+        pattern, family = pattern.strip(), ""
+        if pattern.endswith(FAMILY):
+            family = pattern.removesuffix(FAMILY)
+            pattern = f"{family} *"
+        start = _pieces(pattern.removesuffix(" *"))[0]
+        return cls(text, _glob(tool), _glob(pattern), start, family)
 
     def covers(self, tool: str, part: str, aliases: tuple[str, ...] = ()) -> bool:
         """Whether it matches this part of a call of that tool, by its name or one of its aliases."""
         return self._names(tool, aliases) and (self.pattern is None or bool(self.pattern.fullmatch(part.strip())))
+
+    def allows(self, tool: str, part: str, family: str, aliases: tuple[str, ...] = ()) -> bool:
+        """Whether it covers this part as an allow rule; ``family`` is the part's."""
+        return self._names(tool, aliases) and self.family == family if self.family else self.covers(tool, part, aliases)
 
     def may_cover(self, tool: str, beginning: str, aliases: tuple[str, ...] = ()) -> bool:
         """Whether its pattern could match a part that begins so."""
@@ -171,7 +172,12 @@ class Permissions:
     def _allowing(self, tool: str, subject: PermissionSubject) -> tuple[str, ...]:
         """The allow rules that cover every part between them; none when a part is left."""
         rules = [rule for rule in self._rules.allow if subject.simple or rule.pattern is None]
-        found = [next((rule.text for rule in rules if rule.covers(tool, part, subject.aliases)), None) for part in _parts(subject)]
+        parts = _parts(subject)
+        families = subject.families or ("",) * len(parts)
+        found = [
+            next((rule.text for rule in rules if rule.allows(tool, part, family, subject.aliases)), None)
+            for part, family in zip(parts, families, strict=True)
+        ]
         covering = tuple(dict.fromkeys(text for text in found if text is not None))
         return () if None in found else covering
 
@@ -211,29 +217,17 @@ class Permissions:
 def rule_for(tool: str, subject: PermissionSubject) -> str:
     """The rule that "always" would add; empty when no rule can describe the call.
 
-    A command whose first two words say what it does (``git push``) is allowed with any arguments; one that deletes, or that
-    runs what its arguments say, exactly as it is.
+    A command of a known family is allowed with other operands (``git push origin ...``), any other exactly as it is.
     """
     parts = _parts(subject)
     if not subject.simple or len(parts) != 1:
         return ""
     part = parts[0].strip()
+    family = subject.families[0] if subject.families else ""
     exact = re.sub(r"[*\\]", r"\\\g<0>", part)
-    words = part.split()
-    if not part:
-        text = tool
-    elif subject.command_line and len(words) > 2 and _says_what_it_does(words[0], words[1]):
-        text = f"{tool}({words[0]} {words[1]} *)"
-    else:
-        text = f"{tool}({exact})"
+    text = f"{tool}({family}{FAMILY})" if family else f"{tool}({exact})" if part else tool
     rule = _parsed(text)
-    return text if rule is not None and rule.covers(tool, part) else ""
-
-
-def _says_what_it_does(name: str, operation: str) -> bool:
-    if re.fullmatch(_RUNS_OR_DESTROYS, name) or operation in _DANGEROUS_OPERATIONS:
-        return False
-    return bool(re.fullmatch(r"[A-Za-z0-9_.-]+", name) and re.fullmatch(r"[a-z][a-z0-9_-]*", operation))
+    return text if rule is not None and rule.allows(tool, part, family) else ""
 
 
 class _Rules(Struct, frozen=True):

@@ -100,15 +100,15 @@ class PermissionSubject(Struct, frozen=True, kw_only=True):
 
     ``simple`` False: the call does more than its parts show, so no allow rule with a pattern can cover it. ``unknown``: how
     further parts begin whose rest only the run will tell ("" for one of which nothing is known): a deny or ask rule that could
-    match one of them asks. None: nothing is known of what a call that is not simple hides. ``command_line``: the first words
-    of a part say what it does, so "always" may grant all that begins with them. ``aliases``: other names of the tool that rules
-    may use (``mcp:github:create_issue`` for ``github__create_issue``).
+    match one of them asks. None: nothing is known of what a call that is not simple hides. ``families``: for each part the beginning
+    that it shares with those that "always" may grant together with it, or ""; none for no part. ``aliases``: other names of the
+    tool that rules may use (``mcp:github:create_issue`` for ``github__create_issue``).
     """
 
     parts: tuple[str, ...]
     simple: bool = True
     unknown: tuple[str, ...] | None = None
-    command_line: bool = False
+    families: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
 
 

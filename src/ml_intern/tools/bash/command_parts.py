@@ -7,6 +7,7 @@ import re
 from msgspec import Struct
 
 from ml_intern.tools.base import PermissionSubject
+from ml_intern.tools.bash.families import family
 from ml_intern.tools.bash.shell_syntax import SimpleCommand, Word, parse
 
 _ASSIGNMENT = r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?="
@@ -65,11 +66,12 @@ class _Seen(Struct):
 def subject(line: str) -> PermissionSubject:
     """Each command of the line as normalised text: quotes removed, ``/usr/bin/rm`` as ``rm``, assignments apart."""
     seen = _in_line(line, 0)
+    parts = tuple(dict.fromkeys(seen.parts)) or ("",)
     return PermissionSubject(
-        parts=tuple(dict.fromkeys(seen.parts)) or ("",),
+        parts=parts,
         simple=not seen.hidden and bool(seen.parts),
         unknown=tuple(dict.fromkeys(seen.unknown)),
-        command_line=True,
+        families=tuple(map(family, parts)),
     )
 
 
