@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from ml_intern.compute.shadow_removal import DRAFT
 from ml_intern.errors import MlInternError
 
 ATTRIBUTES = "* -text !eol -ident !filter !working-tree-encoding\n"
@@ -59,7 +60,7 @@ class ShadowGit:
             self.run("init", "--quiet", "--template=", work_tree=False)
         info = self.git_dir / "info"
         info.mkdir(exist_ok=True)
-        for name, text in (("attributes", ATTRIBUTES), ("exclude", "")):
+        for name, text in (("attributes", ATTRIBUTES), ("exclude", f"{DRAFT}\n")):
             path = info / name
             if not path.exists() or path.read_text() != text:
                 path.write_text(text)

@@ -25,6 +25,7 @@ from ml_intern.compute.shadow_diff import Change, changed_files, unified_diffs
 from ml_intern.compute.shadow_git import ShadowGit, SnapshotFailed
 from ml_intern.compute.shadow_intake import LIMITS, Intake, Limits, sort_paths, take_in
 from ml_intern.compute.shadow_inventory import Inventory, as_message, take_inventory
+from ml_intern.compute.shadow_removal import DRAFT, remove_below
 from ml_intern.compute.shadow_restore import Restored, left_alone, restore
 from ml_intern.compute.shadow_tidy import EVERY_S, REFS, drop_old, is_due, make_room, pack
 from ml_intern.config.paths import make_private
@@ -104,6 +105,10 @@ class ShadowRepository:
         """
         return await self._in_thread(self._restore_locked, now, target, keep)
 
+    async def clear_drafts(self) -> None:
+        """Delete what a restore that was killed left half written beside the files. Raises ``SnapshotFailed``."""
+        await self._in_thread(self._clear_drafts_locked)
+
     async def tidy(self) -> None:
         """Drop what is old and pack the rest, if it is time. May be cancelled. Raises ``SnapshotFailed``."""
         if await self._in_thread(self._drop_old_locked):
@@ -141,6 +146,12 @@ class ShadowRepository:
     def _record_locked(self) -> Recorded:
         with self._locked():
             return self._record()
+
+    def _clear_drafts_locked(self) -> None:
+        with self._locked():
+            for path in self._git.paths("ls-files", "-z", "--others", "--ignored", f"--exclude={DRAFT}"):
+                with contextlib.suppress(OSError):  # it is in nobody's way
+                    remove_below(self._root, path)
 
     def _drop_old_locked(self) -> bool:
         with self._locked():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
@@ -42,6 +43,9 @@ class Rewinder:
         if saved := self._log.state.rewinding:
             cut = RewindComplete(before_message=0, conversation=False, files=True, saved=saved, note=CUT_SHORT, cut_short=True)
             await self._log.append(cut)
+            if self._snapshots.repository is not None:
+                with contextlib.suppress(SnapshotFailed):  # what is left over is in nobody's way
+                    await self._snapshots.repository.clear_drafts()
 
     async def rewind(self, operation: Rewind, stop: Callable[[], Awaitable[None]]) -> None:
         """Plan or do it; events tell what came of it. ``stop`` ends what runs, before anything is changed."""
@@ -126,7 +130,8 @@ class Rewinder:
 
     async def _own_paths(self, repository: ShadowRepository, target: str, now: str) -> tuple[set[str], set[str]]:
         """Files that somebody else than the tools has changed since the target, between two batches that wrote or since the last;
-        and those that changed during a batch of which no call named them: by a command, or by the user beside it.
+        and those that changed during a batch of which no call named them, or since a rewind that was cut short: by that, or by the
+        user beside it.
         """
         taken = [one for one in self._log.state.snapshots if one.commit]
         start = next((place for place, one in enumerate(taken) if one.commit == target), 0)
@@ -138,6 +143,8 @@ class Rewinder:
             changed = {change.path for change in await repository.changes(before.commit, after.commit)}
             if after.kind == "after":
                 perhaps |= changed.difference(after.named)
+            elif before.kind == "rewind" and before.commit in self._log.state.cut_short:
+                perhaps |= changed
             else:
                 own |= changed
         return own, perhaps - own

@@ -93,6 +93,8 @@ class SessionState:
         self.snapshots: list[e.SnapshotTaken] = []
         self.rewinding = ""
         """The snapshot before a rewind of which no end is known."""
+        self.cut_short: set[str] = set()
+        """Snapshots before rewinds that were told to have been cut short."""
         self.recent_calls: deque[CallRecord] = deque(maxlen=RECENT_CALLS)
         self.call_ids: set[str] = set()
         self._error_kinds: dict[str, str] = {}
@@ -273,6 +275,8 @@ class SessionState:
 
     def _rewound(self, seq: int, event: e.RewindComplete | e.RewindPlanned) -> None:
         self.rewinding = ""
+        if isinstance(event, e.RewindComplete) and event.cut_short:
+            self.cut_short.add(event.saved)
 
     def _compacted(self, seq: int, event: e.Compacted) -> None:
         if event.keep_from_seq:
