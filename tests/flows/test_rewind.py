@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -294,3 +295,27 @@ async def test_a_rewind_of_which_no_end_is_known_is_told_once_at_the_next_start(
     await again.session.aclose()
     third = await world(tools=[writer], snapshots=snapshots, store=w.store)
     assert third.state.rewinding == "" and len(third.state.history.messages) > 0
+
+
+async def test_a_rewind_right_after_a_quick_turn_waits_for_the_snapshot_of_its_message(
+    world: MakeWorld, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.py").write_text("mine")
+    programs, go_on = tmp_path / "bin", tmp_path / "bin" / "go-on"
+    programs.mkdir()
+    os.mkfifo(go_on)
+    slow = (
+        f'#!/bin/sh\ncase " $* " in *" write-tree "*) test -p {go_on} && read -r word <{go_on} ;; esac\nexec {shutil.which("git")} "$@"\n'
+    )
+    (programs / "git").write_text(slow)
+    (programs / "git").chmod(0o755)
+    environ = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(home)}
+    w = await world("hello", snapshots=lambda log: Snapshots.of_folder(log, home / "state", environ))
+    await w.say("first")
+    assert w.of(e.SnapshotTaken) == []
+    planning = asyncio.create_task(plan(w))
+    with await asyncio.to_thread(go_on.open, "w") as writer:  # from here on, the snapshot goes on
+        go_on.unlink()
+        writer.write("go\n")
+    planned = await planning
+    assert planned.files and planned.snapshot == w.of(e.SnapshotTaken)[0].commit
