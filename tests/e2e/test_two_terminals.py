@@ -101,7 +101,7 @@ async def test_a_second_app_joins_answers_leaves_for_its_own_session_and_the_fir
     await desk.first.shows("make it", f"from process {joined}", "touch made")
     await desk.second.shows("touch made", "y approve")
     assert "from process" not in desk.second.screen()
-    desk.second.keys("y")
+    desk.second.keys("F2", "y")
     await desk.first.shows(f"approved by process {joined}", "It is made.")
     await desk.second.shows("It is made.")
     assert (desk.folder / "made").exists()
@@ -151,7 +151,7 @@ async def test_attach_shows_text_and_cards_live_takes_keys_and_tells_the_end_of_
     await desk.say(desk.second, "now the second")
     await desk.first.shows("now the second", "touch two", "y approve")
     await desk.second.shows("touch two")
-    desk.first.keys("n")
+    desk.first.keys("F2", "n")  # drawn is not yet in front: F2 is
     await desk.first.shows("Why not?")
     desk.first.keys("Enter")
     await desk.second.shows("bash rejected elsewhere", "Second not made.", "no turn runs")

@@ -10,6 +10,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from ml_intern.session.control import socket_path
 from ml_intern.session.door import Doors
+from ml_intern.session.host import SessionHost
 from ml_intern.session.remote import RemoteHost
 from ml_intern.session.remote_wire import Retries
 from tests.flows.support import World
@@ -21,7 +22,7 @@ PATIENT = Retries(every_s=0.01, for_s=8.0)
 class Watcher:
     """What one terminal saw."""
 
-    def __init__(self, host: RemoteHost, *, after_seq: int | None = 0) -> None:
+    def __init__(self, host: RemoteHost | SessionHost, *, after_seq: int | None = 0) -> None:
         self.host = host
         self.seen: list[Envelope] = []
         self._changed = asyncio.Condition()
@@ -65,7 +66,7 @@ class Live:
         self.hosts.append(host)
         return host
 
-    def watch(self, host: RemoteHost, *, after_seq: int | None = 0) -> Watcher:
+    def watch(self, host: RemoteHost | SessionHost, *, after_seq: int | None = 0) -> Watcher:
         self.watchers.append(Watcher(host, after_seq=after_seq))
         return self.watchers[-1]
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 
+from ml_intern.errors import SessionBusy
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import decode
 from ml_intern.session.control import Watch, encode_frame, socket_path
+from ml_intern.session.host import SessionHost
 from ml_intern.session.log import QUEUE_LIMIT
+from ml_intern.session.remote import RemoteHost
+from ml_intern.session.session import Session
+from ml_intern.session.state import SessionState
 from tests.flows.conftest import MakeWorld
 from tests.flows.joining_support import Live
 from tests.flows.support import ASKS, Echo, call
@@ -66,3 +72,51 @@ async def test_of_two_terminals_that_answer_at_once_one_decides_and_both_hear_wh
     await watcher.until(lambda x: isinstance(x, e.TurnComplete))
     decisions = [x.event for x in watcher.seen if isinstance(x.event, e.ToolStateChange) and x.event.state in ("approved", "rejected")]
     assert [(x.state, x.sent_by) for x in decisions] in ([("approved", joined.sender)], [("rejected", "")])
+
+
+class LetsGoLate:
+    """A factory: the session is in use for a moment longer than its owner said."""
+
+    def __init__(self, opened: Callable[[], Awaitable[Session]]) -> None:
+        self._opened = opened
+        self.tries = 0
+
+    async def new(self, after: SessionState | None = None) -> Session:
+        raise AssertionError("nobody asked for a new one")
+
+    async def find(self, name: str) -> str:
+        return name
+
+    async def resume_or_join(self, name: str) -> Session | RemoteHost:
+        self.tries += 1
+        if self.tries < 3:
+            raise SessionBusy("It is in use.", session_id=name)
+        return await self._opened()
+
+    async def fork(self, session: Session | RemoteHost, at_seq: int | None) -> Session:
+        raise AssertionError("nobody asked for a copy")
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+async def test_the_next_message_opens_a_vacated_session_here_and_its_reader_goes_on_without_a_gap(world: MakeWorld, live: Live) -> None:
+    owner = await world("from the owner")
+    await live.doors.open(owner.session)
+    joined = await live.join(owner)
+    await owner.say("one")
+
+    async def opened() -> Session:
+        return (await world("from here", store=owner.store)).session
+
+    factory = LetsGoLate(opened)
+    async with SessionHost(factory, joined) as host:
+        watcher = live.watch(host)
+        await watcher.until(lambda x: isinstance(x, e.TurnComplete))
+        await live.close(owner)
+        await watcher.until(lambda x: isinstance(x, e.ConnectionChanged) and x.over)
+        assert host.vacated and host.owner
+        await host.submit(op.UserInput(text="two"))
+        await watcher.until(lambda x: isinstance(x, e.TurnComplete) and x.final_response == "from here")
+        assert factory.tries == 3 and not host.vacated and not host.owner
+        assert watcher.stored == list(range(1, watcher.stored[-1] + 1))

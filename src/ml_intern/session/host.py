@@ -16,7 +16,7 @@ from weakref import WeakSet
 from msgspec.structs import replace
 
 from ml_intern.compute.to_the_end import to_the_end
-from ml_intern.errors import MlInternError, SessionClosed, SessionNotFound
+from ml_intern.errors import MlInternError, SessionBusy, SessionClosed, SessionNotFound
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
@@ -27,6 +27,7 @@ from ml_intern.session.state import SessionState
 
 Move: TypeAlias = op.New | op.Resume | op.Fork
 """What replaces the current session."""
+LETTING_GO_S, AGAIN_S = 10.0, 0.1
 
 
 class SessionFactory(Protocol):
@@ -175,7 +176,7 @@ class SessionHost:
                 if session_id == self.session_id and not self.vacated:
                     await self._complain(f"You are in it: {session_id[:8]} is this session.", "Name another one.")
                     return None
-                session = await self._factory.resume_or_join(session_id)
+                session = await self._resumed_or_joined(session_id)
                 return session, resume_complete(session, operation.path)
             case op.Fork():
                 parent_id = self.session_id
@@ -183,6 +184,17 @@ class SessionHost:
                 return session, replace(resume_complete(session, parent_id), forked=True)
             case _:
                 assert_never(operation)
+
+    async def _resumed_or_joined(self, session_id: str) -> Session | RemoteHost:
+        """A process that closes a session tells those who joined it a moment before it lets go of it."""
+        until = asyncio.get_running_loop().time() + LETTING_GO_S
+        while True:
+            try:
+                return await self._factory.resume_or_join(session_id)
+            except SessionBusy:
+                if not (self.vacated and session_id == self.session_id) or asyncio.get_running_loop().time() >= until:
+                    raise
+            await asyncio.sleep(AGAIN_S)
 
     def _new_complete(self, session: Session, operation: op.New) -> e.NewComplete:
         old = self._session
