@@ -108,7 +108,7 @@ async def edited_job(desk: Desk) -> None:
     desk.server.enqueue(ServerReply(text="I send a job.", calls=(RUN,)), ServerReply(text="The job is done: loss 0.5."))
     await desk.say("train it")
     await terminal.shows("hf_jobs run", "first idea", "y approve")
-    terminal.keys("e")
+    terminal.keys("F2", "e")
     await terminal.shows("editing script")
     terminal.type("import os")
     terminal.keys("Enter", "C-s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.segment import Segment
@@ -17,6 +18,9 @@ from ml_intern.protocol.display import Diff, Job, Link, Picture, Plan, Table, Te
 from ml_intern.protocol.events import PendingTool
 from ml_intern.protocol.invisible import marks
 from ml_intern.protocol.shown_call import shown_call, warning
+
+_WORD = re.compile("[A-Za-z0-9_.:/@+-]{1,40}")
+"""What needs no row of its own: nothing in it could be taken for another argument."""
 
 
 class CallBody(SelectableRows):
@@ -83,7 +87,18 @@ def call_rows(tool: PendingTool, pen: Pen) -> list[Strip]:
                 rows += [strip for each in items for strip in pen.wrapped(f"- {each.content}")]
             case Job(command=command):
                 rows += pen.wrapped(command)
-    for name, text, language in shown_arguments(tool):
+    return [*rows, *_arguments(tool, pen)]
+
+
+def _arguments(tool: PendingTool, pen: Pen) -> list[Strip]:
+    """Those that nothing else shows: single words together, the others each on its own."""
+    rows: list[Strip] = []
+    shown = shown_arguments(tool)
+    if words := [f"{name}: {text}" for name, text, _ in shown if _WORD.fullmatch(text)]:
+        rows += pen.wrapped(" · ".join(words))
+    for name, text, language in shown:
+        if _WORD.fullmatch(text):
+            continue
         if language or "\n" in text:
             rows += [pen.line(line(("dim", f"{name}:"))), *pen.code(text, language)]
         else:

@@ -14,6 +14,11 @@ from ml_intern.protocol.messages import JsonObject
 
 MONEY = ("usage_threshold", "yolo_budget")
 """Questions of money that are put as if they were calls."""
+_RISKS = {
+    "leaves the machine": "reaches beyond this machine",
+    "writes workspace": "changes files here",
+    "writes hub": "changes something on the Hub",
+}
 _MAIN = ("script", "content", "new_str", "command", "message", "task")
 _LANGUAGES = {"script": "python", "command": "bash"}
 
@@ -43,12 +48,13 @@ def facts(tool: PendingTool) -> list[Line]:
         rows.append(line(("warn", reason)))
     if tool.tool in MONEY:
         return [*rows, *(line(("dim", f"{name.replace('_usd', '').replace('_', ' ')}: "), _usd(value)) for name, value in _amounts(tool))]
-    if tool.risk:
-        rows.append(line(("dim", "may: "), ", ".join(tool.risk)))
+    told = [_RISKS.get(risk, risk) for risk in tool.risk if risk != "spends"]
     if tool.estimated_cost_usd is not None or "spends" in tool.risk:
-        cost = "unknown" if tool.estimated_cost_usd is None else f"at most {_usd(tool.estimated_cost_usd)}"
-        left = "" if tool.remaining_cap_usd is None else f" · {_usd(tool.remaining_cap_usd)} left of the cap"
-        rows.append(line(("dim", "costs: "), f"{cost}{left}"))
+        cost = "costs an unknown amount" if tool.estimated_cost_usd is None else f"costs at most {_usd(tool.estimated_cost_usd)}"
+        left = "no cap set" if tool.remaining_cap_usd is None else f"{_usd(tool.remaining_cap_usd)} left of the cap"
+        told = [cost, left, *told]
+    if told:
+        rows.append(line(" · ".join(told)))
     if tool.recurring:
         rows.append(line(("warn", "It recurs until the schedule is deleted.")))
     return rows
