@@ -15,6 +15,7 @@ import msgspec
 from ml_intern.config.secret import SecretStr
 from ml_intern.protocol.events import AnyEvent
 from ml_intern.protocol.messages import Image, Thinking
+from ml_intern.session.secret_anchored import ANCHORED
 from ml_intern.session.secret_detectors import detector_rules
 from ml_intern.session.secret_marks import MARK, REDACTED, contains_redaction
 from ml_intern.session.secret_objects import NAME as OBJECT_NAME
@@ -42,7 +43,7 @@ class Scrubber:
     """``known``: secrets of this process, wherever and in whatever shape they turn up."""
 
     def __init__(self, known: Iterable[SecretStr] = ()) -> None:
-        self._gates = _gates((*RULES, *detector_rules()))
+        self._gates = _gates((*ANCHORED, *RULES, *detector_rules()))
         values = {secret.reveal().strip() for secret in known}
         # the longest first: one secret may be a part of another
         self._known = [
@@ -60,6 +61,14 @@ class Scrubber:
         """The text without secrets; the very same object when there are none."""
         if len(text) < SHORTEST_TEXT:
             return text
+        clean = self._visible(text)
+        if not text.isascii() or "\x1b" in text or "\\u" in text or "\\x1b" in text:
+            from ml_intern.session.secret_hidden import seen_whole
+
+            clean = seen_whole(text, clean, self._visible)
+        return text if clean == text else clean
+
+    def _visible(self, text: str) -> str:
         clean = text
         for value, mark in self._known:
             if value in clean:
@@ -72,7 +81,7 @@ class Scrubber:
             from ml_intern.session.secret_assignments import redact_assignments
 
             clean = redact_assignments(clean)
-        return text if clean == text else clean
+        return clean
 
     def _shapes(self, text: str) -> str:
         lowered = text.lower()

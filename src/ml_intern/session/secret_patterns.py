@@ -32,8 +32,8 @@ class Rule(NamedTuple):
     apply: Callable[[str], str]
 
 
-def _shape(required: str, anchors: str, pattern: str, replacement: str | Replace) -> Rule:
-    """The pattern is compiled when it is first needed, by re's own cache: at the start of the process nothing is scrubbed."""
+def shape(required: str, anchors: str, pattern: str, replacement: str | Replace) -> Rule:
+    """``anchors``: with blanks between. re's own cache compiles the pattern when it is first needed:."""
 
     def apply(text: str) -> str:
         return re.sub(pattern, replacement, text, flags=re.ASCII)
@@ -91,43 +91,43 @@ _RUN = r"[A-Za-z0-9_-]"
 
 RULES: tuple[Rule, ...] = (
     Rule("-", ("private key",), _private_keys),
-    _shape("_", "hf_", r"hf_(?<![A-Za-z0-9]hf_)(?:oauth_|jwt_)?[A-Za-z0-9]{30,}", HF_TOKEN),
-    _shape("_", "api_org_", r"api_org_(?<![A-Za-z0-9]api_org_)[A-Za-z0-9]{30,}", HF_TOKEN),
-    _shape("-", "sk-", rf"sk-(?<![A-Za-z0-9]sk-){_RUN}{{20,}}+", _when(_is_key, PROVIDER_KEY)),
-    _shape("_", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_(?<![A-Za-z0-9]gh[pousr]_)[A-Za-z0-9]{36,}", GITHUB_TOKEN),
-    _shape("_", "github_pat_", r"github_pat_[A-Za-z0-9_]{36,}", GITHUB_TOKEN),
-    _shape("", "akia asia", r"A(?:KI|SI)A(?<![A-Za-z0-9]A[KS]IA)[A-Z0-9]{16}(?![A-Za-z0-9])", AWS_KEY_ID),
-    _shape("", "aiza", rf"AIza(?<![A-Za-z0-9]AIza){_RUN}{{35}}(?!{_RUN})", GOOGLE_KEY),
-    _shape("-", "gocspx-", rf"GOCSPX-{_RUN}{{20,}}", GOOGLE_KEY),
-    _shape(".", "ya29.", rf"ya29\.{_RUN}{{20,}}", GOOGLE_KEY),
-    _shape("-", "xox", r"xox[abeoprsc](?:\.xox[abp])?-(?<![A-Za-z0-9]xox.-)[A-Za-z0-9-]{10,}+", _when(_has_digit, SLACK_TOKEN)),
-    _shape("-", "xapp-", r"xapp-[0-9]-[A-Za-z0-9-]{10,}", SLACK_TOKEN),
-    _shape(
+    shape("_", "hf_", r"hf_(?<![A-Za-z0-9]hf_)(?:oauth_|jwt_)?[A-Za-z0-9]{30,}", HF_TOKEN),
+    shape("_", "api_org_", r"api_org_(?<![A-Za-z0-9]api_org_)[A-Za-z0-9]{30,}", HF_TOKEN),
+    shape("-", "sk-", rf"sk-(?<![A-Za-z0-9]sk-){_RUN}{{20,}}+", _when(_is_key, PROVIDER_KEY)),
+    shape("_", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_(?<![A-Za-z0-9]gh[pousr]_)[A-Za-z0-9]{36,}", GITHUB_TOKEN),
+    shape("_", "github_pat_", r"github_pat_[A-Za-z0-9_]{36,}", GITHUB_TOKEN),
+    shape("", "akia asia", r"A(?:KI|SI)A(?<![A-Za-z0-9]A[KS]IA)[A-Z0-9]{16}(?![A-Za-z0-9])", AWS_KEY_ID),
+    shape("", "aiza", rf"AIza(?<![A-Za-z0-9]AIza){_RUN}{{35}}(?!{_RUN})", GOOGLE_KEY),
+    shape("-", "gocspx-", rf"GOCSPX-{_RUN}{{20,}}", GOOGLE_KEY),
+    shape(".", "ya29.", rf"ya29\.{_RUN}{{20,}}", GOOGLE_KEY),
+    shape("-", "xox", r"xox[abeoprsc](?:\.xox[abp])?-(?<![A-Za-z0-9]xox.-)[A-Za-z0-9-]{10,}+", _when(_has_digit, SLACK_TOKEN)),
+    shape("-", "xapp-", r"xapp-[0-9]-[A-Za-z0-9-]{10,}", SLACK_TOKEN),
+    shape(
         "/", "hooks.slack.com/", r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}", f"hooks.slack.com/{SLACK_TOKEN}"
     ),
-    _shape(".", "eyj", r"eyJ[A-Za-z0-9_-]{8,}+\.eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}", JWT),
-    _shape("-", "glpat- gldt- glrt-", rf"gl(?:pat|dt|rt)-{_RUN}{{20,}}", REDACTED),
-    _shape("_", "npm_", r"npm_(?<![A-Za-z0-9]npm_)[A-Za-z0-9]{36}(?![A-Za-z0-9])", REDACTED),
-    _shape("-", "pypi-ag", rf"pypi-Ag{_RUN}{{50,}}", REDACTED),
-    _shape("_", "gsk_", r"gsk_(?<![A-Za-z0-9]gsk_)[A-Za-z0-9]{40,}", PROVIDER_KEY),
-    _shape("_", "r8_", r"r8_(?<![A-Za-z0-9]r8_)[A-Za-z0-9]{37}(?![A-Za-z0-9])", PROVIDER_KEY),
-    _shape("-", "nvapi- xai- pplx-", rf"(?:nvapi|xai|pplx)-{_RUN}{{40,}}", PROVIDER_KEY),
-    _shape(" ", "bearer", r"\b((?:[Bb]earer|BEARER)[ \t]{1,4})([A-Za-z0-9._~+/=-]{20,}+)", _bearer),
-    _shape(
+    shape(".", "eyj", r"eyJ[A-Za-z0-9_-]{8,}+\.eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}", JWT),
+    shape("-", "glpat- gldt- glrt-", rf"gl(?:pat|dt|rt)-{_RUN}{{20,}}", REDACTED),
+    shape("_", "npm_", r"npm_(?<![A-Za-z0-9]npm_)[A-Za-z0-9]{36}(?![A-Za-z0-9])", REDACTED),
+    shape("-", "pypi-ag", rf"pypi-Ag{_RUN}{{50,}}", REDACTED),
+    shape("_", "gsk_", r"gsk_(?<![A-Za-z0-9]gsk_)[A-Za-z0-9]{40,}", PROVIDER_KEY),
+    shape("_", "r8_", r"r8_(?<![A-Za-z0-9]r8_)[A-Za-z0-9]{37}(?![A-Za-z0-9])", PROVIDER_KEY),
+    shape("-", "nvapi- xai- pplx-", rf"(?:nvapi|xai|pplx)-{_RUN}{{40,}}", PROVIDER_KEY),
+    shape(" ", "bearer", r"\b((?:[Bb]earer|BEARER)[ \t]{1,4})([A-Za-z0-9._~+/=-]{20,}+)", _bearer),
+    shape(
         " ",
         "authorization",
         r"""((?:[Aa]uthorization|AUTHORIZATION)\\{0,3}["']?[ \t]{0,3}[:=][ \t]{0,3}\\{0,3}["']?"""
         r"(?:[Bb]asic|[Tt]oken)[ \t]{1,3})[A-Za-z0-9+/=._-]{8,}+",
         rf"\1{REDACTED}",
     ),
-    _shape("@", "://", r"""(://[^\s:/?#@"'<>\\]{0,128}+:)([^\s/?#@"'<>\\]{1,256}+)@""", _credentials),
-    _shape(
+    shape("@", "://", r"""(://[^\s:/?#@"'<>\\]{0,128}+:)([^\s/?#@"'<>\\]{1,256}+)@""", _credentials),
+    shape(
         ":",
         "curl",
         r"""(\bcurl\b[^\n]{0,300}?\s(?:-u|--user)[ =]?["']?[^\s:"'$]{1,64}:)(?!\[REDACTED|\$)[^\s"']{1,128}""",
         rf"\1{REDACTED}",
     ),
-    _shape(
+    shape(
         '"',
         '"username"',
         r"""("username"\s{0,4}:\s{0,4}"[^"\n]{1,64}"\s{0,4},\s{0,8}"key"\s{0,4}:\s{0,4}")[0-9a-f]{32}(?=")""",
