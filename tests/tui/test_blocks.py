@@ -15,7 +15,6 @@ from ml_intern.frontends.tui.blocks.words import CodeBlock, MarkdownBlock, Notic
 from ml_intern.frontends.tui.cells import even, wrapped
 from ml_intern.protocol import display as d
 from ml_intern.protocol import events as e
-from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
 
 
 def pen(columns: int = 60, *, now: float = 0.0) -> Pen:
@@ -173,27 +172,6 @@ def test_ten_megabytes_of_output_are_bounded_when_kept_and_when_drawn() -> None:
     assert len(block.text) < OUTPUT_CHARS + 100
 
 
-def test_a_sub_agent_says_how_far_it_is_and_how_it_ended() -> None:
-    block = ToolBlock("research", {"task": "find it"}, started_at=0.0)
-    block.follow(
-        SubagentProgress(agent_id="1", label="papers", steps=3, tokens=12_400, tool_calls=7, cost_usd=0.02, activity="web_search lora")
-    )
-    assert rows(block)[1:] == ["  papers · 3 steps · 12.4k tokens · 7 calls · $0.0200", "  └ web_search lora"]
-    end = SubagentFinished(
-        agent_id="1",
-        label="papers",
-        outcome="stopped",
-        steps=4,
-        tokens=13_000,
-        tool_calls=8,
-        cost_usd=0.03,
-        duration_s=75,
-        detail="its limit",
-    )
-    block.follow(end)
-    assert rows(block, 90)[1:] == ["  papers · stopped · 4 steps · 13.0k tokens · 8 calls · $0.0300 · 1:15", "  its limit"]
-
-
 # ── what tools show ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -236,7 +214,7 @@ def test_a_plan_that_the_conversation_shows_is_not_shown_twice() -> None:
 
 def test_a_picture_that_cannot_be_drawn_is_a_link_to_its_file() -> None:
     pen = Pen(80, theme.palette(theme.DARK))
-    links = {part.style.link for part in pen.file("picture", "/tmp/a plot\x1b.jpg") if part.style is not None}
+    links = {part.style.link for part in pen.file("picture", "a plot\x1b.jpg", "/tmp/a plot\x1b.jpg") if part.style is not None}
     assert links == {"file:///tmp/a%20plot%1B.jpg"}
-    assert "\x1b" not in pen.file("picture", "/tmp/a plot\x1b.jpg").text
-    assert {part.style.link for part in pen.file("picture", "plot.jpg") if part.style is not None} == {None}
+    assert "\x1b" not in pen.file("picture", "a plot\x1b.jpg", "/tmp/a plot\x1b.jpg").text
+    assert {part.style.link for part in pen.file("picture", "plot.jpg", "plot.jpg") if part.style is not None} == {None}

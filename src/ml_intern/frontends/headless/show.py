@@ -15,7 +15,7 @@ from ml_intern.protocol.events import ToolFinished
 from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.messages import JsonObject
 
-TELLING_KEYS = ("command", "path", "pattern", "query", "url", "question", "operation", "id", "dataset", "package", "description")
+TELLING_KEYS = ("command", "path", "pattern", "query", "url", "question", "operation", "id", "dataset", "package", "task", "description")
 """Arguments that say best what a call is about, the best first."""
 
 DIFF_LINES = 16

@@ -9,8 +9,9 @@ from rich.segment import Segment
 from textual.strip import Strip
 
 from ml_intern.frontends.headless.show import call_line
-from ml_intern.frontends.headless.tally import clock, duration, tokens, usd
-from ml_intern.frontends.headless.text import Line, Style, line
+from ml_intern.frontends.headless.tally import clock, duration
+from ml_intern.frontends.headless.text import Style, line
+from ml_intern.frontends.tui.blocks.agent import Agent
 from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.display import display_rows, links_of
 from ml_intern.frontends.tui.blocks.pen import Pen, joined
@@ -30,6 +31,10 @@ OUTPUT_CHARS = 200_000
 OUTPUT_ROWS = 2_000
 ARGUMENT_ROWS = 200
 INDENT = 2
+ENDED = "ended"
+"""The state of a call that nobody has answered when its turn was over."""
+WAITING = ("waiting", "waits for you", "approved")
+"""States in which nothing runs yet: they have no clock."""
 
 
 class ToolBlock(Block):
@@ -49,7 +54,7 @@ class ToolBlock(Block):
         self._answer: ToolFinished | None = None
         self._display: tuple[d.Display, ...] = ()
         self._job_url = ""
-        self._agent: SubagentProgress | SubagentFinished | None = None
+        self._agent: Agent | None = None
 
     # ── what happens to the call ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -66,9 +71,17 @@ class ToolBlock(Block):
         self._job_url = job_url or self._job_url
         self.changed()
 
+    def start(self, now: float) -> None:
+        """It runs from here on; it had to wait."""
+        self._started_at = now
+        self.changed()
+
     def follow(self, agent: SubagentProgress | SubagentFinished) -> None:
         """The sub-agent that the call started is here now."""
-        self._agent = agent
+        if self._agent is None:
+            self._agent = Agent(agent)
+        else:
+            self._agent.follow(agent)
         self.changed()
 
     def finish(self, answer: ToolFinished) -> None:
@@ -83,7 +96,7 @@ class ToolBlock(Block):
     def end(self) -> None:
         """The turn is over, and no answer has come."""
         self._started_at = None
-        self._state = self._state or "ended"
+        self._state = self._state or ENDED
         self.changed()
 
     # ── what can be done with it ─────────────────────────────────────────────────────────────────────────────────────
@@ -99,43 +112,50 @@ class ToolBlock(Block):
 
     @property
     def animated(self) -> bool:
-        return self._answer is None and self._started_at is not None
+        return self._answer is None and self._started_at is not None and self._state not in WAITING
 
     # ── how it looks ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def draw(self, pen: Pen) -> Rows:
         inner = pen.narrower(INDENT)
-        body = [*self._agent_rows(inner), *self._argument_rows(inner), *self._body(inner)]
+        body = [*self._agent_rows(inner), *self._argument_rows(inner), *self._steps_rows(inner), *self._body(inner)]
         return [self._head(pen), *(Strip([Segment(" " * INDENT, MARK), *row]) for row in body)]
 
     def _head(self, pen: Pen) -> Strip:
-        mark, style, note = self._mark(pen.now)
+        mark, style, note = self._mark(pen)
         right = Strip([Segment(note, pen.palette.styles["dim"])])
         left = pen.narrower(len(note) + 2).line(call_line(mark, self.tool, self._arguments, style=style))
         return joined(left, right, pen.columns)
 
-    def _mark(self, now: float) -> tuple[str, Style, str]:
-        answer = self._answer
+    def _mark(self, pen: Pen) -> tuple[str, Style, str]:
+        answer, agent = self._answer, self._agent
         if answer is None:
-            took = clock(max(now - self._started_at, 0.0)) if self._started_at is not None else ""
+            took = clock(max(pen.now - self._started_at, 0.0)) if self._started_at is not None else ""
             waits = self._state if self._state not in ("running", "approved") else ""
             return "●", "tool", " · ".join(filter(None, (waits, took)))
-        took = duration(answer.duration_s) if answer.duration_s else ""
+        took = duration(answer.duration_s) if answer.duration_s else agent.took if agent is not None else ""
         why = answer.error_kind.replace("_", " ")
-        return ("✓", "good", took) if answer.success else ("✗", "bad", " · ".join(filter(None, (why, took))))
+        if agent is not None:
+            why = agent.ended_badly or why
+            room = pen.columns * 3 // 5 - sum(len(part) + 3 for part in (why, took) if part)
+            took = " · ".join(filter(None, (agent.used(room) if self.folded else "", took)))
+        note = " · ".join(filter(None, (why, took)))
+        good: Style = "warn" if why else "good"
+        return ("✓", good, note) if answer.success else ("✗", "bad", note)
 
     def _agent_rows(self, pen: Pen) -> Rows:
         agent = self._agent
         if agent is None:
             return []
-        used = f"{agent.steps} steps · {tokens(agent.tokens)} tokens · {agent.tool_calls} calls · {usd(agent.cost_usd)}"
-        match agent:
-            case SubagentProgress():
-                doing: list[Line] = [line(("dim", f"└ {agent.activity}"))] if agent.activity else []
-                return pen.lines([line(("accent", agent.label), ("dim", f" · {used}")), *doing])
-            case SubagentFinished():
-                ended: Line = line(("dim", f"{agent.label} · {agent.outcome} · {used} · {duration(agent.duration_s)}"))
-                return pen.lines([ended, *([line(("warn", agent.detail))] if agent.detail else [])])
+        if self._answer is None and not agent.took and self._state != ENDED:
+            return [agent.now_row(pen) if self.folded else agent.used_row(pen)]
+        return agent.detail_rows(pen) if self.folded else [agent.used_row(pen), *agent.detail_rows(pen)]
+
+    def _steps_rows(self, pen: Pen) -> Rows:
+        """What its sub-agent did last; an answer says itself what it is made from."""
+        if self._agent is None or self.folded or (self._answer is not None and self._answer.success):
+            return []
+        return self._agent.steps_rows(pen)
 
     def _argument_rows(self, pen: Pen) -> Rows:
         if self.folded or not self._arguments:
@@ -160,16 +180,21 @@ class ToolBlock(Block):
             return [*link, *rows]
         rows = display_rows(self._display, pen, folded=self.folded)
         if not self.folded:
-            return rows + pen.wrapped(self._output.rstrip("\n"))[:OUTPUT_ROWS] + self._rest(pen, answer)
-        if not answer.success and answer.error_kind != "rejected":
+            return rows + self._output_rows(pen) + self._rest(pen, answer)
+        if not answer.success and answer.error_kind != "rejected" and not (self._agent is not None and self._agent.interrupted):
             rows += tail_rows(self._output, FAILURE_ROWS, pen)
         return rows + ([pen.line(line(("dim", self._note)))] if self._note and not answer.success else [])
+
+    def _output_rows(self, pen: Pen) -> Rows:
+        """What a sub-agent reports is Markdown, as every model's answer."""
+        text = self._output.rstrip("\n")
+        return (pen.markdown(text) if self._agent is not None else pen.wrapped(text))[:OUTPUT_ROWS]
 
     def _rest(self, pen: Pen, answer: ToolFinished) -> Rows:
         return [pen.line(line(("dim", f"all of it: {answer.spill_path}")))] if answer.spill_path else []
 
     def guess_rows(self, columns: int) -> int:
-        shown = 2 * len(self._display) + 2 * (self._agent is not None)
+        shown = 2 * len(self._display) + (self._agent is not None and (self._answer is None or not self.folded))
         if self._answer is None:
             return 1 + shown + min(self._printed.count("\n") + 1, LIVE_ROWS) * bool(self._printed)
         if not self.folded:
