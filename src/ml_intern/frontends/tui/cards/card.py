@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -168,25 +168,19 @@ class Card(Vertical, can_focus=True):
         self.show_title()
         self.show_keys()
 
-    def on_resize(self) -> None:
-        self.show_keys()
-
-    def on_card_body_moved(self, message: CardBody.Moved) -> None:
+    @on(CardBody.Moved)
+    def _body_moved(self, message: CardBody.Moved) -> None:
         message.stop()
         self.show_title()
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_descendant_focus(self) -> None:
-        self.show_keys()
-
-    def on_descendant_blur(self) -> None:
-        self.show_keys()
-
-    def on_focus(self) -> None:
-        self.show_keys()
-
-    def on_blur(self) -> None:
+    @on(events.Focus)
+    @on(events.Blur)
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    @on(events.Resize)
+    def _keys_moved(self) -> None:
         self.show_keys()
 
     async def _on_key(self, event: events.Key) -> None:
