@@ -40,7 +40,7 @@ class Machine:
         """A workspace without a sandbox."""
         return LocalWorkspace(self.root, None, child_environment(self.variables), self.scratch, hidden=self.hidden)
 
-    def policy(self, *, network: bool = True, writable: tuple[Path, ...] = ()) -> SandboxPolicy:
+    def policy(self, *, network: bool = True, writable: tuple[Path, ...] = (), protected: tuple[Path, ...] = ()) -> SandboxPolicy:
         return SandboxPolicy(
             root=self.root,
             scratch=self.scratch,
@@ -48,16 +48,24 @@ class Machine:
             caches=self.home / ".cache" / "ml-intern" / "commands",
             hf_home=self.home / ".cache" / "huggingface",
             writable=writable,
+            protected=protected,
             network=network,
         )
 
-    async def sandboxed(self, *, network: bool = True, writable: tuple[Path, ...] = (), pass_env: tuple[str, ...] = ()) -> LocalWorkspace:
+    async def sandboxed(
+        self,
+        *,
+        network: bool = True,
+        writable: tuple[Path, ...] = (),
+        pass_env: tuple[str, ...] = (),
+        protected: tuple[Path, ...] = (),
+    ) -> LocalWorkspace:
         """A workspace inside the OS sandbox; skips the test, saying why, where there is none."""
-        found = detect(self.policy(network=network, writable=writable), self.variables)
+        found = detect(self.policy(network=network, writable=writable, protected=protected), self.variables)
         if isinstance(found, Unavailable):
             pytest.skip(f"no OS sandbox here: {found.reason}")
         env = child_environment(self.variables, pass_env)
-        workspace = LocalWorkspace(self.root, found, env, self.scratch, hidden=self.hidden, writable=writable)
+        workspace = LocalWorkspace(self.root, found, env, self.scratch, hidden=self.hidden, writable=writable, protected=protected)
         await workspace.ready()
         if workspace.sandbox_unavailable is not None:
             pytest.skip(f"no OS sandbox here: {workspace.sandbox_unavailable.reason}")

@@ -50,10 +50,11 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         models = OpenedModels(place.catalog)
         given_up.push_async_callback(models.aclose)
         model = models.first(state.model)
-        workplace = open_workplace(place, log, spill_dir)
+        workplace = await asyncio.to_thread(open_workplace, place, log, spill_dir)
         given_up.push_async_callback(workplace.aclose)
         loaded = place.loaded
-        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, workplace.workspace.ready)
+        why_not, ready = place.programs.why_not, workplace.workspace.ready
+        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, ready, why_not)
         given_up.push_async_callback(surroundings.aclose)
         traces = _traces(place, log, shared, given_up)
         watch = traces.watch_subagent if traces is not None else nobody_watches

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from ml_intern.config.load import LoadedSettings, hf_token
 from ml_intern.config.paths import Paths
+from ml_intern.config.project_programs import ProjectPrograms
 from ml_intern.config.secret import SecretStr
 from ml_intern.gateways.outside import Outside
 from ml_intern.models.catalog import ModelCatalog
@@ -54,7 +55,12 @@ class Place:
         from ml_intern.compute.local_setup import local_jobs
 
         loaded, own = self.loaded, self.settings
-        return local_jobs(own.jobs, own.sandbox, loaded.environ, loaded.paths, root=loaded.cwd)
+        return local_jobs(own.jobs, own.sandbox, loaded.environ, loaded.paths, root=loaded.cwd, protected=self.programs.files())
+
+    @cached_property
+    def programs(self) -> ProjectPrograms:
+        """What the folder's own hooks run. Blocks at first, where there are any."""
+        return ProjectPrograms(self.loaded)
 
     def hourly_usd(self, flavor: str) -> float | None:
         """The price of a flavour as it was last heard of; None when nobody knows it. Never blocks."""

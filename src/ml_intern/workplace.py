@@ -33,14 +33,16 @@ class Workplace(Struct, frozen=True, kw_only=True):
 
 
 def open_workplace(place: Place, log: EventLog, spill_dir: Path) -> Workplace:
-    """Nothing is started and nothing costs money yet. Raises ``ConfigError``."""
+    """Nothing is started and nothing costs money yet. Blocks. Raises ``ConfigError``."""
     root = Path(log.state.cwd)
     if not root.is_dir():
         raise ConfigError(f"The folder of this session, {root}, is gone.", hint="Bring it back, or start a new session.")
     if place.settings.tool_runtime == "sandbox":
         return _in_sandbox(place, log, spill_dir)
     loaded = place.loaded
-    return Workplace(workspace=local_workspace(place.settings.sandbox, loaded.environ, loaded.paths, root=root, scratch=spill_dir))
+    protected = place.programs.files()
+    workspace = local_workspace(place.settings.sandbox, loaded.environ, loaded.paths, root=root, scratch=spill_dir, protected=protected)
+    return Workplace(workspace=workspace)
 
 
 def _in_sandbox(place: Place, log: EventLog, spill_dir: Path) -> Workplace:

@@ -74,3 +74,30 @@ async def test_a_rewind_takes_back_what_a_tool_wrote(home: Path, tmp_path: Path)
             assert not (work / "a.txt").exists() and (work / "mine.txt").read_text() == "mine"
             assert session.state.history.messages == []
     assert not (work / ".git").exists()
+
+
+def _bash(line: str) -> ServerReply:
+    return ServerReply(calls=(Call("bash", json.dumps({"command": line})),))
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+async def test_what_a_command_wrote_into_the_script_of_a_trusted_hook_is_never_run(home: Path, tmp_path: Path, sandbox: bool) -> None:
+    work, ran = tmp_path / "w", tmp_path / "ran"
+    evil = _bash(f"echo 'touch {ran}' >> scripts/check.sh")
+    async with ModelServer([evil, ServerReply(text="done"), ServerReply(text="done")]) as server:
+        command = Command(home, work, server)
+        (work / "scripts").mkdir()
+        script = work / "scripts" / "check.sh"
+        script.write_text("#!/bin/sh\ntrue\n")
+        script.chmod(0o755)
+        content: JsonDict = {"hooks": {"Stop": [{"command": "./scripts/check.sh"}]}}
+        (work / ".ml-intern").mkdir()
+        (work / ".ml-intern" / "config.json").write_text(json.dumps(content))
+        TrustedFolders(home / ".local/state/ml-intern").trust(work, needs_trust(content))
+        result = await command.run("go", *([] if sandbox else ["--no-sandbox"]))
+        assert result.code == 0, result.stderr
+        assert not ran.exists()
+        if not sandbox:
+            assert "is not what you trusted (scripts/check.sh)" in result.stderr, result.stderr
+            later = await command.run("again", "--no-sandbox")
+            assert "not what you trusted" in later.stderr and not ran.exists()

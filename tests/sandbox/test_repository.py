@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_intern.compute.base import Place
 from ml_intern.compute.local import LocalWorkspace
 from tests.workspaces import Machine
 
@@ -156,3 +157,27 @@ async def test_an_ordinary_new_repository_is_left_alone(machine: Machine) -> Non
     assert (await workspace.exec("echo 2 > a; git commit -qam two && git log --format=%s")).head.split() == ["two", "one"]
     await workspace.aclose()
     assert git(machine.root, "remote", "-v").count("https://h/x.git") == 2
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "echo evil >> scripts/check.sh",
+        "rm -f scripts/check.sh; echo evil > scripts/check.sh",
+        "mv scripts s2; mkdir scripts; echo evil > scripts/check.sh",
+        "echo evil > x; mv -f x scripts/check.sh",
+        "rm -rf scripts; mkdir -p scripts; echo evil > scripts/check.sh",
+    ],
+)
+async def test_a_command_cannot_change_what_a_trusted_hook_runs(machine: Machine, attack: str) -> None:
+    script = machine.root / "scripts" / "check.sh"
+    script.parent.mkdir()
+    script.write_text("exit 0\n")
+    workspace = await machine.sandboxed(protected=(script,))
+    await workspace.exec(attack)
+    await workspace.exec("echo other > scripts/other.sh")
+    await workspace.aclose()
+    assert script.read_text() == "exit 0\n"
+    assert (script.parent / "other.sh").read_text() == "other\n", "the rest of the folder is theirs"
+    assert workspace.place(script) is Place.OUTSIDE
+    assert workspace.place(script.parent / "other.sh") is Place.WORKSPACE

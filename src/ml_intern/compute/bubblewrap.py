@@ -60,7 +60,9 @@ class Bubblewrap(OsSandbox):
         args += _binds("--ro-bind", [scratch])
         args += _binds("--bind", [path for path in folders if _lies_in(path, hidden_folders)])
         read_only = self.repository.read_only()
-        args += _binds("--bind", self.repository.pinned()) + _binds("--ro-bind", read_only)
+        # A folder that is mounted once more shows what is hidden in it.
+        pinned = [path for path in self.repository.pinned() if not policy.hidden.any_below(Path(path))]
+        args += _binds("--bind", pinned) + _binds("--ro-bind", read_only)
         args += [word for path in hidden_folders for word in ("--remount-ro", path)]
         args += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--new-session", "--cap-drop", "ALL"]
         args += [] if policy.network else ["--unshare-net"]

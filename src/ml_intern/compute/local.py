@@ -49,6 +49,7 @@ class LocalWorkspace:
         *,
         hidden: HiddenPaths | None = None,
         writable: Sequence[Path] = (),
+        protected: Sequence[Path] = (),
     ) -> None:
         self._root = Path(os.path.realpath(root))
         self._sandbox = sandbox if isinstance(sandbox, OsSandbox) else None
@@ -59,6 +60,7 @@ class LocalWorkspace:
         self._spill_dir = Path(os.path.realpath(spill_dir))
         self._hidden = hidden or HiddenPaths(())
         self._writable = tuple(Path(os.path.realpath(path)) for path in writable)
+        self._protected = tuple(Path(os.path.realpath(path)) for path in protected)
         self._shell = find_program("bash", self._env) or "/bin/sh"
         self._session: SandboxSession | None = None
         self._retired: list[SandboxSession] = []
@@ -159,6 +161,7 @@ class LocalWorkspace:
             private_tmp=sandbox.private_tmp if sandbox else None,
             visible=(self._root, self._spill_dir, *self._writable, *(sandbox.policy.readable if sandbox else ())),
             tmp=self._tmp,
+            protected=self._protected,
         )
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,8 @@ class LocalPaths(Struct, frozen=True, kw_only=True):
     private_tmp: Path | None
     visible: tuple[Path, ...]
     tmp: Path
+    protected: tuple[Path, ...] = ()
+    """Files of the workspace that programs outside the sandbox run."""
 
     def resolve(self, path: str) -> Path:
         """See ``Workspace.resolve``."""
@@ -60,7 +62,7 @@ class LocalPaths(Struct, frozen=True, kw_only=True):
         if self.hidden.covers(path) and not (path.is_relative_to(self.root) and self.hidden.covers(self.root)):
             return Place.HIDDEN
         if path.is_relative_to(self.root):
-            protected = any(path.is_relative_to(self.root / name) for name in PROTECTED_NAMES)
+            protected = path in self.protected or any(path.is_relative_to(self.root / name) for name in PROTECTED_NAMES)
             return Place.OUTSIDE if protected else Place.WORKSPACE
         return Place.WORKSPACE if any(path.is_relative_to(folder) for folder in (tmp, *self.writable)) else Place.OUTSIDE
 

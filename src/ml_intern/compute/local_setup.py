@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,30 +19,39 @@ if TYPE_CHECKING:
     from ml_intern.compute.local_jobs import LocalJobs
 
 
-def local_workspace(sandbox: SandboxSettings, environ: Environ, paths: Paths, *, root: Path, scratch: Path) -> LocalWorkspace:
-    """``root`` is the workspace, ``scratch`` a folder of the session's for long outputs and for what commands see as ``/tmp``."""
+def local_workspace(
+    sandbox: SandboxSettings, environ: Environ, paths: Paths, *, root: Path, scratch: Path, protected: Sequence[Path] = ()
+) -> LocalWorkspace:
+    """``root`` is the workspace, ``scratch`` a folder of the session's for long outputs and for what commands see as ``/tmp``.
+
+    ``protected``: files of the workspace that run outside the sandbox.
+    """
     variables = environ.as_dict()
     hidden = _hidden(environ, paths)
     writable = tuple(expand_home(folder, environ) for folder in sandbox.writable)
     child_env = child_environment(variables, sandbox.pass_env)
     if not sandbox.enabled:
-        return LocalWorkspace(root, None, child_env, scratch, hidden=hidden, writable=writable)
-    policy = _policy(sandbox, environ, paths, root, scratch)
-    return LocalWorkspace(root, detect(policy, variables), child_env, scratch, hidden=hidden, writable=writable)
+        return LocalWorkspace(root, None, child_env, scratch, hidden=hidden, writable=writable, protected=protected)
+    walls = detect(_policy(sandbox, environ, paths, root, scratch, protected), variables)
+    return LocalWorkspace(root, walls, child_env, scratch, hidden=hidden, writable=writable, protected=protected)
 
 
-def local_jobs(jobs: JobSettings, sandbox: SandboxSettings, environ: Environ, paths: Paths, *, root: Path) -> LocalJobs:
+def local_jobs(
+    jobs: JobSettings, sandbox: SandboxSettings, environ: Environ, paths: Paths, *, root: Path, protected: Sequence[Path] = ()
+) -> LocalJobs:
     """Jobs on this machine that start in ``root``, behind the same walls as its commands. They lie in ``state_dir/jobs``."""
     from ml_intern.compute.local_jobs import LocalJobs
 
     folder = paths.state_dir / "jobs"
     variables = environ.as_dict()
-    walls = detect(_policy(sandbox, environ, paths, root, folder / "trial"), variables) if sandbox.enabled else None
+    walls = detect(_policy(sandbox, environ, paths, root, folder / "trial", protected), variables) if sandbox.enabled else None
     inherited = child_environment(variables, sandbox.pass_env)
     return LocalJobs(folder, root, walls, inherited, memory_gb=jobs.local_memory_gb, cpu_count=jobs.local_cpu_count)
 
 
-def _policy(sandbox: SandboxSettings, environ: Environ, paths: Paths, root: Path, scratch: Path) -> SandboxPolicy:
+def _policy(
+    sandbox: SandboxSettings, environ: Environ, paths: Paths, root: Path, scratch: Path, protected: Sequence[Path]
+) -> SandboxPolicy:
     return SandboxPolicy(
         root=root,
         scratch=scratch,
@@ -50,6 +60,7 @@ def _policy(sandbox: SandboxSettings, environ: Environ, paths: Paths, root: Path
         hf_home=Path(environ.get("HF_HOME") or home_dir(environ) / ".cache" / "huggingface"),
         writable=tuple(expand_home(folder, environ) for folder in sandbox.writable),
         readable=(Path(sys.prefix), scratch),
+        protected=tuple(protected),
         network=sandbox.network,
     )
 

@@ -31,7 +31,7 @@ class SandboxPolicy(Struct, frozen=True, kw_only=True):
 
     ``scratch`` is a folder of the session's: its ``tmp`` is the commands' ``/tmp``. ``readable`` lists what must stay
     visible although it lies under ``/tmp`` or ``/run``. ``caches`` is where commands keep caches of their own, ``hf_home`` the
-    Hub's cache, which they share.
+    Hub's cache, which they share. ``protected`` are files of the workspace that programs outside the sandbox run.
     """
 
     root: Path
@@ -41,6 +41,7 @@ class SandboxPolicy(Struct, frozen=True, kw_only=True):
     hf_home: Path
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
+    protected: tuple[Path, ...] = ()
     network: bool = True
 
     def prepare(self) -> None:
@@ -92,7 +93,7 @@ class OsSandbox(ABC):
 
     def __init__(self, policy: SandboxPolicy) -> None:
         self.policy = policy
-        self.repository = Repository(policy.root)
+        self.repository = Repository(policy.root, policy.protected)
 
     @abstractmethod
     def wrap(self, argv: Sequence[str], *, cwd: Path) -> list[str]:
@@ -162,6 +163,7 @@ def _completed(policy: SandboxPolicy, environ: Mapping[str, str]) -> SandboxPoli
         caches=_real(policy.caches),
         hf_home=_real(policy.hf_home),
         writable=tuple(map(_real, policy.writable)),
+        protected=tuple(map(_real, policy.protected)),
         readable=tuple(dict.fromkeys(map(_real, (*policy.readable, *folders)))),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 DISABLED = ".disabled-by-ml-intern"
@@ -39,8 +40,10 @@ _SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)\s*=\s*([^\\]*)")
 class Repository:
     """Watches over one workspace, from before its first command on."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, protected: Sequence[Path] = ()) -> None:
+        """``protected``: more files of the workspace that are run outside, links followed."""
         self._root = str(root)
+        self._protected = [str(path) for path in protected if path.is_relative_to(root)]
         self._git = f"{root}/.git"
         self._trusted = _is_repository(self._git)
         self._had_head = os.path.lexists(f"{root}/HEAD")
@@ -53,17 +56,24 @@ class Repository:
 
     def pinned(self) -> list[str]:
         """Folders that stay writable but cannot be renamed or removed; to be mounted before ``read_only``."""
+        above = self._above_protected()
         if os.path.islink(self._git) or not os.path.isdir(self._git):
-            return []
-        return [self._git, *([f"{self._git}/worktrees"] if os.path.isdir(f"{self._git}/worktrees") else []), *self._worktrees()]
+            return above
+        return [*above, self._git, *([f"{self._git}/worktrees"] if os.path.isdir(f"{self._git}/worktrees") else []), *self._worktrees()]
+
+    def _above_protected(self) -> list[str]:
+        """The folders from the workspace down to each file: renamed, another could stand in its place."""
+        above = {str(parent) for path in self._protected for parent in Path(path).parents if str(parent).startswith(f"{self._root}/")}
+        return sorted(path for path in above if os.path.isdir(path))
 
     def read_only(self) -> list[str]:
         """What commands may not change; placeholders are made for what is missing."""
         self._make_placeholders()
+        protected = [path for path in self._protected if os.path.isfile(path)]
         if os.path.isfile(self._git):
-            return [self._git, *self._existing([".ml-intern"])]
+            return [self._git, *self._existing([".ml-intern"]), *protected]
         linked = [f"{folder}/{name}" for folder in self._worktrees() for name in ("commondir", "gitdir", "config.worktree")]
-        return self._existing(PROTECTED_NAMES) + [path for path in linked if os.path.isfile(path)]
+        return self._existing(PROTECTED_NAMES) + [path for path in linked if os.path.isfile(path)] + protected
 
     def _existing(self, names: tuple[str, ...] | list[str]) -> list[str]:
         return [path for name in names if os.path.exists(path := f"{self._root}/{name}")]

@@ -46,6 +46,8 @@ def profile(policy: SandboxPolicy) -> str:
         "(deny file-write*)",
         _rule("allow file-write*", [*_TEMPORARY, *folders], also=[f'(literal "{path}")' for path in _DEVICES]),
         _rule("deny file-write*", [f"{policy.root}/{name}" for name in PROTECTED_NAMES] if has_git else [f"{policy.root}/.ml-intern"]),
+        _rule("deny file-write*", [str(path) for path in policy.protected]),
+        *(f"(deny file-write-unlink (literal {_quoted(path)}))" for path in _above(policy)),
         f"(deny file-write-unlink (literal {_quoted(git)}))" if has_git else "",
         f"(deny file-write* (literal {_quoted(git)}))" if os.path.isfile(git) else "",
         _rule("deny file-read* file-write*", hidden),
@@ -56,6 +58,11 @@ def profile(policy: SandboxPolicy) -> str:
     if not policy.network:
         lines.append("(deny network*)")
     return "\n".join(line for line in lines if line)
+
+
+def _above(policy: SandboxPolicy) -> list[str]:
+    """Folders that lead to a protected file: renamed, another could stand in its place."""
+    return sorted({str(folder) for path in policy.protected for folder in path.parents if str(folder).startswith(f"{policy.root}/")})
 
 
 def _rule(verb: str, paths: Sequence[str], also: Sequence[str] = ()) -> str:

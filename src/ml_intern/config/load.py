@@ -166,7 +166,7 @@ def load_settings(
         _check_lower(merged, layers, overridden)
     for path in projects:
         data = read_object(path)
-        trusted = _is_trusted(path, data, process, warnings)
+        trusted = _is_trusted(path, data, process, cwd, warnings)
         layer = Layer(str(path), narrowed(data, merged, str(path), trusted=trusted))
         merged = merge(merged, layer.data)
         layers.append(layer)
@@ -191,15 +191,19 @@ def load_settings(
     )
 
 
-def _is_trusted(path: Path, project: JsonDict, environ: Environ, warnings: list[str]) -> bool:
+def _is_trusted(path: Path, project: JsonDict, environ: Environ, cwd: Path, warnings: list[str]) -> bool:
     """Whether what the file says of hooks and of calls to allow counts; if it says any and they do not, a warning tells."""
     if not (active := needs_trust(project)):
         return False
     folder = path.parent.parent
-    if TrustedFolders(paths_from(environ).state_dir).covers(folder, active):
+    folders = TrustedFolders(paths_from(environ).state_dir)
+    if folders.covers(folder, active, cwd):
         return True
     what = " and ".join(words for key, words in (("hooks", "hooks"), ("permissions", "rules that allow calls")) if key in active)
-    warnings.append(f"{path} brings {what}, which are off: `ml-intern trust` shows them, and switches them on if you trust {folder}.")
+    changed = " (they, or the files that they run, are not what you trusted)" if folders.knows(folder) else ""
+    warnings.append(
+        f"{path} brings {what}, which are off{changed}: `ml-intern trust` shows them, and switches them on if you trust {folder}."
+    )
     return False
 
 

@@ -1,7 +1,7 @@
 """Which projects the user trusts. Kept in the user's own state: a project cannot say it of itself.
 
-Trust is for what the project's file says now of programs to run and calls to allow. When that changes (a pull, a hostile edit),
-it is asked for again.
+Trust is for what the project's file says now of programs to run and calls to allow, and for what the files of the project hold that
+those programs are. When that changes (a pull, a hostile edit, a command of the model), it is asked for again.
 """
 
 from __future__ import annotations
@@ -60,15 +60,21 @@ class TrustedFolders:
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{self._path} does not hold trusted folders: {error}.", hint="Delete it to trust none.") from error
 
-    def covers(self, folder: Path, active: JsonDict) -> bool:
-        """Whether the user has trusted exactly this of exactly this folder."""
-        name, digest = _name(folder), _digest(active)
-        return any(entry.folder == name and entry.digest == digest for entry in self.all())
+    def covers(self, folder: Path, active: JsonDict, cwd: Path | None = None) -> bool:
+        """Whether the user has trusted exactly this of exactly this folder; its hooks run in ``cwd``."""
+        name = _name(folder)
+        entries = [entry for entry in self.all() if entry.folder == name]
+        return bool(entries) and _digest(folder, active, cwd) in {entry.digest for entry in entries}
 
-    def trust(self, folder: Path, active: JsonDict) -> None:
+    def knows(self, folder: Path) -> bool:
+        """Whether it was trusted as it was once."""
+        name = _name(folder)
+        return any(entry.folder == name for entry in self.all())
+
+    def trust(self, folder: Path, active: JsonDict, cwd: Path | None = None) -> None:
         """From now on."""
         name = _name(folder)
-        entry = Trusted(folder=name, digest=_digest(active), trusted_at=datetime.now(UTC))
+        entry = Trusted(folder=name, digest=_digest(folder, active, cwd), trusted_at=datetime.now(UTC))
         self._write((*(one for one in self.all() if one.folder != name), entry))
 
     def revoke(self, folder: Path) -> bool:
@@ -88,7 +94,12 @@ def _name(folder: Path) -> str:
     return os.path.realpath(folder)
 
 
-def _digest(active: JsonDict) -> str:
+def _digest(folder: Path, active: JsonDict, cwd: Path | None) -> str:
     import hashlib  # loads OpenSSL
 
-    return hashlib.sha256(msgspec.json.encode(active, order="deterministic")).hexdigest()
+    from ml_intern.config.hook_files import file_digests, hook_files
+
+    told: JsonDict = active
+    if files := hook_files(active.get("hooks"), folder, cwd or folder):
+        told = {"active": active, "files": dict(file_digests(files, folder))}
+    return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()

@@ -11,7 +11,7 @@ from ml_intern.config.environ import Environ
 from ml_intern.config.settings import Settings
 from ml_intern.session.around_calls import AroundCalls
 from ml_intern.session.entrance import Entrance
-from ml_intern.session.hooks.setup import session_hooks
+from ml_intern.session.hooks.setup import WhyNot, session_hooks
 from ml_intern.session.hooks.watch import HookWatch
 from ml_intern.session.log import EventLog
 from ml_intern.session.rewind import Rewinder
@@ -22,12 +22,19 @@ class Surroundings:
     """Of one session. ``ready`` is awaited before calls are judged."""
 
     def __init__(
-        self, log: EventLog, settings: Settings, environ: Environ, state_dir: Path, folder: Path, ready: Callable[[], Awaitable[None]]
+        self,
+        log: EventLog,
+        settings: Settings,
+        environ: Environ,
+        state_dir: Path,
+        folder: Path,
+        ready: Callable[[], Awaitable[None]],
+        why_not: WhyNot,
     ) -> None:
-        """``state_dir`` is the program's, ``folder`` the session's own."""
+        """``state_dir`` is the program's, ``folder`` the session's own. ``why_not``: see ``HookRunner``."""
         self.log = log
         env = child_environment(environ.as_dict(), settings.sandbox.pass_env)
-        self.hooks = session_hooks(settings, env, log, folder)
+        self.hooks = session_hooks(settings, env, log, folder, why_not)
         self._snapshots = _snapshots(settings, env, state_dir, log)
         self._watch = HookWatch(log, self.hooks)
         self.around = AroundCalls(ready=ready, hooks=self.hooks, snapshots=self._snapshots)

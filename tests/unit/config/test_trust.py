@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from ml_intern.config.hook_files import hook_files
 from ml_intern.config.json_values import JsonDict
 from ml_intern.config.load import LoadedSettings, load_settings
+from ml_intern.config.project_programs import ProjectPrograms
 from ml_intern.config.trust import TrustedFolders, needs_trust
 from ml_intern.errors import ConfigError
 
@@ -116,3 +118,62 @@ def test_a_list_that_is_none_of_ours_trusts_nothing_and_says_so(project: Path, s
     (state / "trusted.json").write_text("[")
     with pytest.raises(ConfigError, match=r"trusted\.json"):
         TrustedFolders(state).covers(project, HOOKS)
+
+
+# ── what hooks run ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "./scripts/check.sh",
+        "bash scripts/check.sh --all",
+        '"$CLAUDE_PROJECT_DIR"/scripts/check.sh',
+        "cd scripts && ./check.sh",
+        "X=1 sh -c 'exec scripts/check.sh'",
+        "python guard.py --with=scripts/check.sh",
+    ],
+)
+def test_a_script_of_the_project_that_a_hook_names_is_trusted_as_it_is_and_no_other_way(
+    project: Path, home: Path, state: Path, command: str
+) -> None:
+    script = project / "scripts" / "check.sh"
+    script.parent.mkdir()
+    script.write_text("exit 0")
+    asked: JsonDict = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": command}]}]}}
+    write(project, asked)
+    TrustedFolders(state).trust(project, needs_trust(asked))
+    loaded = load(project, home)
+    programs = ProjectPrograms(loaded)
+    assert loaded.settings.hooks and loaded.warnings == ()
+    assert programs.files() == (script,) and programs.why_not(command) == ""
+    script.write_text("exit 0; evil")
+    assert "scripts/check.sh" in programs.why_not(command) and "ml-intern trust" in programs.why_not(command)
+    later = load(project, home)
+    assert not later.settings.hooks
+    assert "not what you trusted" in later.warnings[0]
+    TrustedFolders(state).trust(project, needs_trust(asked), project)
+    assert programs.why_not(command) == "", "trusted again, it runs again"
+
+
+def test_a_script_that_was_missing_when_its_hook_was_trusted_is_not_run(project: Path, home: Path, state: Path) -> None:
+    write(project, HOOKS)
+    TrustedFolders(state).trust(project, needs_trust(HOOKS))
+    programs = ProjectPrograms(load(project, home))
+    (project / "check.sh").write_text("evil")
+    assert programs.why_not("./check.sh")
+
+
+def test_hooks_of_the_users_own_are_not_the_projects(project: Path, home: Path) -> None:
+    user = home / ".config/ml-intern/cli_agent_config.json"
+    user.parent.mkdir(parents=True)
+    user.write_text(json.dumps(HOOKS))
+    write(project, HOOKS)
+    (project / "check.sh").write_text("x")
+    programs = ProjectPrograms(load(project, home))
+    assert programs.files() == () and programs.why_not("./check.sh") == ""
+
+
+def test_trusting_shows_the_files_that_hooks_run(project: Path) -> None:
+    (project / "check.sh").write_text("x")
+    assert hook_files(HOOKS["hooks"], project, project) == (project / "check.sh",)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ml_intern.config.hook_files import hook_files
 from ml_intern.config.json_values import JsonDict, read_object
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.project import PROJECT_FILE
@@ -25,7 +26,8 @@ from ml_intern.frontends.sanitize import plain
 def trust_command(ctx: click.Context, revoke: bool, as_list: bool, yes: bool) -> None:
     """Let the hooks of this folder's project run, and the calls pass that it allows.
 
-    Only for what its settings file says now: when that changes, they are off again.
+    Only for what its settings file says now, and for the files of the project that its hooks name as they are now: when one of
+    them changes, they are off again.
     """
     if revoke and as_list:
         raise click.UsageError("--revoke and --list exclude each other.", ctx)
@@ -64,13 +66,13 @@ def _trust(folders: TrustedFolders, loaded: LoadedSettings, *, yes: bool) -> Non
         )
     for path, active in asking:
         folder = path.parent.parent
-        if folders.covers(folder, active):
+        if folders.covers(folder, active, loaded.cwd):
             click.echo(plain(f"{folder} is trusted already."))
             continue
-        _show(path, active)
+        _show(path, active, loaded.cwd)
         if not yes:
             click.confirm(plain(f"Trust {folder}? The programs above run with your rights, outside the sandbox"), abort=True)
-        folders.trust(folder, active)
+        folders.trust(folder, active, loaded.cwd)
         click.echo(plain(f"{folder} is trusted. Take it back with: ml-intern trust --revoke"))
 
 
@@ -78,10 +80,12 @@ def _project_files(loaded: LoadedSettings) -> list[Path]:
     return [path for path in loaded.files if path.parts[-2:] == PROJECT_FILE.parts]
 
 
-def _show(path: Path, active: JsonDict) -> None:
+def _show(path: Path, active: JsonDict, cwd: Path) -> None:
     click.echo(plain(f"{path} says:"))
     for event, rules in _items(active.get("hooks")):
         click.echo(plain(f"  hooks.{event}: {json.dumps(rules, ensure_ascii=False)}"))
+    for file in hook_files(active.get("hooks"), path.parent.parent, cwd):
+        click.echo(plain(f"  they run {file}, as it is now"))
     for key, rules in _items(active.get("permissions")):
         click.echo(plain(f"  permissions.{key}: {json.dumps(rules, ensure_ascii=False)}"))
 

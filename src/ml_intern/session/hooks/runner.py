@@ -13,7 +13,7 @@ from ml_intern.compute.piped import PipedResult, run_piped
 from ml_intern.config.hook_settings import HookCommand, HookRule, HookSettings
 from ml_intern.protocol.messages import JsonObject
 from ml_intern.session.hooks.contract import HookEvent, Moment
-from ml_intern.session.hooks.verdict import SILENCE, Verdict, failed, judged, signed, together
+from ml_intern.session.hooks.verdict import SILENCE, Verdict, failed, judged, left_out, signed, together
 
 MAX_AT_ONCE = 8
 MAX_IN_BACKGROUND = 32
@@ -34,8 +34,16 @@ def nobody_looks(command: HookCommand, result: PipedResult) -> None:
     """For those who need no more than the verdict."""
 
 
+def always(_: str) -> str:
+    """Where no hook can have changed since it was trusted."""
+    return ""
+
+
 class HookRunner:
-    """The hooks of one session. ``common`` is told to each of them (``session_id``, ``cwd``); ``look`` is given every end as it was."""
+    """The hooks of one session. ``common`` is told to each of them (``session_id``, ``cwd``); ``look`` is given every end as it was.
+
+    ``why_not`` is asked before each run, in a thread: why this command line may not run now, or empty.
+    """
 
     def __init__(
         self,
@@ -45,12 +53,14 @@ class HookRunner:
         env: Mapping[str, str],
         common: JsonObject,
         look: Callable[[HookCommand, PipedResult], None] = nobody_looks,
+        why_not: Callable[[str], str] = always,
     ) -> None:
         self._settings = settings
         self._cwd = cwd
         self._env = {**env, "CLAUDE_PROJECT_DIR": str(cwd), "ML_INTERN_PROJECT_DIR": str(cwd)}
         self._common = common
         self._look = look
+        self._why_not = why_not
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._behind: set[asyncio.Task[None]] = set()
 
@@ -103,6 +113,8 @@ class HookRunner:
 
     async def _timed(self, moment: Moment, command: HookCommand, given: bytes) -> Verdict:
         started = time.monotonic()
+        if why := await asyncio.to_thread(self._why_not, command.command):
+            return signed(left_out(moment.event, why), moment, command.command, 0.0, None)
         result: PipedResult | None = None
         try:
             result = await run_piped(command.command, given, cwd=self._cwd, env=self._env, timeout_s=command.timeout)

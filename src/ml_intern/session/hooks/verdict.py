@@ -33,6 +33,9 @@ _BLOCKABLE_BY_STOP: frozenset[HookEvent] = frozenset(
 """Events that stand before something, which does not happen either then."""
 
 
+_GUARDS: frozenset[HookEvent] = frozenset({"PreToolUse", "PreJob", "PrePublish"})
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """What the hooks of a moment said together: one that blocks wins, then one that asks, then one that allows."""
 
@@ -75,6 +78,11 @@ def judged(event: HookEvent, result: PipedResult, timeout_s: float) -> Verdict:
 def failed(why: str) -> Verdict:
     """Of one that did not end as it should: told, and without effect."""
     return Verdict(told=(_unsigned("failed", why),))
+
+
+def left_out(event: HookEvent, why: str) -> Verdict:
+    """Of one that may not run: it guards nothing then, so what it stands before does not happen."""
+    return Verdict(blocked=why) if event in _GUARDS else failed(why)
 
 
 def _answered(event: HookEvent, answer: Answer) -> Verdict:

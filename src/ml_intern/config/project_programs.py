@@ -1,0 +1,61 @@
+"""The hooks of trusted projects in one session: what they run must be kept as it was when the user trusted it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from ml_intern.config.hook_files import commands_in, hook_files
+from ml_intern.config.json_values import JsonDict, read_object
+from ml_intern.config.load import LoadedSettings
+from ml_intern.config.project import HOOKS, PROJECT_FILE
+from ml_intern.config.trust import TrustedFolders, needs_trust
+from ml_intern.errors import ConfigError
+
+
+class _Project(Struct, frozen=True):
+    folder: Path
+    active: JsonDict
+    commands: frozenset[str]
+
+
+class ProjectPrograms:
+    """Methods block: for a thread."""
+
+    def __init__(self, loaded: LoadedSettings) -> None:
+        self._cwd = loaded.cwd
+        self._trusted = TrustedFolders(loaded.paths.state_dir)
+        self._projects = tuple(_projects(loaded)) if loaded.settings.hooks else ()
+
+    def files(self) -> tuple[Path, ...]:
+        """What the session's own commands may not change."""
+        return tuple(path for one in self._projects for path in hook_files(one.active.get(HOOKS), one.folder, self._cwd))
+
+    def why_not(self, command: str) -> str:
+        """Why this hook may not run now; empty when it may. What was trusted again meanwhile runs again."""
+        for one in self._projects:
+            if command in one.commands and not self._covers(one):
+                names = [str(path.relative_to(one.folder)) for path in hook_files(one.active.get(HOOKS), one.folder, self._cwd)]
+                return (
+                    f"It was not run: what the hooks of {one.folder} run is not what you trusted ({', '.join(names) or 'files are gone'}). "
+                    "Look at it, then run `ml-intern trust`."
+                )
+        return ""
+
+    def _covers(self, one: _Project) -> bool:
+        try:
+            return self._trusted.covers(one.folder, one.active, self._cwd)
+        except ConfigError:
+            return False
+
+
+def _projects(loaded: LoadedSettings) -> list[_Project]:
+    """Those whose hooks were found trusted when the settings were read: what is not is in no layer."""
+    found: list[_Project] = []
+    for layer in loaded.layers:
+        path = Path(layer.source)
+        if path.parts[-2:] == PROJECT_FILE.parts and layer.data.get(HOOKS):
+            active = needs_trust(read_object(path))
+            found.append(_Project(path.parent.parent, active, frozenset(commands_in(layer.data[HOOKS]))))
+    return found
