@@ -8,8 +8,10 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
+from ml_intern.compute.untrusted_git import GitFailed, looking_at
 from ml_intern.config.environ import Environ
 from ml_intern.config.paths import paths_from
 from ml_intern.config.settings import Settings
@@ -77,19 +79,71 @@ async def test_diff_says_when_nothing_has_changed_and_when_there_is_no_repositor
     async with running(host, environ=variables(tmp_path)) as (app, pilot):
         await command(app, pilot, host, "/diff")
         await until(pilot, lambda: "/diff needs a git repository." in "\n".join(screen_text(app)))
+        assert "is in no git repository." in " ".join(" ".join(screen_text(app)).split())
+        assert "fatal" not in "\n".join(screen_text(app))
+
+
+PROGRAMS = (
+    "core.fsmonitor", "diff.external", "diff.evil.command", "diff.evil.textconv", "filter.evil.clean", "filter.evil.smudge",
+    "filter.evil.process", "core.pager", "pager.diff", "alias.diff", "core.sshCommand", "core.gitProxy", "gpg.program", "core.editor",
+    "core.alternateRefsCommand", "credential.helper", "uploadpack.packObjectsHook",
+)  # fmt: skip
 
 
 async def test_looking_at_a_diff_starts_no_program_that_the_repository_names(tmp_path: Path) -> None:
     folder, mark = repository(tmp_path / "project"), tmp_path / "ran"
     (folder / "train.py").write_text("lr = 2\n")
-    (folder / ".gitattributes").write_text("*.py diff=evil\n")
-    for key in ("core.fsmonitor", "diff.external", "diff.evil.command", "diff.evil.textconv"):
+    (folder / ".gitattributes").write_text("[attr]bad filter=evil\n*.py diff=evil filter=evil\n*.txt bad\n")
+    (folder / "a.txt").write_text("new")
+    for key in PROGRAMS:
         git(folder, "config", key, f"touch {mark};")
     host = scripted(past=in_folder(folder))
     async with running(host, environ=variables(tmp_path)) as (app, pilot):
         await command(app, pilot, host, "/diff")
         await until(pilot, lambda: "+lr = 2" in "\n".join(screen_text(app)))
     assert not mark.exists()
+
+
+async def test_what_is_missing_in_a_strangers_repository_is_not_fetched(tmp_path: Path) -> None:
+    folder, mark = repository(tmp_path / "project"), tmp_path / "ran"
+    (folder / "train.py").write_text("lr = 2\n")
+    blob = subprocess.run(["git", "rev-parse", "HEAD:train.py"], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    (folder / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    for key, value in {
+        "core.repositoryformatversion": "1", "extensions.partialClone": "origin", "remote.origin.promisor": "true",
+        "remote.origin.url": f"ext::touch {mark}", "protocol.ext.allow": "always", "protocol.allow": "always",
+    }.items():  # fmt: skip
+        git(folder, "config", key, value)
+    with pytest.raises(GitFailed):
+        async with looking_at(folder, variables(tmp_path)) as looking:
+            await looking.run("diff", "HEAD")
+    assert not mark.exists()
+
+
+async def test_a_submodule_of_a_strangers_starts_no_program_when_the_diff_is_looked_at(tmp_path: Path) -> None:
+    inner, folder, mark = repository(tmp_path / "inner"), repository(tmp_path / "project"), tmp_path / "ran"
+    git(folder, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
+    git(folder, "commit", "-qm", "second")
+    (folder / "sub" / "train.py").write_text("lr = 3\n")
+    git(folder / "sub", "config", "core.fsmonitor", f"touch {mark};")
+    host = scripted(past=in_folder(folder))
+    async with running(host, environ=variables(tmp_path)) as (app, pilot):
+        await command(app, pilot, host, "/diff")
+        await until(pilot, lambda: "Nothing has changed" in "\n".join(screen_text(app)))
+    assert not mark.exists()
+
+
+async def test_a_worktree_with_a_split_index_and_excluded_files_is_compared_as_git_would(tmp_path: Path) -> None:
+    folder, tree = repository(tmp_path / "project"), tmp_path / "tree"
+    git(folder, "worktree", "add", "-q", str(tree))
+    git(tree, "update-index", "--split-index")
+    (folder / ".git" / "info" / "exclude").write_text("*.log\n")
+    (tree / "train.py").write_text("lr = 4\n")
+    (tree / "x.log").write_text("")
+    (tree / "new.py").write_text("")
+    async with looking_at(tree, variables(tmp_path)) as looking:
+        assert "+lr = 4" in await looking.run("diff", looking.head)
+        assert (await looking.run("ls-files", "--others", "--exclude-standard")).split() == ["new.py"]
 
 
 def test_a_diff_is_coloured_by_its_lines() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_intern.errors import MlInternError
+from ml_intern.compute.untrusted_git import NoRepository, looking_at
 from ml_intern.frontends.headless.text import Line, Style, line
 from ml_intern.frontends.tui.screens.pager import Pager
 from ml_intern.protocol import operations as op
@@ -14,11 +14,7 @@ from ml_intern.protocol import operations as op
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
 
-TIMEOUT_S = 20.0
-LIMIT_BYTES = 4 * 1024 * 1024
-_GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotepath=false")
-"""A repository's own settings must not start programs because somebody looks at it."""
-_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")
+_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty")
 
 INIT_PROMPT = """\
 Write an AGENTS.md for this project: what an engineer who works on it for the first time needs, and nothing that is plain from
@@ -35,10 +31,6 @@ Keep it under 150 lines."""
 IMPROVE = "\n\nThere is an AGENTS.md already: keep what is right in it, correct what is not, and say what you changed."
 
 
-class NoDiff(MlInternError):
-    """git cannot say what has changed."""
-
-
 async def show_diff(app: TuiApp, rest: str) -> None:
     """``/diff [path]``: what has changed in the workspace since the last commit, new files included."""
     if app.loaded.settings.tool_runtime == "sandbox":
@@ -46,9 +38,13 @@ async def show_diff(app: TuiApp, rest: str) -> None:
         return
     cwd = Path(app.status.figures.cwd or app.loaded.cwd)
     paths = ("--", rest) if rest else ()
-    environ = app.loaded.environ.as_dict()
-    changed = await _git(cwd, environ, *_DIFF, *await _base(cwd, environ), *paths)
-    new = (await _git(cwd, environ, "ls-files", "--others", "--exclude-standard", *paths)).splitlines()
+    try:
+        async with looking_at(cwd, app.loaded.environ.as_dict()) as git:
+            changed = await git.run(*_DIFF, git.head or "--cached", *paths)
+            new = (await git.run("ls-files", "--others", "--exclude-standard", *paths)).splitlines()
+    except NoRepository as error:
+        app.say(await asyncio.to_thread(_why_no_repository, cwd, error.message), hint="/diff needs a git repository.", bad=True)
+        return
     if not changed and not new:
         app.say(f"Nothing has changed in {cwd}{f' below {rest}' if rest else ''}.")
         return
@@ -62,42 +58,10 @@ async def show_diff(app: TuiApp, rest: str) -> None:
     await app.push_screen_wait(Pager(f"Changes in {cwd}", rows))
 
 
-async def _base(cwd: Path, environ: dict[str, str]) -> tuple[str, ...]:
-    """What to compare with: nothing in a repository without a commit."""
-    try:
-        await _git(cwd, environ, "rev-parse", "--verify", "--quiet", "HEAD")
-    except NoDiff:
-        if (await _git(cwd, environ, "rev-parse", "--is-inside-work-tree")).strip() != "true":
-            raise
-        return ("--cached",)
-    return ("HEAD",)
-
-
-async def _git(cwd: Path, environ: dict[str, str], *arguments: str) -> str:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *_GIT,
-            *arguments,
-            cwd=cwd,
-            env={**environ, "GIT_TERMINAL_PROMPT": "0"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as error:
-        raise NoDiff(f"git cannot be started in {cwd}: {error.strerror}.", hint="Install git.") from error
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            out, err = await process.communicate()
-    except TimeoutError as error:
-        raise NoDiff(f"git did not answer within {TIMEOUT_S:.0f} s in {cwd}.", hint="Name a path: /diff src") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise NoDiff(f"git {arguments[0]} failed: {err.decode('utf-8', 'replace').strip()}", hint="/diff needs a git repository.")
-    return out[:LIMIT_BYTES].decode("utf-8", "replace")
+def _why_no_repository(cwd: Path, complaint: str) -> str:
+    if any((folder / ".git").exists() for folder in (cwd, *cwd.parents)):
+        return f"git does not read the repository of {cwd}: {complaint}."
+    return f"{cwd} is in no git repository."
 
 
 def diff_rows(unified: str) -> list[Line]:
