@@ -84,7 +84,7 @@ def test_the_rewind_picker_looks_so(snap_compare: Looks, size: tuple[int, int]) 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_question_before_a_rewind_looks_so(snap_compare: Looks, size: tuple[int, int]) -> None:
     async def screen() -> Screen[Any]:
-        return RewindConfirm(PLAN)
+        return RewindConfirm(PLAN, "Now train on it\nwith two seeds")
 
     assert looks_like(snap_compare, size, screen, "You have edited")
 

@@ -241,6 +241,7 @@ async def test_rewind_shows_what_would_change_before_it_does_it() -> None:
         await shown(app, pilot, "conversation and files")
         await pilot.press("enter")
         text = await shown(app, pilot, "You have edited 1 of these files yourself.")
+        assert "goes back to before “two pears”." in text and "2 files would be restored and 1 deleted." in text
         assert "+lr = 3" in text
         assert "data/[x].csv" in text
         assert host.operations == [op.Rewind(before_message=1)]
@@ -259,8 +260,8 @@ async def test_what_is_or_may_be_the_users_own_can_be_kept_and_the_last_rewind_t
         await pilot.press("enter")
         await shown(app, pilot, "the files only")
         await pilot.press("down", "down", "enter")
-        text = await shown(app, pilot, "1 changed while a command ran: by it, or by you meanwhile.")
-        assert text.index("train.py") < text.index("notes.md") and "m do it, but keep mine" in text
+        text = await shown(app, pilot, "1 changed while a tool ran: by it, or by you meanwhile.")
+        assert text.index("train.py") < text.index("notes.md") and "m but keep mine" in text
         await pilot.press("m")
         await until(pilot, lambda: bool(app.recall.rewound))
         await command(app, pilot, host, "/rewind")

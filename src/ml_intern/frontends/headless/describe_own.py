@@ -26,20 +26,32 @@ def describe_own(event: Own) -> list[Line]:
             return lines(f"· {event.note}", "dim") if event.note else []
         case RewindPlanned():
             own = f", {len(event.own_changes)} of them with edits of your own" if event.own_changes else ""
-            own += f", {len(event.perhaps_own)} changed while a command ran, perhaps by you" if event.perhaps_own else ""
-            files = f"{len(event.restored)} files would be restored and {len(event.deleted)} deleted{own}"
+            own += f", {len(event.perhaps_own)} changed while a tool ran, perhaps by you" if event.perhaps_own else ""
+            files = f"{counted(len(event.restored))} would be restored and {len(event.deleted)} deleted{own}"
             return [line(("warn", f"? rewind: {files}")), *_notes(event.note, event.kept)]
         case RewindComplete() if event.cut_short:
             return lines(f"! {event.note}", "warn")
         case RewindComplete():
-            done = f"· rewound: {event.restored} files restored, {event.deleted} deleted"
+            back = [line(("dim", "  /rewind back takes back what it did to files"))] if event.restored or event.deleted else []
             failed = lines(f"! {len(event.failed)} could not be changed: {'; '.join(event.failed)}", "warn") if event.failed else []
-            return [line(("dim", done)), *failed, *_notes(event.note, event.kept)]
+            return [line(("dim", _done(event))), *failed, *_notes(event.note, event.kept), *back]
         case RuleChanged():
             done = "removed" if event.removed else "added"
             return [line(("dim", f"· rule {done}: {event.outcome} {event.rule} ({_SCOPES.get(event.scope, event.scope)})"))]
         case _:
             assert_never(event)
+
+
+def counted(files: int) -> str:
+    """With the noun."""
+    return f"{files} file{'s' * (files != 1)}"
+
+
+def _done(event: RewindComplete) -> str:
+    if not event.files:
+        return "· the conversation went back, files stay as they are"
+    what = "the conversation and files" if event.conversation else "files"
+    return f"· {what} went back: {counted(event.restored)} restored, {event.deleted} deleted"
 
 
 def _hook(event: HookRan) -> list[Line]:

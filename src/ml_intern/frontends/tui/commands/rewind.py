@@ -45,7 +45,7 @@ async def _choose(app: TuiApp) -> None:
     wanted = op.Rewind(before_message=place, conversation=way in (BOTH, CONVERSATION), files=way in (BOTH, FILES))
     if not wanted.files:
         app.send(replace(wanted, confirmed_changes=""))  # no file changes: there is nothing to compare
-    elif not await _plan_and_do(app, wanted):
+    elif not await _plan_and_do(app, wanted, messages[place].text if wanted.conversation else ""):
         return
     if wanted.conversation and not app.composer.text:
         app.composer.load_text(messages[place].text)
@@ -58,12 +58,12 @@ async def _back(app: TuiApp) -> None:
     await _plan_and_do(app, op.Rewind(conversation=False, files=True, to_snapshot=app.recall.rewound))
 
 
-async def _plan_and_do(app: TuiApp, wanted: op.Rewind) -> bool:
+async def _plan_and_do(app: TuiApp, wanted: op.Rewind, said: str = "") -> bool:
     """Ask what would change, show it, and do it; files that change meanwhile are shown anew. Whether it was done."""
     agreed = False
     planned = app.recall.awaiting(*_ANSWERS)
     app.send(wanted)
-    app.hint("comparing the files …")
+    app.hint("comparing the files …", until=_ANSWERS)
     while True:
         try:
             async with asyncio.timeout(PLAN_TIMEOUT_S):
@@ -73,7 +73,7 @@ async def _plan_and_do(app: TuiApp, wanted: op.Rewind) -> bool:
             return False
         if not isinstance(plan, e.RewindPlanned):  # it is done, or it cannot be, which the conversation tells
             return agreed
-        if (keep := await app.push_screen_wait(RewindConfirm(plan))) is None:
+        if (keep := await app.push_screen_wait(RewindConfirm(plan, said))) is None:
             return False
         agreed = True
         planned = app.recall.awaiting(*_ANSWERS)

@@ -52,9 +52,9 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
     Picker OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     Picker OptionList { height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1; }
     Picker OptionList > .option-list--option { padding: 0 1; }
-    Picker #about { height: 9; border-top: solid $primary 40%; padding: 0 1; scrollbar-size-vertical: 1; }
+    Picker #about { height: 9; max-height: 50%; border-top: solid $primary 40%; padding: 0 1; scrollbar-size-vertical: 1; }
     Picker.-wide #panes { layout: horizontal; }
-    Picker.-wide #about { height: 1fr; width: 42%; border-top: none; border-left: solid $primary 40%; }
+    Picker.-wide #about { height: 1fr; max-height: 100%; width: 42%; border-top: none; border-left: solid $primary 40%; }
     """
 
     def __init__(

@@ -10,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
-from ml_intern.frontends.headless.text import Line, Style, line, lines
+from ml_intern.frontends.headless.describe_own import counted
+from ml_intern.frontends.headless.text import Line, Style, clip_text, line, lines
 from ml_intern.frontends.tui.commands.recall import Said
 from ml_intern.frontends.tui.screens.frame import FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
@@ -22,6 +23,7 @@ from ml_intern.protocol.rewind_events import RewindPlanned
 BOTH, CONVERSATION, FILES = "both", "conversation", "files"
 _WAYS = {BOTH: "conversation and files", CONVERSATION: "the conversation only", FILES: "the files only"}
 SHOWN_PATHS = 100
+_SAID = 60
 LAST_REWIND = -1
 """In place of a message: the last rewind of files."""
 
@@ -57,16 +59,17 @@ class RewindConfirm(FramedScreen[tuple[str, ...] | None]):
         Binding("n,escape,enter", "leave", "Leave everything as it is", show=False),
     ]
 
-    def __init__(self, plan: RewindPlanned) -> None:
+    def __init__(self, plan: RewindPlanned, said: str = "") -> None:
+        """``said``: the message that the conversation goes back to."""
         super().__init__()
-        self._view = LinesView(plan_rows(plan))
+        self._view = LinesView(plan_rows(plan, said))
         self._mine = tuple(diff.path for diff in (*plan.own_changes, *plan.perhaps_own))
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content("Go back?")
-            keep = "m do it, but keep mine · " if self._mine else ""
-            frame.border_subtitle = Content(f"y do it · {keep}n, Enter, Esc change nothing · ↑↓ scroll")
+            keep = "m but keep mine · " if self._mine else ""
+            frame.border_subtitle = Content(f"y do it · {keep}Enter change nothing · ↑↓")  # 60 columns hold it
             yield self._view
 
     def on_mount(self) -> None:
@@ -83,27 +86,40 @@ class RewindConfirm(FramedScreen[tuple[str, ...] | None]):
         self.dismiss(None)
 
 
-def plan_rows(plan: RewindPlanned) -> list[Line]:
-    """In words."""
-    rows = lines(plan.note, "warn") if plan.note else []
-    if plan.conversation:
-        rows.append(line("The conversation goes back to before that message."))
-    rows += _diff_rows("You have edited {} of these files yourself. These edits would go:", plan.own_changes)
-    rows += _diff_rows("{} changed while a command ran: by it, or by you meanwhile. This would go:", plan.perhaps_own)
+def plan_rows(plan: RewindPlanned, said: str = "") -> list[Line]:
+    """In words: all of it in short, then what is or may be the user's, then every file."""
+    rows = [line(_conversation_goes(said) if plan.conversation else "The conversation stays as it is.")]
+    rows += [line(_files_go(plan))] if plan.files else []
+    rows += lines(plan.note, "warn") if plan.note else []
+    rows += _diff_rows("You have edited {} of these files yourself. y takes that back, m leaves such files alone:", plan.own_changes, plan)
+    rows += _diff_rows(
+        "{} changed while a tool ran: by it, or by you meanwhile. y takes that back, m leaves such files alone:", plan.perhaps_own, plan
+    )
     for title, paths, style in (("restored", plan.restored, ""), ("deleted", plan.deleted, "bad"), ("left alone", plan.kept, "dim")):
         if paths:
-            rows += [line(), line(("bold", f"{len(paths)} file{'s' * (len(paths) != 1)} {title}"))]
+            rows += [line(), line(("bold", f"{counted(len(paths))} {title}"))]
             rows += [line((style, f"  {path}")) for path in paths[:SHOWN_PATHS]]  # type: ignore[arg-type]
             rows += [line(("dim", f"  … and {len(paths) - SHOWN_PATHS} more"))] if len(paths) > SHOWN_PATHS else []
-    if plan.files:
+    if plan.restored or plan.deleted:
         rows += [line(), *lines("The files as they are now are recorded first: /rewind back brings them back.", "dim")]
     return rows
 
 
-def _diff_rows(title: str, diffs: Sequence[Diff]) -> list[Line]:
+def _conversation_goes(said: str) -> str:
+    return f"The conversation goes back to before “{clip_text(one_line(said), _SAID)}”." if said else "The conversation goes back."
+
+
+def _files_go(plan: RewindPlanned) -> str:
+    if not plan.restored and not plan.deleted:
+        return "No file would change."
+    return f"{counted(len(plan.restored))} would be restored and {len(plan.deleted)} deleted."
+
+
+def _diff_rows(title: str, diffs: Sequence[Diff], plan: RewindPlanned) -> list[Line]:
     rows = [line(), line(("warn", title.format(len(diffs))))] if diffs else []
     for diff in diffs:
-        rows += [line(), line(("bold", f"{diff.path}  +{diff.added} −{diff.removed}"))]
+        goes = "  would be deleted" if diff.path in plan.deleted else ""
+        rows += [line(), line(("bold", f"{diff.path}  +{diff.added} −{diff.removed}"), ("bad", goes))]
         rows += [line((_diff_style(row), f"  {row}")) for row in diff.unified.splitlines()]
     return rows
 
