@@ -62,7 +62,7 @@ class Scrubber:
         if len(text) < SHORTEST_TEXT:
             return text
         clean = self._visible(text)
-        if not text.isascii() or "\x1b" in text or "\\u" in text or "\\x1b" in text:
+        if not text.isascii() or "\x1b" in text or "\\" in text:
             from ml_intern.session.secret_hidden import seen_whole
 
             clean = seen_whole(text, clean, self._visible)

@@ -42,7 +42,7 @@ _OF_ONE_LENGTH = (("hf_", 34, HF_TOKEN), ("r8_", 37, PROVIDER_KEY), ("gsk_", 52,
 
 
 def _prefixed(required: str, anchors: str, prefix: str, rest: str) -> Rule:
-    return shape(required, anchors, rf"(?<![A-Za-z0-9_]){prefix}{rest}(?![A-Za-z0-9])", _key)
+    return shape(required, anchors, rf"{prefix}(?<![A-Za-z0-9_]{prefix}){rest}(?![A-Za-z0-9])", _key)
 
 
 def _key(match: re.Match[str]) -> str:
@@ -58,9 +58,8 @@ def _cut_in_two(prefix: str, length: int, mark: str) -> Rule:
         mixed = any(char.isdigit() for char in key) and any(char.isupper() for char in key) and any(char.islower() for char in key)
         return mark if len(key) == length and mixed else match[0]
 
-    pattern = (
-        rf"(?<![A-Za-z0-9]){prefix}([A-Za-z0-9]{{1,{length}}})(?:\r?\n|(?:\\r)?\\n)[ \t]{{0,8}}([A-Za-z0-9]{{1,{length}}})(?![A-Za-z0-9])"
-    )
+    piece = rf"([A-Za-z0-9]{{1,{length}}})"
+    pattern = rf"{prefix}(?<![A-Za-z0-9]{prefix}){piece}(?:\r?\n|(?:\\r)?\\n)[ \t]{{0,8}}{piece}(?![A-Za-z0-9])"
     return shape("_", prefix, pattern, replace)
 
 
@@ -102,13 +101,13 @@ ANCHORED: tuple[Rule, ...] = (
     shape(
         "_",
         "_key _token _secret _password",
-        rf"(\b(?:ENV|ARG|setenv|set[ \t]+-[a-zA-Z]{{1,4}})[ \t]{{1,4}}{_NAME}[ \t]{{1,4}}{_QUOTE})(?P<value>(?!\$)[^\s\\\"'=]{{6,256}})",
+        rf"((?:ENV|ARG|setenv|set[ \t]+-[a-zA-Z]{{1,4}})[ \t]{{1,4}}{_NAME}[ \t]{{1,4}}{_QUOTE})(?P<value>(?!\$)[^\s\\\"'=]{{6,256}})",
         _named,
     ),
     shape(
         "_",
         "_key _token _secret _password",
-        rf"({_QUOTE}\b[Nn]ame{_QUOTE}[ \t]{{0,3}}[:=][ \t]{{0,3}}{_QUOTE}{_NAME}{_QUOTE}[ \t]{{0,3}}[,;]?(?:\s|\\n){{0,16}}"
+        rf"([Nn]ame{_QUOTE}[ \t]{{0,3}}[:=][ \t]{{0,3}}{_QUOTE}{_NAME}{_QUOTE}[ \t]{{0,3}}[,;]?(?:\s|\\n){{0,16}}"
         rf"{_QUOTE}[Vv]alue{_QUOTE}[ \t]{{0,3}}[:=][ \t]{{0,3}}{_QUOTE})(?P<value>(?!\$)[^\s\\\"',}}]{{6,256}})",
         _named,
     ),

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_INVISIBLE = re.compile(
-    r"(?:\x1b|\\u001b|\\x1b|\\033|\\e)(?:\[[0-?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b\n\\]{0,500}(?:\x07|\x1b\\|\\u0007|\\x07))"
-    "|[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]"
-    r"|\\u(?:00ad|200[b-f]|206[0-4]|feff)",
-    re.IGNORECASE,
+_SEQUENCE = r"(?:\[[0-?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b\n\\]{0,500}(?:\x07|\x1b\\|\\u0007|\\x07|\\a))"
+_INVISIBLE = re.compile(rf"[\x1b\u00ad\u200b-\u200f\u2060-\u2064\ufeff](?:(?<!\x1b)|{_SEQUENCE})")
+_ESCAPED = re.compile(
+    rf"\\(?:(?:u001[bB]|x1[bB]|033|e){_SEQUENCE}|u00[aA][dD]|u200[b-fB-F]|u206[0-4]|u[fF][eE][fF][fF])",
 )
-"""Also as JSON and programs write them."""
+"""As JSON and programs write them. Both patterns begin with what the engine can skip to: they are asked of most texts."""
 
 
 def seen_whole(text: str, clean: str, scrub: Callable[[str], str]) -> str:
@@ -38,4 +37,4 @@ def _differs(text: str, clean: str, scrub: Callable[[str], str]) -> bool:
 
 
 def _without(text: str) -> str:
-    return _INVISIBLE.sub("", text)
+    return _ESCAPED.sub("", _INVISIBLE.sub("", text))

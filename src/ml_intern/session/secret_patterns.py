@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
 
 def shape(required: str, anchors: str, pattern: str, replacement: str | Replace) -> Rule:
-    """``anchors``: with blanks between. re's own cache compiles the pattern when it is first needed:."""
+    """``anchors``: with blanks between. re's own cache compiles the pattern when it is first needed."""
 
     def apply(text: str) -> str:
         return re.sub(pattern, replacement, text, flags=re.ASCII)
