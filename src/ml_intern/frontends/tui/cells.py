@@ -14,6 +14,9 @@ from ml_intern.frontends.sanitize import plain
 
 LINK_SCHEMES = ("http://", "https://")
 """What may be opened."""
+LONGEST_LINE = 8_000
+"""Characters of a line that are drawn."""
+_LONG_LINE = re.compile(rf"([^\n]{{{LONGEST_LINE}}})([^\n]+)")
 _ADDRESS = re.compile(r"https?://[^\s<>\[\]\"'`\\|]+")
 _BEHIND_ADDRESS = ".,;:!?*_"
 _UNEVEN = re.compile("[\u200b\ufe0e\ufe0f\ufeff\U0001f3fb-\U0001f3ff]|(?<=[\u2190-\u2bff\U0001f000-\U0001faff])[\ufe0f]?\u200d")
@@ -24,6 +27,16 @@ def even(text: str) -> str:
     """The text as data: nothing in it commands the terminal, and every terminal gives it the same width."""
     text = plain(text)
     return text if text.isascii() else _UNEVEN.sub("", text)
+
+
+def drawable(text: str) -> str:
+    """What is drawn of it: a line of megabytes would keep the app from everything else. Copying has it whole."""
+    text = even(text)
+    return text if len(text) <= LONGEST_LINE else _LONG_LINE.sub(_shortened, text)
+
+
+def _shortened(long: re.Match[str]) -> str:
+    return f"{long[1]}… {len(long[2]):,} more characters"
 
 
 def addresses(text: str) -> Iterator[tuple[int, str]]:
@@ -43,7 +56,7 @@ def links_in(text: str, most: int = 50) -> list[str]:
 
 def wrapped(text: str, cells: int) -> list[str]:
     """The text of somebody else in rows of at most that many cells, broken at spaces where there are any."""
-    text = even(text)
+    text = drawable(text)
     if text.isascii():
         return wrap_ascii(text, cells)
     return [row for paragraph in text.split("\n") for row in _wrapped_row(paragraph.replace("\t", TAB), max(cells, 2))]

@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from ml_intern.frontends.headless.text import TAB, Line, clip, line
 from ml_intern.frontends.tui.blocks.base import Rows
-from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, even, wrapped
+from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, drawable, even, wrapped
 from ml_intern.frontends.tui.theme import Palette
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Pen:
         parts = wrapped(text, self.columns)
         if "://" not in text:
             return [Strip([Segment(part, style)]) for part in parts]
-        return _linked(even(text).replace("\t", TAB), parts, style or Style.null())
+        return _linked(drawable(text).replace("\t", TAB), parts, style or Style.null())
 
     def link(self, title: str, url: str) -> Strip:
         """A link that the terminal can open; of other schemes than the web's only the text."""

@@ -18,7 +18,7 @@ from rich.theme import Theme
 from textual.strip import Strip
 
 from ml_intern.frontends.tui.blocks.base import Rows
-from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, even
+from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, drawable
 from ml_intern.frontends.tui.selected_rows import BORDER, MARK
 from ml_intern.frontends.tui.theme import Palette
 
@@ -44,11 +44,11 @@ class RichPages:
 
     def markdown(self, text: str, columns: int, palette: Palette) -> Rows:
         """HTML in it is text, and nothing of it commands the terminal."""
-        return [_with_marks(row) for row in self.draw(_Reply(even(text), self._parser, palette), columns, palette)]
+        return [_with_marks(row) for row in self.draw(_Reply(drawable(text), self._parser, palette), columns, palette)]
 
     def code(self, text: str, language: str, columns: int, palette: Palette) -> Rows:
         """Highlighted where the language is known, its long lines broken; empty rows stay."""
-        shown = Syntax(even(text), language or "text", theme=palette.code_theme, background_color="default", word_wrap=True)
+        shown = Syntax(drawable(text), language or "text", theme=palette.code_theme, background_color="default", word_wrap=True)
         return [Strip(row) for row in self._rows(shown, columns, palette)]
 
     def _rows(self, renderable: RenderableType, columns: int, palette: Palette) -> list[list[Segment]]:
