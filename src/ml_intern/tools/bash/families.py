@@ -67,6 +67,8 @@ _GIT_READS = frozenset({
 """With options that ``git_reads`` knows to read only."""
 _PLAIN = re.compile(r"(?![-+:])(?!.*(?:(?<!\bs3):/|::))[^$`*?\[{]*", re.DOTALL)
 """An operand that is neither an option, nor a force (``+main``) or a deletion (``:main``), nor an address, nor for the shell to replace."""
+_OUTSIDE = re.compile(r"/|~|(?:.*/)?\.\.(?:/|$)", re.DOTALL)
+"""A path out of the repository: ``git diff`` shows any two files then."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _LONGEST = 3
 
@@ -75,8 +77,8 @@ def family(part: str) -> str:
     """The beginning of the command that "always" may grant with other operands; empty where only the very command may be."""
     words = part.split()
     if len(words) > 2 and words[0] == "git" and words[1] in _GIT_READS:
-        plain = all(_PLAIN.fullmatch(word) or word.startswith("-") for word in words)
-        return f"git {words[1]}" if plain and git_reads(words[1:]) else ""
+        plain = all(word.startswith("-") or (_PLAIN.fullmatch(word) and not _OUTSIDE.match(word)) for word in words)
+        return f"git {words[1]}" if plain and "--no-index" not in words and git_reads(words[1:]) else ""
     for length in range(min(_LONGEST, len(words)), 0, -1):
         beginning = " ".join(words[:length])
         if (known := _FAMILIES.get(beginning)) is not None:
