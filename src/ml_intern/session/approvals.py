@@ -10,6 +10,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
+import msgspec
+
 from ml_intern.protocol.messages import JsonObject
 from ml_intern.protocol.operations import ApprovalAnswer
 from ml_intern.session.secret_marks import MARK
@@ -105,3 +107,11 @@ def _is_scrubbed(text: str, original: str) -> bool:
             return False
         position = found + len(part)
     return original[position:].endswith(more[-1])
+
+
+def as_object(arguments: str) -> JsonObject:
+    """The arguments for people to look at: an empty object when they are none."""
+    try:
+        return msgspec.json.decode(arguments.strip() or "{}", type=JsonObject)
+    except (msgspec.DecodeError, RecursionError):
+        return {}

@@ -22,7 +22,7 @@ from ml_intern.errors import OutcomeUnknown, ToolError
 from ml_intern.protocol.events import ApprovalRequired, PendingTool, ToolCalled, ToolFinished, ToolLog, ToolStateChange
 from ml_intern.protocol.messages import JsonObject, ToolCall
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
-from ml_intern.session.approvals import Abandoned, Decision, Gate, edited_arguments
+from ml_intern.session.approvals import Abandoned, Decision, Gate, as_object, edited_arguments
 from ml_intern.session.around_calls import AroundCalls, as_asked, changed, weighed
 from ml_intern.session.budget import Budget
 from ml_intern.session.clock import Clock
@@ -58,6 +58,8 @@ class _Plan(Struct, kw_only=True):
     decision: Future[Decision] | None = None
     note: str = ""
     started: bool = False
+    waited: bool = False
+    began_s: float | None = None
     reported: deque[str] = field(default_factory=lambda: deque(maxlen=REPORTS_KEPT))
 
 
@@ -91,8 +93,9 @@ class ToolRunner:
         """Run a batch. Cancelled, it still answers every call before it raises."""
         if not calls:
             return
-        plans = [_Plan(call=call, arguments=_as_object(call.arguments)) for call in calls]
-        known = [_called(plan) for plan in plans if plan.call.id not in self._log.state.pending]
+        plans = [_Plan(call=call, arguments=as_object(call.arguments)) for call in calls]
+        new = [plan for plan in plans if plan.call.id not in self._log.state.pending]
+        known = [ToolCalled(tool=plan.call.name, arguments=plan.arguments, tool_call_id=plan.call.id) for plan in new]
         try:
             if known:
                 await self._log.append(*known)
@@ -227,15 +230,18 @@ class ToolRunner:
                 tasks.append(group.create_task(self._answer_one(plan, before)))
 
     async def _answer_one(self, plan: _Plan, before: Sequence[asyncio.Task[None]]) -> None:
-        started = self._clock.monotonic()
+        plan.began_s = self._clock.monotonic()
         try:
-            if before:
+            if any(not task.done() for task in before):
+                if plan.decision is None:  # else it waits for the user, which is said already
+                    await self._log.append(_state(plan, "waiting"))
                 await asyncio.wait(before)
+                plan.waited = True
             output = plan.failure or await self._decide_and_run(plan)
         except asyncio.CancelledError:
-            await self._finish(plan, _interrupted(plan), started)
+            await self._finish(plan, _interrupted(plan))
             raise
-        await self._finish(plan, output, started)
+        await self._finish(plan, output)
 
     async def _decide_and_run(self, plan: _Plan) -> ToolOutput:
         if plan.decision is not None:
@@ -247,7 +253,9 @@ class ToolRunner:
                 refusal = _crash(plan, error, "could not be judged", "It was not run.")
             if refusal is not None:
                 return refusal
-            await self._log.append(ToolStateChange(tool_call_id=plan.call.id, tool=plan.call.name, state="running"))
+        if plan.decision is not None or plan.waited:
+            await self._log.append(_state(plan, "running"))
+            plan.began_s = self._clock.monotonic()
         return await self._run_watched(plan)
 
     async def _run_watched(self, plan: _Plan) -> ToolOutput:
@@ -329,7 +337,7 @@ class ToolRunner:
 
         return ToolContext(call_id=call.id, session_id=self._log.session_id, report=report, emit=self._log.append, ask=ask)
 
-    async def _finish(self, plan: _Plan, output: ToolOutput, started: float) -> None:
+    async def _finish(self, plan: _Plan, output: ToolOutput) -> None:
         self._budget.withdraw(plan.call.id)
         limited = limit(plan.note + output.text, self._spill_dir)
         await self._log.append(
@@ -338,7 +346,7 @@ class ToolRunner:
                 tool_call_id=plan.call.id,
                 output=limited.text,
                 success=output.success,
-                duration_s=round(self._clock.monotonic() - started, 3),
+                duration_s=round(self._clock.monotonic() - plan.began_s, 3) if plan.began_s is not None else 0.0,
                 error_kind=output.error_kind,
                 display=output.display,
                 images=output.images,
@@ -352,7 +360,7 @@ class ToolRunner:
         unanswered = {call.id for call in self._log.state.history.open_calls}
         for plan in plans:
             if plan.call.id in unanswered:
-                await self._finish(plan, _interrupted(plan), self._clock.monotonic())
+                await self._finish(plan, _interrupted(plan))
 
 
 def _heard(plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
@@ -364,8 +372,8 @@ def _heard(plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
     return tool.parse_object(verdict.arguments)
 
 
-def _called(plan: _Plan) -> ToolCalled:
-    return ToolCalled(tool=plan.call.name, arguments=plan.arguments, tool_call_id=plan.call.id)
+def _state(plan: _Plan, state: str) -> ToolStateChange:
+    return ToolStateChange(tool_call_id=plan.call.id, tool=plan.call.name, state=state)
 
 
 def _failure(kind: str, text: str) -> ToolOutput:
@@ -389,11 +397,3 @@ def _interrupted(plan: _Plan) -> ToolOutput:
         return plan.failure or _failure("interrupted", NOT_RUN)
     partial = "".join(plan.reported)
     return _failure("interrupted", f"{UNKNOWN_OUTCOME}\nIts output so far:\n{partial}" if partial else UNKNOWN_OUTCOME)
-
-
-def _as_object(arguments: str) -> JsonObject:
-    """The arguments for people to look at: an empty object when they are none."""
-    try:
-        return msgspec.json.decode(arguments.strip() or "{}", type=JsonObject)
-    except (msgspec.DecodeError, RecursionError):
-        return {}
