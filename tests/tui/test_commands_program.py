@@ -178,16 +178,27 @@ async def test_feedback_without_words_asks_for_them_and_writes_nothing_when_ther
 # ── /share-traces ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_share_traces_says_that_nothing_is_there_yet_and_how_to_allow_it(tmp_path: Path) -> None:
+async def test_share_traces_shows_what_would_go_out_asks_and_switches_sharing_on_and_off_itself(tmp_path: Path) -> None:
     async with FakeHub() as hub:
         environ = variables(tmp_path, HF_ENDPOINT=hub.url, HF_TOKEN=hub.TOKEN)
         host = in_folder(tmp_path)
         async with running(host, size=(120, 40), environ=environ) as (app, pilot):
-            await command(app, pilot, host, "/share-traces")
-            await until(pilot, lambda: "is not there yet" in text_of(app))
-            assert "share_traces" in text_of(app)
+            app.loaded = load_settings(frontend="cli", cwd=tmp_path, environ=environ)
+            for key, expected in (("enter", "Traces are not shared"), ("y", "Trace sharing is on.")):
+                await command(app, pilot, host, "/share-traces")
+                await until(pilot, lambda: "Share traces of your sessions?" in text_of(app))
+                assert "made, private" in text_of(app) and "ml-intern traces push" in text_of(app)
+                await pilot.press(key)
+                await until(pilot, lambda text=expected: text in text_of(app))
+            assert app.loaded.settings.share_traces
+            await command(app, pilot, host, "/share-traces public")
+            await until(pilot, lambda: "nothing can be made public" in text_of(app))
+            await command(app, pilot, host, "/share-traces off")
+            await until(pilot, lambda: "Trace sharing is off." in text_of(app))
+            assert not app.loaded.settings.share_traces
             await command(app, pilot, host, "/share-traces everybody")
             assert "is nothing that /share-traces knows" in text_of(app)
+            await until(pilot, lambda: "asking the Hub" not in text_of(app))
 
 
 @pytest.mark.parametrize(("key", "private"), [("enter", True), ("y", False)])
@@ -202,7 +213,8 @@ async def test_a_dataset_becomes_public_only_after_it_was_shown_and_agreed_to(tm
         host = in_folder(tmp_path)
         async with running(host, size=(120, 40), environ=environ) as (app, pilot):
             await command(app, pilot, host, "/share-traces")
-            await until(pilot, lambda: "is private." in text_of(app))
+            await until(pilot, lambda: "which is private" in " ".join(text_of(app).replace("│", " ").split()))
+            await pilot.press("escape")
             await command(app, pilot, host, "/share-traces public")
             await until(pilot, lambda: "Make all of this visible to everybody?" in text_of(app))
             text = " ".join(text_of(app).replace("│", " ").split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from textual.strip import Strip
 from textual.widget import Widget
@@ -15,6 +16,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 
 TICK_S = 0.125
+HINT_S = 6.0
 CHARS_PER_TOKEN = 4
 NARROW_COLUMNS = 60
 """Below it only one time is told."""
@@ -36,16 +38,26 @@ class ActivityLine(Widget):
         self._calls: dict[str, str] = {}
         self._asked: set[str] = set()
         self._hint = ""
+        self._until: tuple[type[e.AnyEvent], ...] = ()
 
     @property
     def busy(self) -> bool:
         """Whether a turn runs."""
         return bool(self._doing)
 
-    def hint(self, text: str) -> None:
-        """A word to the user, until the next thing happens."""
-        self._hint = text
+    def hint(self, text: str, *, until: tuple[type[e.AnyEvent], ...] = (), stays: bool = False) -> None:
+        """A word to the user, until the next thing happens or some seconds have passed. One about something that goes on ends with it:
+        with one of the events ``until``, or when ``unhint`` says so (``stays``)."""
+        self._hint, self._until = text, until
         self.refresh()
+        if not until and not stays:
+            self.set_timer(HINT_S, partial(self.unhint, text))
+
+    def unhint(self, text: str) -> None:
+        """No longer true; another one stays."""
+        if self._hint == text:
+            self._hint, self._until = "", ()
+            self.refresh()
 
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``."""
@@ -53,6 +65,8 @@ class ActivityLine(Widget):
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
+        if live and self._until and isinstance(envelope.event, (*self._until, e.ErrorRaised)):
+            self.unhint(self._hint)
         match event := envelope.event:
             case e.AssistantChunk() | e.ThinkingChunk():
                 self._received += len(event.content)
@@ -79,7 +93,7 @@ class ActivityLine(Widget):
                 self._asked.discard(event.tool_call_id)
             case e.ApprovalRequired():
                 self._asked.update(tool.tool_call_id for tool in event.tools)
-            case e.ToolStateChange():
+            case e.ToolStateChange(state=state) if state != "waiting":
                 self._asked.discard(event.tool_call_id)
             case e.QuestionAsked():
                 self._asked.add(event.question_id)

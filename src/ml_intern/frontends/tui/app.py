@@ -13,6 +13,7 @@ from textual.worker import WorkerFailed
 from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.config.load import LoadedSettings
 from ml_intern.errors import MlInternError
+from ml_intern.frontends.first_run.due import has_key
 from ml_intern.frontends.headless.options import PATIENCE
 from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.app_parts import AppParts
@@ -58,6 +59,7 @@ class TuiApp(AppParts):
         super().__init__(loaded, theme_name=theme_name)
         self._opening = opening
         self._backend: Backend | None = None
+        self._unopened: MlInternError | None = None
         self._outbox = Outbox(self._complain)
         self._readers: list[EventReader] = []
         self.recall = Recall()
@@ -74,6 +76,11 @@ class TuiApp(AppParts):
         return self._backend
 
     @property
+    def unopened(self) -> MlInternError | None:
+        """Why there is no session; None where there is one, or one is being opened."""
+        return self._unopened
+
+    @property
     def sender(self) -> str:
         """The name of this terminal in a session that it has joined; else empty."""
         return "" if self._backend is None else self._backend.sender
@@ -81,6 +88,7 @@ class TuiApp(AppParts):
     def on_mount(self) -> None:
         self._readers = [
             self.recall,
+            self.waiting_lines,
             Transcript(self.conversation, lambda: self.sender),
             TakeOver(self),
             self.query_one(CardDock),
@@ -117,7 +125,7 @@ class TuiApp(AppParts):
         try:
             backend = self._backend = await self._opening()
         except MlInternError as error:
-            self.say(error.message, hint=error.hint, bad=True)
+            self._not_opened(error)
             return
         self._outbox.open(backend)
         keep = True
@@ -126,6 +134,20 @@ class TuiApp(AppParts):
                 keep = isinstance(moved, e.NewComplete) and not moved.clear_screen
         except MlInternError as error:  # the store: what follows cannot be shown
             self.say(error.message, hint=error.hint, bad=True)
+
+    def _not_opened(self, error: MlInternError) -> None:
+        """What was sent in the meantime is the user's again."""
+        self._unopened = error
+        self.status.missing = "no session" if has_key(self.loaded) else "no model"
+        self.say(error.message, hint=error.hint, bad=True)
+        for operation in self._outbox.take_back():
+            self._refuse(operation, error)
+
+    def reopen(self, loaded: LoadedSettings) -> None:
+        """Try once more to open the session, with settings that may have what was missing."""
+        self.loaded, self._unopened = loaded, None
+        self.status.missing = ""
+        self.run_worker(self._read_session(), name="session", exclusive=False)
 
     async def _read_one(self, backend: Backend, *, keep: bool) -> e.AnyEvent | None:
         """Read one session from its first event; returns the first event of another one that took its place."""
@@ -155,8 +177,25 @@ class TuiApp(AppParts):
     # ── the user ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, operation: op.AnyOperation) -> None:
-        """To the session, as soon as it is open."""
-        self._outbox.send(operation)
+        """To the session, as soon as it is open. Where it could not be opened, a model opens it, and all else is refused."""
+        match operation, self._unopened:
+            case _, None:
+                self._outbox.send(operation)
+                if isinstance(operation, op.UserInput):
+                    self.waiting_lines.sent(operation.text)
+            case op.SwitchModel(), _:
+                self.reopen(self.loaded.with_model(operation.model))
+            case op.New(), _:
+                self.reopen(self.loaded)
+            case _, error:
+                self._refuse(operation, error)
+
+    def _refuse(self, operation: op.AnyOperation, error: MlInternError) -> None:
+        if isinstance(operation, op.UserInput):
+            self.composer.put_back(operation.text)
+            self.say(f"Not sent, there is no session: {error.message}", hint=error.hint, bad=True)
+        elif not isinstance(operation, op.Interrupt):
+            self._complain(error)
 
     def _complain(self, error: MlInternError) -> None:
         self.say(error.message, hint=error.hint, bad=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
@@ -18,6 +20,7 @@ from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.desktop import DesktopApp
 from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.status_bar import StatusBar
+from ml_intern.frontends.tui.waiting_lines import WaitingLines
 
 if TYPE_CHECKING:
     from textual.signal import Signal
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.terminal.abilities import Terminal
     from ml_intern.frontends.tui.terminal.answers import Answer
     from ml_intern.frontends.tui.terminal.asking import Asking
+    from ml_intern.protocol.events import AnyEvent
 
 
 class AppParts(DesktopApp):
@@ -46,6 +50,7 @@ class AppParts(DesktopApp):
         """Whether its background is light; None until it says so."""
         self._asking: Asking | None = None
         self._folded = True
+        self._waiting_lines = WaitingLines(id="waiting")
         self._status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
 
     def get_theme(self, theme_name: str) -> Theme | None:
@@ -99,6 +104,7 @@ class AppParts(DesktopApp):
     def compose(self) -> ComposeResult:
         yield Conversation(id="conversation")
         yield CardDock(id="cards")
+        yield self._waiting_lines
         yield ActivityLine(id="activity")
         yield Composer(id="composer")
         yield self._status
@@ -116,6 +122,10 @@ class AppParts(DesktopApp):
         return self._status
 
     @property
+    def waiting_lines(self) -> WaitingLines:
+        return self._waiting_lines
+
+    @property
     def figures(self) -> Figures:
         """What was folded from the session's events: also after the app has ended."""
         return self._status.figures
@@ -128,9 +138,24 @@ class AppParts(DesktopApp):
         """A word of the app's own in the conversation; it is no event, and gone at the next start."""
         self.conversation.add(NoticeBlock.of(text, hint=hint, bad=bad))
 
-    def hint(self, text: str) -> None:
-        """A word above the composer, until the next thing happens."""
-        self.query_one(ActivityLine).hint(text)
+    def hint(self, text: str, *, until: tuple[type[AnyEvent], ...] = ()) -> None:
+        """A word above the composer, until the next thing happens; of something that goes on, until one of these events."""
+        self.query_one(ActivityLine).hint(text, until=until)
+
+    @contextmanager
+    def hinting(self, text: str) -> Generator[Callable[[str], None]]:
+        """A word about what goes on in here, gone when it is over. What it gives puts another in its place."""
+        activity, told = self.query_one(ActivityLine), [text]
+
+        def change(words: str) -> None:
+            told[0] = words
+            activity.hint(words, stays=True)
+
+        change(text)
+        try:
+            yield change
+        finally:
+            activity.unhint(told[0])
 
     def on_conversation_left(self) -> None:
         self.composer.focus()

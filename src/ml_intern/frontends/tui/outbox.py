@@ -34,6 +34,11 @@ class Outbox:
         else:
             self._start(self._backend, operation)
 
+    def take_back(self) -> list[op.AnyOperation]:
+        """There is no session for what waits."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
     def _start(self, backend: Backend, operation: op.AnyOperation) -> None:
         task = asyncio.create_task(self._submit(backend, operation))
         self._tasks.add(task)

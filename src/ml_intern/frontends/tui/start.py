@@ -27,7 +27,8 @@ def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | 
     """
 
     async def opening() -> Backend:
-        return await open_backend(loaded=loaded, resume=resume, auto_approve=False, read_only=loaded.settings.read_only)
+        now = app.loaded  # the app may have been given a model or a key since
+        return await open_backend(loaded=now, resume=resume, auto_approve=False, read_only=now.settings.read_only)
 
     app = _App(opening, loaded)
     code = app.run() or 0

@@ -38,6 +38,8 @@ class StatusBar(Widget):
     window: reactive[int | None] = reactive(None)
     """Tokens that the model takes, where that is known."""
     branch: reactive[str] = reactive("")
+    missing: reactive[str] = reactive("")
+    """Why there is no session, in a word or two."""
 
     def __init__(self, *, mode: str, home: Path, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -81,10 +83,10 @@ class StatusBar(Widget):
     def _parts(self) -> dict[str, list[list[Span]]]:
         """By name, each from its long form to its short one; after that it is left out."""
         figures = self.figures
-        model = figures.model or "starting …"
-        short = model.rpartition("/")[2]
+        model = figures.model or self.missing or "starting …"
+        style: Style = "warn" if self.missing and not figures.model else "bold"
         return {
-            "model": [_only("bold", f"{model} {figures.effort}" if figures.effort else model), _only("bold", short)],
+            "model": [_only(style, f"{model} {figures.effort}" if figures.effort else model), _only(style, model.rpartition("/")[2])],
             "place": self._place(),
             "context": self._context_parts(),
             "tokens": [_only("dim", f"{tokens(figures.total_tokens)} tokens" if figures.total_tokens else "")],
@@ -106,7 +108,7 @@ class StatusBar(Widget):
     def _context_parts(self) -> list[list[Span]]:
         used, window = self.figures.context_tokens, self.window
         if not window:
-            return [_only("", f"context {tokens(used)}" if used else ""), _only("", tokens(used))]
+            return [_only("", f"context {tokens(used)}" if used else ""), _only("", f"{tokens(used)} ctx" if used else "")]
         share = min(used / window, 1.0)
         style: Style = "bad" if share >= FULL else "warn" if share >= ALMOST_FULL else "good"
         filled = round(share * BAR_CELLS)
@@ -118,7 +120,7 @@ class StatusBar(Widget):
         figures = self.figures
         spent = cost(figures.committed_usd, figures.unpriced_calls)
         if figures.cap_usd is None:
-            return [_only("", spent if spent != "unknown" else "price unknown"), _only("", spent)]
+            return [_only("", spent if spent != "unknown" else "price unknown")]
         near = figures.committed_usd >= ALMOST_FULL * figures.cap_usd
         return [_only("warn" if near else "", f"{spent} of {usd(figures.cap_usd)}"), _only("warn" if near else "", spent)]
 

@@ -32,8 +32,12 @@ class Palette(Struct, frozen=True, kw_only=True):
 
 
 def chosen(word: str, environ: Environ, *, light: bool | None = None) -> str:
-    """The theme for a word. ``auto`` goes by the terminal's background: ``light`` is what it answered, else a variable may say it; the
+    """The theme for a word. Where no colours are wanted, the terminal's own: Textual leaves them out.
+
+    ``auto`` goes by the terminal's background: ``light`` is what it answered, else a variable may say it; the
     dark one where nothing does."""
+    if "NO_COLOR" in environ.as_dict():
+        return ANSI
     name = WORDS.get(word, word)
     if name in (DARK, LIGHT, ANSI):
         return name

@@ -22,6 +22,7 @@ from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
 from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
 
+SHORT_ID = 8
 REASONS = {
     "iteration_limit": "the limit of steps is reached",
     "spend_cap": "the spend cap is reached",
@@ -76,13 +77,22 @@ class Transcript:
                 self._end_turn(event)
             case e.PlanUpdate():
                 self._update_plan(event)
-            case e.SessionStarted() | e.ResumedFrom():
-                if event.cwd:
-                    self._conversation.pictures.folder = Path(event.cwd)
+            case e.SessionStarted() | e.ResumedFrom() | e.ResumeComplete():
+                self._begun(event, envelope.session)
             case HfJobSubmit() | HfJobComplete():
                 self._job(event, now)
             case _:
                 self._tool(event, now)
+
+    def _begun(self, event: e.SessionStarted | e.ResumedFrom | e.ResumeComplete, session: str) -> None:
+        if not isinstance(event, e.ResumeComplete):
+            if event.cwd:
+                self._conversation.pictures.folder = Path(event.cwd)
+        elif event.forked:
+            names = f"A copy of {event.path[:SHORT_ID]} as {session[:SHORT_ID]}"
+            self._conversation.add(NoticeBlock.of(f"{names}; the original stays as it is. What commands have shown is not copied."))
+        else:
+            self._tell(event)
 
     # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,15 +158,16 @@ class Transcript:
             case e.ToolLog():
                 self._log(event)
             case e.ToolStateChange():
-                if (call := self._calls.get(event.tool_call_id)) is not None:
-                    call.change_state(event.state, event.note, arguments=event.arguments, job_url=event.job_url)
+                self._change(event, now)
             case SubagentProgress() | SubagentFinished():
                 if (call := self._calls.get(event.agent_id)) is not None:
                     call.follow(event)
             case e.ToolFinished():
                 if (call := self._calls.pop(event.tool_call_id, None)) is not None:
                     call.finish(event)
-            case e.ApprovalRequired() | e.QuestionAsked() | e.QuestionAnswered():
+            case e.ApprovalRequired():
+                self._wait(event)
+            case e.QuestionAsked() | e.QuestionAnswered():
                 pass  # the status bar and the cards show them
             case e.Compacted():
                 self._notice(line(("dim", f"· context summarised: {tokens(event.old_tokens)} → {tokens(event.new_tokens)} tokens")))
@@ -166,6 +177,17 @@ class Transcript:
     def _call(self, event: e.ToolCalled, now: float | None) -> None:
         block = self._calls[event.tool_call_id] = ToolBlock(event.tool, event.arguments, started_at=now)
         self._conversation.add(block)
+
+    def _change(self, event: e.ToolStateChange, now: float | None) -> None:
+        if (call := self._calls.get(event.tool_call_id)) is not None:
+            call.change_state(event.state, event.note, arguments=event.arguments, job_url=event.job_url)
+            if event.state == "running" and now is not None:
+                call.start(now)
+
+    def _wait(self, event: e.ApprovalRequired) -> None:
+        for tool in event.tools:
+            if (call := self._calls.get(tool.tool_call_id)) is not None:
+                call.change_state("waits for you", "", arguments=None, job_url="")
 
     def _log(self, event: e.ToolLog) -> None:
         call = self._calls.get(event.tool_call_id)

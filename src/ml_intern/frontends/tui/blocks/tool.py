@@ -130,7 +130,8 @@ class ToolBlock(Block):
     def _mark(self, pen: Pen) -> tuple[str, Style, str]:
         answer, agent = self._answer, self._agent
         if answer is None:
-            took = clock(max(pen.now - self._started_at, 0.0)) if self._started_at is not None else ""
+            runs = self._started_at is not None and self._state not in WAITING
+            took = clock(max(pen.now - (self._started_at or 0.0), 0.0)) if runs else ""
             waits = self._state if self._state not in ("running", "approved") else ""
             return "●", "tool", " · ".join(filter(None, (waits, took)))
         took = duration(answer.duration_s) if answer.duration_s else agent.took if agent is not None else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ml_intern.frontends.headless.show import plan_lines
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
+from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def undo(app: TuiApp, _: str) -> None:
 async def compact(app: TuiApp, _: str) -> None:
     """``/compact``"""
     app.send(op.Compact())
-    app.hint("the conversation is being summarised")
+    app.hint("the conversation is being summarised", until=(e.Compacted, e.Interrupted))
 
 
 async def fork(app: TuiApp, _: str) -> None:

@@ -80,9 +80,9 @@ async def _test(app: TuiApp, name: str, servers: dict[str, Row]) -> None:
     if reason := why_dormant(server, around):
         app.say(reason, bad=True)
         return
-    app.hint(f"asking {name} …")
     started = time.monotonic()
-    about, tools = await ask_one(name, server, around)
+    with app.hinting(f"asking {name} …"):
+        about, tools = await ask_one(name, server, around)
     who = f"{about.title} {about.version}".strip() or name
     told = "\n".join(f"  {tool.name}{'  (reads)' if tool.read_only else ''}" for tool in tools)
     app.say(f"{who}: MCP {about.protocol}, {len(tools)} tools, answered in {time.monotonic() - started:.2f} s\n{told}")

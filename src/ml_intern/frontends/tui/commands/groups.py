@@ -128,10 +128,10 @@ WORKPLACE: tuple[Command, ...] = (
 PROGRAM: tuple[Command, ...] = (
     Command(
         name="share-traces",
-        summary="Show or change who can see your traces",
-        arguments="[public|private]",
+        summary="Show or change who gets your traces",
+        arguments="[on|off|public|private]",
         run=later("traces", "share_traces"),
-        choices=("public", "private"),
+        choices=("on", "off", "public", "private"),
         details="Before the dataset becomes public you see what everybody could read.",
     ),
     Command(
@@ -140,6 +140,12 @@ PROGRAM: tuple[Command, ...] = (
         arguments="[name]",
         run=later("theme", "choose_theme"),
         choices=("auto", "dark", "light", "ansi"),
+    ),
+    Command(
+        name="setup",
+        summary="Give a token or a key for models",
+        run=later("setup", "take_key"),
+        details="It is checked, and kept where `ml-intern setup` keeps it. A variable of the environment wins over it.",
     ),
     Command(
         name="doctor",

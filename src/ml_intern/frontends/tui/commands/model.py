@@ -10,6 +10,7 @@ from ml_intern.frontends.tui.commands.model_list import ModelShelf, probe_words
 from ml_intern.frontends.tui.screens.models import ModelPicker
 from ml_intern.models.catalog import ModelCatalog
 from ml_intern.models.effort import ProbeInconclusive, probe_effort
+from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ async def _switch(app: TuiApp, catalog: ModelCatalog, model_id: str) -> None:
         near = f"Did you mean {', '.join(report.suggestions)}?" if report.suggestions else ""
         app.say("\n".join(report.warnings), hint=near, bad=True)
     when = "from the next step on: " if app.status.figures.turn_running else ""
-    app.hint(when + (f"asking {model_id} whether it answers …" if app.status.figures.effort else f"switching to {model_id}"))
+    words = f"asking {model_id} whether it answers …" if app.status.figures.effort else f"switching to {model_id}"
+    app.hint(when + words, until=(e.ModelSwitched, e.Ready))
     app.send(op.SwitchModel(model=model_id))
 
 

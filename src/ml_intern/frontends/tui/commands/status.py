@@ -23,6 +23,9 @@ _NAMES = 11
 
 async def show_status(app: TuiApp, _: str) -> None:
     """``/status``"""
+    if (why := app.unopened) is not None:
+        app.say(f"There is no session: {why.message}", hint=why.hint, bad=True)
+        return
     if app.backend is None:
         app.say("The session is still being opened.")
         return
@@ -58,7 +61,11 @@ def _facts(app: TuiApp) -> list[tuple[str, str]]:
 def _approval(figures: Figures, read_only: bool) -> str:
     if read_only:
         return "read-only: whatever changes or starts anything is refused"
-    return "yolo: calls run unasked, recurring jobs excepted" if figures.auto_approval else "asks for what nothing contains"
+    return (
+        "yolo: calls run unasked, recurring jobs excepted"
+        if figures.auto_approval
+        else "asks before it changes or spends what nothing limits"
+    )
 
 
 def _context(app: TuiApp) -> str:
@@ -137,7 +144,7 @@ def _dollars(word: str) -> float | None:
 
 def _yolo_words(wanted: op.SetAutoApproval, cap_usd: float | None) -> str:
     if not wanted.enabled:
-        return "The cap is lifted." if wanted.lift_cap else "Yolo is off: what nothing contains is asked for again."
+        return "The cap is lifted." if wanted.lift_cap else "Yolo is off: what nothing limits is asked for again."
     cap = None if wanted.lift_cap else cap_usd if wanted.cost_cap_usd is None else wanted.cost_cap_usd
     limit = f"at most {usd(cap)} is spent" if cap is not None else "there is no cap on what is spent (/yolo 5 sets one of $5)"
     return f"Yolo is on: calls run unasked, recurring jobs excepted, and {limit}."

@@ -79,8 +79,9 @@ class Composer(TextArea):
         loaded = own_app(self).loaded
         environ, folder = loaded.environ, loaded.paths.state_dir
         hidden = HiddenPaths(hidden_paths(home_dir(environ), environ.as_dict(), (loaded.paths.config_dir, loaded.paths.data_dir)))
-        self._history = History(folder / "history.jsonl", Scrubber(loaded.secrets).scrub)
-        self._draft = Draft(folder / "drafts", loaded.cwd)
+        scrub = Scrubber(loaded.secrets).scrub
+        self._history = History(folder / "history.jsonl", scrub)
+        self._draft = Draft(folder / "drafts", loaded.cwd, scrub)
         self._files = WorkspaceFiles(loaded.cwd, environ.as_dict(), hidden)
         self._load()
         self._suggest()  # for what was typed before the first paint
@@ -235,6 +236,10 @@ class Composer(TextArea):
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
         self.insert(self._pastes.taken(as_mention(text, own_app(self).loaded.cwd)))
 
+    def put_back(self, text: str) -> None:
+        """What could not be sent, ahead of what is being written."""
+        self._show(f"{text}\n{self._pastes.whole(self.text)}" if self.text else text)
+
     def _show(self, text: str | None) -> None:
         if text is None:
             return
@@ -269,7 +274,6 @@ class Composer(TextArea):
         if not text.startswith("/"):
             text = "\n\n".join([*self.shell.take_told(), text])
         if later and self.queue.add(UserInput(text=text, images=images)):
-            own_app(self).say(f"For after this turn: {text}", hint="↑ in the empty composer takes it back.")
             return
         self.post_message(self.Submitted(text, images))
 

@@ -31,17 +31,26 @@ class Queue:
         if len(self._waiting) >= MOST:
             return False
         self._waiting.append(message)
+        self._show()
         return True
 
     def take_back(self) -> str | None:
         """The newest one, to write on; None when nothing waits."""
-        return self._waiting.pop().text if self._waiting else None
+        text = self._waiting.pop().text if self._waiting else None
+        self._show()
+        return text
 
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``: what was meant for one session is not for another."""
         self._waiting.clear()
+        self._show()
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``. After an interrupt or an error nothing is sent by itself."""
         if live and isinstance(envelope.event, e.TurnComplete) and self._waiting:
-            self._app.send(self._waiting.pop(0))
+            message = self._waiting.pop(0)
+            self._show()
+            self._app.send(message)
+
+    def _show(self) -> None:
+        self._app.waiting_lines.keep_back(self.waiting)

@@ -27,7 +27,7 @@ class ModelPicker(Picker[str]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+t", "probe", "Ask the model", show=False, priority=True)]
 
     def __init__(self, current: str, read: Sequence[Callable[[], Awaitable[Sequence[ListedModel]]]], probe: Probe) -> None:
-        super().__init__("Model", head=f"In use: {current}", at=current, empty="Reading …")
+        super().__init__("Model", head=f"In use: {current or 'none'}", at=current, empty="Reading …")
         self._current = current
         self._read = read
         self._probe = probe

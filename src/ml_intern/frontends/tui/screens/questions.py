@@ -45,11 +45,13 @@ class AskLine(FramedScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave", show=False)]
 
-    def __init__(self, question: str, *, detail: str = "", value: str = "") -> None:
+    def __init__(self, question: str, *, detail: str = "", value: str = "", masked: bool = False) -> None:
+        """``masked``: nobody reads it over the user's shoulder."""
         super().__init__()
         self._question = question
         self._detail = detail
         self._value = value
+        self._masked = masked
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame small") as frame:
@@ -57,7 +59,7 @@ class AskLine(FramedScreen[str]):
             frame.border_subtitle = Content("Enter takes it · Esc leaves it")
             if self._detail:
                 yield Static(Content(plain(self._detail)))
-            yield Input(value=self._value, compact=True)
+            yield Input(value=self._value, password=self._masked, compact=True)
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
