@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from ml_intern.config.kept_token import KEPT
 from ml_intern.errors import (
     BadRequest,
     BillingError,
@@ -41,6 +42,7 @@ _KEY_URLS = {
     ANTHROPIC: "https://console.anthropic.com/settings/keys",
     OPENROUTER: "https://openrouter.ai/settings/keys",
 }
+ANOTHER_MODEL = "/model chooses another model; in a shell, --model does."
 _MAX_MESSAGE_CHARS = 600
 _SHORTEST_SECRET = 8
 
@@ -225,15 +227,20 @@ def key_hint(model: ResolvedModel) -> str:
     """How to set the key that a model needs."""
     if model.on_router:
         own = _OWN_KEYS.get(model.wire_model.partition("/")[0])
-        return (f"Set {own} to ask the provider itself, or set" if own else "Set") + (
-            " HF_TOKEN (in the environment or in .env) to a token that may call Inference Providers, from "
-            "https://huggingface.co/settings/tokens, or choose another model with --model."
+        return (
+            "Give a token that may call Inference Providers, from https://huggingface.co/settings/tokens, with `ml-intern setup` (in the "
+            f"app: /setup) or as HF_TOKEN{f', or a key of the maker as {own}' if own else ''}. {ANOTHER_MODEL}"
         )
     name = model.api_key_env
     if not name:
-        return "Give the provider an api_key_env in the settings (providers.<name>), or choose another model with --model."
+        return (
+            f'Put its key into a variable, and the name of that variable into your settings, as "api_key_env" of '
+            f"providers.{model.provider}. {ANOTHER_MODEL}"
+        )
     where = f", from {_KEY_URLS[model.provider]}" if model.provider in _KEY_URLS else ""
-    return f"Set {name} in the environment or in .env{where}, or choose another model with --model."
+    if name in KEPT:
+        return f"Give another key{where}, with `ml-intern setup` (in the app: /setup), or as {name}, which wins. {ANOTHER_MODEL}"
+    return f"Set {name} in the environment or in .env{where}. {ANOTHER_MODEL}"
 
 
 def billing_error(refusal: Refusal, model: ResolvedModel) -> BillingError:
@@ -243,7 +250,7 @@ def billing_error(refusal: Refusal, model: ResolvedModel) -> BillingError:
     elif url := _BILLING_URLS.get(model.provider):
         hint = f"Add credits at {url}."
     else:
-        hint = "Add credits at the provider, or choose another model with --model."
+        hint = f"Add credits at the provider. {ANOTHER_MODEL}"
     return BillingError(f"{_who(model)} wants payment: {refusal.message or refusal.status}", hint=hint, status=refusal.status)
 
 

@@ -133,7 +133,8 @@ class Routes:
             return None
         known = f"{HF_TOKEN} (or `hf auth login`)" if model.on_router else model.api_key_env
         own_key = _own_key(prefix, rest)
-        return ConfigError(f"{model.model_id} needs a key, and none is set.", hint=f"Set {f'{own_key} or ' if own_key else ''}{known}.")
+        hint = f"Run `ml-intern setup` (in the app: /setup), or set {f'{own_key} or ' if own_key else ''}{known}. /model chooses another."
+        return ConfigError(f"{model.model_id} needs a key, and none is set.", hint=hint)
 
     def _named(self, wanted: str, prefix: str, rest: str) -> ResolvedModel:
         if prefix in LOCAL_SERVERS:
