@@ -45,6 +45,16 @@ async def test_nothing_is_started_before_the_first_use_and_one_sandbox_serves_al
     (created,) = world.log.of(SandboxCreate)
     assert isinstance(created, SandboxCreate)
     assert (created.sandbox_id, created.hardware, created.namespace) == (job.id, "cpu-basic", "alice")
+    assert created.tool_call_id == "", "no call asked for it"
+
+
+async def test_the_log_says_which_call_asked_for_a_sandbox_and_what_an_hour_costs(world: SandboxWorld) -> None:
+    lease = world.lease()
+    await lease.create("t4-small", call_id="call_7")
+    (created,) = world.log.of(SandboxCreate)
+    assert isinstance(created, SandboxCreate)
+    assert (created.tool_call_id, created.price_usd_per_hour) == ("call_7", lease.price("t4-small"))
+    assert created.price_usd_per_hour is not None
 
 
 async def test_the_end_of_the_session_deletes_the_sandbox_and_then_says_so(world: SandboxWorld) -> None:

@@ -6,13 +6,15 @@ import asyncio
 
 import pytest
 
+from ml_intern.config.settings import Prices
 from ml_intern.models.base import Reply, TextDelta, Usage
+from ml_intern.models.prices import priced
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.messages import AssistantMessage, ToolMessage, UserMessage
 
 from .conftest import MakeWorld
-from .support import Echo, call, calls_reply, text_reply
+from .support import Echo, FakePort, call, calls_reply, text_reply
 
 
 async def test_a_text_reply_ends_the_turn_with_that_text(world: MakeWorld) -> None:
@@ -187,6 +189,8 @@ async def test_calls_that_write_the_same_thing_run_one_after_the_other(world: Ma
     w = await world([call("echo", '{"text":"1"}'), call("echo", '{"text":"2"}')], "done", tools=[Echo(slow, risk=risk)])
     await w.say("go")
     assert order == ["start 1", "end 1", "start 2", "end 2"]
+    states = [type(event).__name__ + getattr(event, "state", "") for event in w.of(e.ToolStateChange, e.ToolFinished)]
+    assert states == ["ToolStateChangewaiting", "ToolFinished", "ToolStateChangerunning", "ToolFinished"], "who waits says so"
 
 
 async def test_consecutive_requests_share_everything_but_the_tail(world: MakeWorld) -> None:
@@ -207,6 +211,25 @@ async def test_usage_and_cost_of_each_call_are_told(world: MakeWorld) -> None:
     assert (record.prompt_tokens, record.completion_tokens, record.total_tokens, record.cache_read_tokens) == (100, 20, 120, 60)
     assert record.cost_usd == 0.125 and record.kind == "main"
     assert w.state.spending.spent_usd == 0.125
+
+
+class Priced(FakePort):
+    """At prices of a provider whose cache costs a tenth to read and a quarter more to write."""
+
+    async def cost_usd(self, usage: Usage | None, stated: float | None) -> float | None:
+        prices = Prices(input_usd_per_mtok=10, output_usd_per_mtok=20, cache_read_usd_per_mtok=1, cache_write_usd_per_mtok=12.5)
+        return priced(prices, usage) if stated is None and usage is not None else stated
+
+
+async def test_what_the_cache_spared_is_written_down_also_where_the_provider_states_the_cost(world: MakeWorld) -> None:
+    cached = Usage(100_000, 10, cache_read_tokens=60_000, cache_creation_tokens=20_000)
+    calls = text_reply("hi", usage=cached, cost=0.5), text_reply("again", usage=Usage(100, 10))
+    w = await world(port=Priced(*calls))
+    await w.say("go")
+    await w.say("go on")
+    first, second = w.of(e.LlmCall)
+    assert first.cost_usd == 0.5 and first.cache_saved_usd == pytest.approx(0.06 * 9 - 0.02 * 2.5)
+    assert second.cache_saved_usd is None, "no cache was used"
 
 
 async def test_an_unknown_price_is_not_zero(world: MakeWorld) -> None:

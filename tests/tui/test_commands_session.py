@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from ml_intern.frontends.headless.text import bare
-from ml_intern.frontends.tui.commands.cost import cost_rows
-from ml_intern.frontends.tui.commands.ledger import Ledger
+from ml_intern.frontends.spending.ledger import Ledger
+from ml_intern.frontends.spending.tables import cost_rows
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope

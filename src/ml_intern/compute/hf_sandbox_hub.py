@@ -62,7 +62,7 @@ class SandboxJob(Struct, frozen=True, kw_only=True):
         """Whether it is neither billed nor reachable any more."""
         return self.stage in (Stage.COMPLETED, Stage.ERROR, Stage.CANCELED, Stage.DELETED)
 
-    def created(self, reservation_id: str, latency_s: float) -> SandboxCreate:
+    def created(self, reservation_id: str, latency_s: float, call_id: str, usd_per_hour: float | None) -> SandboxCreate:
         """What the log says of it."""
         return SandboxCreate(
             sandbox_id=self.id,
@@ -70,6 +70,8 @@ class SandboxJob(Struct, frozen=True, kw_only=True):
             create_latency_s=round(latency_s, 3),
             namespace=self.namespace,
             reservation_id=reservation_id,
+            tool_call_id=call_id,
+            price_usd_per_hour=usd_per_hour,
         )
 
 

@@ -195,7 +195,7 @@ class SandboxLease:
             namespace = await self._hub.namespace(self._options.namespace)
             self._say(f"Starting a sandbox ({hardware})")
             job = await self._hub.submit(hardware, namespace, labels, forward_token=self._options.forward_token)
-            await self._write_down(job, reservation, time.monotonic() - begun)
+            await self._write_down(job, reservation, time.monotonic() - begun, call_id)
             held = await self._set_up(job, hardware)
         except BaseException as error:
             if job is None and namespace and not nothing_runs(error):
@@ -206,8 +206,8 @@ class SandboxLease:
         self._say(f"Sandbox {job.id} is ready after {time.monotonic() - begun:.0f} s")
         return held
 
-    async def _write_down(self, job: SandboxJob, reservation: str, latency_s: float = 0.0) -> None:
-        await self._book.append(job.created(reservation, latency_s))
+    async def _write_down(self, job: SandboxJob, reservation: str, latency_s: float = 0.0, call_id: str = "") -> None:
+        await self._book.append(job.created(reservation, latency_s, call_id, self.price(job.hardware)))
         self.money.begin(job.id, job.hardware, reservation, job.created_at)
 
     async def _set_up(self, job: SandboxJob, hardware: str) -> _Held:

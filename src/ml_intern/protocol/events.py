@@ -209,6 +209,8 @@ class LlmCall(Event, frozen=True):
     first_token_ms: int | None = None
     estimated: bool = False
     """The provider told no usage, or the call was cut off: tokens and cost are our estimate."""
+    cache_saved_usd: float | None = None
+    """What the provider's cache spared, less what writing to it cost; None where nobody knows, and where no cache was used."""
 
 
 class Compacted(Event, frozen=True):

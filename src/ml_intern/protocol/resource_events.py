@@ -25,7 +25,7 @@ class BudgetSettled(Event, frozen=True):
 class HfJobSubmit(Event, frozen=True):
     """A job was started. It holds the budget reservation ``reservation_id`` until ``hf_job_complete`` of the same ``job_id``.
 
-    ``backend`` is ``hub`` or ``local``; ``tool_call_id`` is the call that started it.
+    ``backend`` is ``hub`` or ``local``; ``tool_call_id`` is the call that started it. ``price_usd_per_hour`` None: nobody knows it.
     """
 
     wire = "hf_job_submit"
@@ -40,6 +40,7 @@ class HfJobSubmit(Event, frozen=True):
     backend: str = "hub"
     tool_call_id: str = ""
     reservation_id: str = ""
+    price_usd_per_hour: float | None = None
 
 
 class HfJobComplete(Event, frozen=True):
@@ -59,7 +60,11 @@ class HfJobComplete(Event, frozen=True):
 
 
 class SandboxCreate(Event, frozen=True):
-    """A sandbox was started; it is leased until ``sandbox_destroy`` of the same ``sandbox_id``, and holds ``reservation_id``."""
+    """A sandbox was started; it is leased until ``sandbox_destroy`` of the same ``sandbox_id``, and holds ``reservation_id``.
+
+    ``tool_call_id`` is the call that asked for it, empty where the first use of the machine did. ``price_usd_per_hour`` None: nobody
+    knows it.
+    """
 
     wire = "sandbox_create"
     sandbox_id: str
@@ -67,6 +72,8 @@ class SandboxCreate(Event, frozen=True):
     create_latency_s: float
     namespace: str = ""
     reservation_id: str = ""
+    tool_call_id: str = ""
+    price_usd_per_hour: float | None = None
 
 
 class SandboxDestroy(Event, frozen=True):

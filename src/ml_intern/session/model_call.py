@@ -134,9 +134,10 @@ class ModelCaller:
     async def _record(self, model: ModelPort, request: ModelRequest, kind: str, progress: _Progress, reply: Reply) -> LlmCall:
         """What a whole reply took. A provider that tells no usage does not make the call free: then it is our estimate."""
         usage = reply.usage or _estimated_usage(request, progress.chars or len(reply.message.text))
-        return self._llm_call(
+        call = self._llm_call(
             model.model_id, kind, progress, reply.finish_reason, usage, await model.cost_usd(usage, reply.cost_usd), reply.usage is None
         )
+        return msgspec.structs.replace(call, cache_saved_usd=await _cache_saved_usd(model, usage))
 
     async def _estimated(self, model: ModelPort, request: ModelRequest, kind: str, progress: _Progress, reason: str) -> LlmCall:
         usage = _estimated_usage(request, progress.chars)
@@ -192,3 +193,12 @@ class _Progress:
 def _estimated_usage(request: ModelRequest, reply_chars: int) -> Usage:
     prompt = estimate_all(request.messages) + len(request.system) // CHARS_PER_TOKEN
     return Usage(prompt_tokens=prompt, completion_tokens=reply_chars // CHARS_PER_TOKEN + 1)
+
+
+async def _cache_saved_usd(model: ModelPort, usage: Usage) -> float | None:
+    """The same tokens at the prices of nothing cached, less those of what was: also where the provider states what a call cost."""
+    if not usage.cache_read_tokens and not usage.cache_creation_tokens:
+        return None
+    fresh = msgspec.structs.replace(usage, cache_read_tokens=0, cache_creation_tokens=0)
+    cost, without = await model.cost_usd(usage, None), await model.cost_usd(fresh, None)
+    return None if cost is None or without is None else without - cost

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import process_environ
@@ -60,7 +61,7 @@ def open_store(path: Path, spill_dir: Path) -> EventStore:
 @click.group("sessions", invoke_without_command=True)
 @click.pass_context
 def sessions_group(ctx: click.Context) -> None:
-    """List, show, search, export, rename or delete past sessions.
+    """List, show, search, export, rename or delete past sessions, and tell what they cost.
 
     A session is named by its id, the beginning of it, its number in the list, or "last".
     """
@@ -144,6 +145,35 @@ async def _follow(store: EventStore, session_id: str, tell: Callable[[Any], None
             click.echo("Nobody works on this session now.", err=True)
             return
         await asyncio.sleep(POLL_S)
+
+
+@sessions_group.command("cost")
+@_name
+@click.option("--json", "json_", is_flag=True, help="Print a JSON object.")
+def cost_command(name: str, json_: bool) -> None:
+    """Show what a session has cost: by model, tool, job and sandbox. Read-only: it may be in use elsewhere."""
+    from ml_intern.frontends.spending.ledger import Ledger
+
+    async def work(store: EventStore) -> tuple[SessionRecord, Ledger]:
+        from ml_intern.session.export import read_log
+
+        record, ledger = await store.find(name), Ledger()
+        for envelope in await read_log(store, record.id):
+            ledger.read(envelope)
+        return record, ledger
+
+    record, ledger = _with_store(work)
+    if json_:
+        import json
+
+        from ml_intern.frontends.spending.report import report
+
+        click.echo(json.dumps(msgspec.to_builtins(report(record.id, ledger)), indent=2, ensure_ascii=False))
+        return
+    from ml_intern.frontends.session_view import painted
+    from ml_intern.frontends.spending.tables import cost_rows
+
+    click.echo(painted(cost_rows(ledger), color=True), nl=False)
 
 
 @sessions_group.command("search")

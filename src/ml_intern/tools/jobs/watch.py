@@ -215,6 +215,7 @@ def submitted(
     backend: JobBackend, info: JobInfo, call_id: str, *, timeout: str, reservation_id: str, text: str = "", job_type: str = ""
 ) -> HfJobSubmit:
     """The event of a job that was started. ``text`` is its script or command, to see whether it means to push."""
+    hardware = backend.known_hardware().find(info.flavor)
     return HfJobSubmit(
         job_id=info.id,
         job_url=info.url,
@@ -227,6 +228,7 @@ def submitted(
         backend=backend.name,
         tool_call_id=call_id,
         reservation_id=reservation_id,
+        price_usd_per_hour=hardware.usd_per_hour if hardware is not None else None,
     )
 
 

@@ -156,6 +156,7 @@ async def test_a_job_that_appears_late_is_found_and_its_reservation_is_its_own(s
     await scene.watch.aclose()
     submit, settled, complete = scene.events
     assert isinstance(submit, HfJobSubmit) and (submit.reservation_id, submit.tool_call_id) == ("c9", "c9")
+    assert submit.price_usd_per_hour == 4.0, "what runs says what it costs"
     assert isinstance(settled, BudgetSettled) and settled.reservation_id == "c9" and isinstance(complete, HfJobComplete)
 
 

@@ -2,140 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ml_intern.frontends.headless.tally import cost, tokens, usd
-from ml_intern.frontends.headless.text import Line, line
-from ml_intern.frontends.tui.commands.ledger import Account, Ledger
-from ml_intern.frontends.tui.commands.tool_shares import MAIN
+from ml_intern.frontends.spending.tables import cost_rows
 from ml_intern.frontends.tui.screens.pager import Pager
-from ml_intern.frontends.tui.screens.styled import table
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
-
-_NUMBERS = ("calls", "in", "cached", "out", "cost", "set aside")
-_KINDS = {
-    "main": "the conversation",
-    "compaction": "summaries",
-    "effort_probe": "asking a model for its effort",
-    "hf_jobs": "jobs",
-    "sandbox": "sandboxes",
-}
-"""Kinds of calls and reservations in words; others go by their own name."""
 
 
 async def show_cost(app: TuiApp, _: str) -> None:
     """``/cost``"""
     await app.push_screen_wait(Pager("Cost", cost_rows(app.recall.ledger)))
-
-
-def cost_rows(ledger: Ledger, now: datetime | None = None) -> list[Line]:
-    """The tables. ``now`` tells how long what runs has been running."""
-    rows = [line(("bold", f"Spent: {cost(ledger.spent_usd, ledger.unpriced)}"))]
-    if ledger.reserved_usd:
-        rows.append(line(f"Set aside for what runs: {usd(ledger.reserved_usd)}"))
-    if ledger.unpriced:
-        rows.append(
-            line(("warn", f"{ledger.unpriced} calls have no known price: the cost is at least that. Set `prices` of the provider."))
-        )
-    rows += _forecast(ledger)
-    if cached := _cached(ledger):
-        rows.append(line(cached))
-    if ledger.by_model:
-        rows += [line(), line(("bold", "By model")), *_calls(ledger.by_model, "model")]
-    if ledger.by_kind:
-        kinds = {_KINDS.get(kind, kind.replace("_", " ")): account for kind, account in ledger.by_kind.items()}
-        rows += [line(), line(("bold", "By what it was for")), *_calls(kinds, "for")]
-    if ledger.by_tool.by_tool:
-        rows += [line(), line(("bold", "By tool")), *_tools(ledger)]
-        rows.append(line(("dim", "A step is split by what its request carried: the outputs of each tool, and the rest. All steps add up.")))
-        rows.append(line(("dim", "Beside that stand the jobs and sub-agents that a tool started.")))
-    if ledger.by_holder:
-        rows += [line(), line(("bold", "Jobs, sandboxes, research")), *_holders(ledger, now or datetime.now(UTC))]
-        rows.append(line(("dim", "Research is part of its models' cost above; jobs and sandboxes are part of theirs.")))
-    return rows
-
-
-def _cached(ledger: Ledger) -> str:
-    read = sum(account.cached_tokens for account in ledger.by_model.values())
-    prompt = sum(account.prompt_tokens for account in ledger.by_model.values())
-    if not read:
-        return ""
-    return f"From the providers' caches: {tokens(read)} of {tokens(prompt)} tokens that were sent ({read / max(prompt, 1):.0%})"
-
-
-def _tools(ledger: Ledger) -> list[Line]:
-    shares = ledger.by_tool
-    unpriced = ledger.by_kind[MAIN].unpriced if MAIN in ledger.by_kind else 0
-    rows = [
-        (
-            name,
-            str(account.calls),
-            tokens(account.tokens),
-            cost(account.model_usd, unpriced),
-            usd(account.own_usd) if account.own_usd else "",
-        )
-        for name, account in sorted(shares.by_tool.items(), key=lambda item: -(item[1].model_usd + item[1].own_usd))
-    ]
-    rest = shares.conversation
-    rows.append(("the conversation itself", "", tokens(rest.tokens), cost(rest.model_usd, unpriced), ""))
-    total = rest.model_usd + sum(account.model_usd for account in shares.by_tool.values())
-    rows.append(("all steps", "", "", cost(total, unpriced), ""))
-    heads = ("calls", "carried", "in steps", "beside")
-    return table(("tool", *heads), rows, right=heads, widest={"tool": 44})
-
-
-def _forecast(ledger: Ledger) -> list[Line]:
-    if (forecast := ledger.forecast()) is None:
-        return [line(("dim", "There is no cap: /yolo 5 or --max-cost 5 sets one of $5."))]
-    rows = [line(f"Cap: {usd(ledger.cap_usd or 0.0)}, of which {usd(forecast.remaining_usd)} is left")]
-    if forecast.turns is not None:
-        time = f", {_hours(forecast.hours)} of work" if forecast.hours is not None else ""
-        rows.append(line(("accent", f"At the pace of the last turns that is about {_count(forecast.turns)} more turns{time}.")))
-    if forecast.running and forecast.steps is not None:
-        time = f", in about {_hours(forecast.minutes / 60)}" if forecast.minutes is not None else ""
-        rows.append(
-            line(("accent", f"At the pace of the last steps this turn meets it after about {_count(forecast.steps)} more steps{time}."))
-        )
-    return rows
-
-
-def _count(turns: float) -> str:
-    return f"{turns:.0f}" if turns >= 3 else f"{turns:.1f}"
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
-
-
-def _calls(accounts: dict[str, Account], head: str) -> list[Line]:
-    ordered = sorted(accounts.items(), key=lambda item: -(item[1].usd + item[1].reserved_usd))
-    rows = [
-        (
-            name,
-            str(account.calls),
-            tokens(account.prompt_tokens),
-            tokens(account.cached_tokens),
-            tokens(account.completion_tokens),
-            usd(account.reserved_usd) if account.reserved_usd > 0 else "",
-            cost(account.usd, account.unpriced),
-        )
-        for name, account in ordered
-    ]
-    return table((head, "calls", "in", "cached", "out", "set aside", "cost"), rows, right=_NUMBERS, widest={head: 44})
-
-
-def _note(account: Account, now: datetime) -> str:
-    if account.since is None:
-        return account.note
-    return f"{account.note}, running for {_hours(max((now - account.since).total_seconds(), 0) / 3600)}"
-
-
-def _holders(ledger: Ledger, now: datetime) -> list[Line]:
-    rows = [
-        (name, _note(account, now), usd(account.reserved_usd) if account.reserved_usd > 0 else "", usd(account.usd))
-        for name, account in ledger.by_holder.items()
-    ]
-    return table(("what", "", "set aside", "cost"), rows, right=_NUMBERS, widest={"what": 40, "": 44})

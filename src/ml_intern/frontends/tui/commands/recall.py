@@ -7,7 +7,7 @@ from collections import deque
 from datetime import datetime
 from typing import NamedTuple
 
-from ml_intern.frontends.tui.commands.ledger import Ledger
+from ml_intern.frontends.spending.ledger import Ledger
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.display import PlanItem

@@ -1,14 +1,16 @@
-"""Styled lines as Textual draws them, and tables made of them."""
+"""Styled lines as Textual draws them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from textual.content import Content
 
-from ml_intern.frontends.headless.text import Line, Style, clip_text, line, width
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.headless.table import one_line, table
+from ml_intern.frontends.headless.text import Line, Style
+
+__all__ = ["content", "one_line", "table"]
 
 _STYLES: Mapping[Style, str] = MappingProxyType({
     "dim": "dim",
@@ -22,8 +24,6 @@ _STYLES: Mapping[Style, str] = MappingProxyType({
     "accent": "$accent",
 })  # fmt: skip
 
-GAP = "  "
-
 
 def content(rows: Sequence[Line]) -> Content:
     """What a widget takes; no markup is read in it."""
@@ -33,28 +33,3 @@ def content(rows: Sequence[Line]) -> Content:
             parts.append("\n")
         parts += [(text, _STYLES[style]) if style else text for style, text in row]
     return Content.assemble(*parts)
-
-
-def one_line(text: str) -> str:
-    """A text of somebody else as one line without what a terminal would obey."""
-    return " ".join(plain(text).split())
-
-
-def table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = (), widest: Mapping[str, int] | None = None
-) -> list[Line]:
-    """Aligned columns under dim heads; the last one is as long as it likes. ``right`` names columns of numbers."""
-    limits = widest or {}
-    cells = [[clip_text(one_line(cell), limits.get(head, 200)) for head, cell in zip(heads, row, strict=True)] for row in rows]
-    widths = [max(width(head), *(width(row[i]) for row in cells)) if cells else width(head) for i, head in enumerate(heads)]
-
-    def joined(row: Sequence[str]) -> str:
-        padded = [_padded(cell, cells_wide, head in right) for head, cell, cells_wide in zip(heads, row, widths, strict=True)]
-        return GAP.join(padded).rstrip()
-
-    return [line(("dim", joined(heads))), *(line(joined(row)) for row in cells)]
-
-
-def _padded(cell: str, cells: int, right: bool) -> str:
-    space = " " * (cells - width(cell))
-    return space + cell if right else cell + space

@@ -56,9 +56,9 @@ class ToolShares(Struct):
         """The tool's account."""
         return self.by_tool.setdefault(tool, ToolAccount())
 
-    def started_by(self, call_id: str) -> ToolAccount | None:
-        """The account of the tool whose call that was; None where the log does not say."""
-        return self.of(tool) if (tool := self._tool_of.get(call_id)) else None
+    def tool_of(self, call_id: str) -> str:
+        """The tool whose call that was; empty where the log does not say."""
+        return self._tool_of.get(call_id, "")
 
     def _carry(self, seq: int, tool: str, count: int) -> None:
         self._outputs.append((seq, tool, count))

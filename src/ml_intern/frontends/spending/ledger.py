@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct, field  # and no dataclasses: these stand on the path to the first paint
 
-from ml_intern.frontends.tui.commands.tool_shares import MAIN, ToolShares
+from ml_intern.frontends.spending.tool_shares import MAIN, ToolShares
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, HfJobComplete, HfJobSubmit, SandboxCreate, SandboxDestroy
@@ -20,7 +20,10 @@ RECENT_STEPS = 20
 
 
 class Account(Struct):
-    """What one thing has cost. ``unpriced`` counts calls whose price nobody knows; ``reserved_usd`` is set aside and not spent."""
+    """What one thing has cost. ``unpriced`` counts calls whose price nobody knows; ``reserved_usd`` is set aside and not spent.
+
+    ``cache_saved_usd`` is what the providers' caches spared; ``unknown_savings`` counts calls of which nobody knows that.
+    """
 
     usd: float = 0.0
     reserved_usd: float = 0.0
@@ -29,9 +32,19 @@ class Account(Struct):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_saved_usd: float = 0.0
+    unknown_savings: int = 0
     note: str = ""
+    tool: str = ""
+    """The tool whose call started it."""
+    usd_per_hour: float | None = None
     since: datetime | None = None
     """Since when it has been running; None when it does not."""
+
+    @property
+    def usd_per_minute(self) -> float | None:
+        """While it runs; None when it does not, and when nobody knows its price."""
+        return self.usd_per_hour / 60 if self.since is not None and self.usd_per_hour is not None else None
 
 
 class _Reservation(Struct):
@@ -65,10 +78,8 @@ class Ledger(Struct):
     cap_usd: float | None = None
     _steps: deque[tuple[datetime, float]] = field(default_factory=lambda: deque[tuple[datetime, float]](maxlen=RECENT_STEPS))
     """When each of the last steps was over, and what was spent until then."""
-    _calls_of: dict[str, str] = field(default_factory=dict[str, str])
-    """The call that started a job, by the job's reservation."""
     _reservations: dict[str, _Reservation] = field(default_factory=dict[str, _Reservation])
-    _settled: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+    _settled: dict[str, float] = field(default_factory=dict[str, float])
     _turns: deque[tuple[float, float]] = field(default_factory=lambda: deque[tuple[float, float]](maxlen=RECENT_TURNS))
     _turn_began: tuple[float, datetime] | None = None
 
@@ -81,6 +92,22 @@ class Ledger(Struct):
     def reserved_usd(self) -> float:
         """Set aside for what runs."""
         return sum(reservation.amount_usd for reservation in self._reservations.values())
+
+    @property
+    def usd_per_minute(self) -> float:
+        """Of all that runs and has a known price."""
+        return sum(account.usd_per_minute or 0.0 for account in self.by_holder.values())
+
+    @property
+    def cache_saved_usd(self) -> float | None:
+        """What the providers' caches spared; None when nobody knows it of any call that was answered from one."""
+        known = any(account.cached_tokens and account.unknown_savings < account.calls for account in self.by_model.values())
+        return sum(account.cache_saved_usd for account in self.by_model.values()) if known else None
+
+    @property
+    def unknown_savings(self) -> int:
+        """Calls that a cache answered in part, where nobody knows what that spared."""
+        return sum(account.unknown_savings for account in self.by_model.values())
 
     @property
     def unpriced(self) -> int:
@@ -142,18 +169,24 @@ class Ledger(Struct):
             account.cached_tokens += event.cache_read_tokens
             account.usd += event.cost_usd or 0.0
             account.unpriced += event.cost_usd is None
+            account.cache_saved_usd += event.cache_saved_usd or 0.0
+            account.unknown_savings += event.cache_read_tokens > 0 and event.cache_saved_usd is None
 
     def _reserve(self, event: BudgetReserved) -> None:
-        self._reservations[event.reservation_id] = _Reservation(event.amount_usd, event.kind)
+        renewed = f"sandbox {event.reservation_id.rpartition(':')[0]}"  # a later hour of a sandbox has a name that begins with it
+        holder = renewed if renewed in self.by_holder else ""
+        self._reservations[event.reservation_id] = _Reservation(event.amount_usd, event.kind, holder)
+        if holder:
+            self.by_holder[holder].reserved_usd += event.amount_usd
         self.by_kind.setdefault(event.kind, Account()).reserved_usd += event.amount_usd
 
     def _resource(self, event: HfJobSubmit | SandboxCreate | HfJobComplete | SandboxDestroy, at: datetime) -> None:
         match event:
             case HfJobSubmit():
-                self._calls_of[event.reservation_id] = event.tool_call_id
-                self._hold(event.reservation_id, f"job {event.job_id}", f"{event.flavor}, at most {event.timeout}", at)
+                note = f"{event.flavor}, at most {event.timeout}" if event.timeout else event.flavor
+                self._hold(event, f"job {event.job_id}", note, at)
             case SandboxCreate():
-                self._hold(event.reservation_id, f"sandbox {event.sandbox_id}", event.hardware, at)
+                self._hold(event, f"sandbox {event.sandbox_id}", event.hardware, at)
             case HfJobComplete():
                 self._over(f"job {event.job_id}")
             case SandboxDestroy():
@@ -163,38 +196,43 @@ class Ledger(Struct):
         if (account := self.by_holder.get(holder)) is not None:
             account.since = None
 
-    def _hold(self, reservation_id: str, holder: str, note: str, at: datetime) -> None:
+    def _hold(self, event: HfJobSubmit | SandboxCreate, holder: str, note: str, at: datetime) -> None:
         account = self.by_holder.setdefault(holder, Account())
-        account.calls, account.note, account.since = 1, note, at
-        if (reservation := self._reservations.get(reservation_id)) is not None:
+        account.calls, account.note, account.since, account.usd_per_hour = 1, note, at, event.price_usd_per_hour
+        account.tool = self.by_tool.tool_of(event.tool_call_id or event.reservation_id)  # older logs name the call by its reservation
+        if (reservation := self._reservations.get(event.reservation_id)) is not None:
             reservation.holder = holder
             account.reserved_usd += reservation.amount_usd
-        elif (settled := self._settled.get(reservation_id)) is not None:
-            account.usd += settled[1]
+        elif (settled := self._settled.get(event.reservation_id)) is not None:
+            self._spend(account, settled)
+
+    def _spend(self, account: Account, usd: float) -> None:
+        """What a holder costs is its tool's own cost."""
+        account.usd += usd
+        if account.tool:
+            self.by_tool.of(account.tool).own_usd += usd
 
     def _settle(self, event: BudgetSettled) -> None:
         reservation = self._reservations.pop(event.reservation_id, None)
         if reservation is None:
             return
         usd = reservation.amount_usd if event.actual_usd is None else event.actual_usd
-        self._settled[event.reservation_id] = (reservation.kind, usd)
-        accounts = [self.by_kind.setdefault(reservation.kind, Account())]
+        self._settled[event.reservation_id] = usd
+        kind = self.by_kind.setdefault(reservation.kind, Account())
+        kind.calls += 1
+        kind.usd += usd
+        kind.reserved_usd -= reservation.amount_usd
         if reservation.holder:
-            accounts.append(self.by_holder[reservation.holder])
-        for account in accounts:
-            account.usd += usd
-            account.reserved_usd -= reservation.amount_usd
-        accounts[0].calls += 1
-        if (tool := self.by_tool.started_by(self._calls_of.pop(event.reservation_id, ""))) is not None:
-            tool.own_usd += usd
+            holder = self.by_holder[reservation.holder]
+            holder.reserved_usd -= reservation.amount_usd
+            self._spend(holder, usd)
 
     def _research(self, event: SubagentFinished) -> None:
         account = self.by_holder.setdefault(f"research {event.label}", Account())
         account.calls += 1
-        account.usd += event.cost_usd
         account.note = f"{event.outcome}, {event.steps} steps"
-        if (tool := self.by_tool.started_by(event.agent_id)) is not None:
-            tool.own_usd += event.cost_usd
+        account.tool = account.tool or self.by_tool.tool_of(event.agent_id)
+        self._spend(account, event.cost_usd)
 
     def _end_turn(self, at: datetime) -> None:
         if self._turn_began is None:
