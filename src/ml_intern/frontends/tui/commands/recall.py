@@ -16,6 +16,7 @@ from ml_intern.protocol.rewind_events import RewindComplete
 
 KEPT_ANSWERS = 50
 KEPT_JOBS = 500
+KEPT_RUNS = 200
 
 
 class Said(NamedTuple):
