@@ -8,6 +8,7 @@ No other configuration is read. Attributes that the workspace names (filters, li
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,15 +73,16 @@ class ShadowGit:
         work_tree: bool = True,
         index: Path | None = None,
         timeout_s: float = TIMEOUT_S,
+        settings: tuple[str, ...] = (),
     ) -> bytes:
-        """What it printed; ``index``: not the repository's own. Raises ``SnapshotFailed``."""
+        """What it printed; ``index``: not the repository's own; ``settings`` beside the usual ones. Raises ``SnapshotFailed``."""
         env = self.env if work_tree else {name: value for name, value in self.env.items() if name != "GIT_WORK_TREE"}
         env = env if index is None else {**env, "GIT_INDEX_FILE": str(index)}
         if self._stopped:
             raise SnapshotFailed("The session is closing.")
         try:
             with subprocess.Popen(
-                self.command(*arguments),
+                self.command(*arguments, settings=settings),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -115,9 +117,14 @@ class ShadowGit:
         if (process := self._running) is not None:
             process.kill()
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str, settings: tuple[str, ...] = ()) -> list[str]:
         """The argument list; to be run with ``env``."""
-        return [self._executable, *(word for setting in SETTINGS for word in ("-c", setting)), *arguments]
+        return [self._executable, *(word for setting in (*SETTINGS, *settings) for word in ("-c", setting)), *arguments]
+
+    def version(self) -> tuple[int, ...]:
+        """Empty when it cannot be read. Raises ``SnapshotFailed``."""
+        found = re.search(rb"(\d+)\.(\d+)", self.run("version"))
+        return tuple(int(number) for number in found.groups()) if found else ()
 
     def paths(self, *arguments: str) -> list[str]:
         """What a command with ``-z`` prints, as file names."""
