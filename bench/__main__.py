@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import docs, jobs, local_jobs, long_session, measure, terminal, tools
+from bench import docs, jobs, local_jobs, long_session, measure, snapshots, terminal, tools
 from bench.figures import Figure, as_json, as_table
 from bench.programs import Place, place
 
@@ -64,6 +64,7 @@ def parts(effort: Effort) -> dict[str, Callable[[Place], list[Figure]]]:
         "store": lambda at: measure.store(at, effort.appends, effort.events),
         "app": lambda at: terminal.figures(at, effort.starts),
         "app-long": long_session.figures,
+        "snapshots": lambda at: snapshots.snapshots(effort.short),
         "docs": lambda at: docs.documentation(at, effort.doc_pages),
     }
 
