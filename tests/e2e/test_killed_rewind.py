@@ -92,6 +92,7 @@ async def test_a_rewind_that_was_killed_is_told_at_the_next_start_and_can_be_tak
             back = Rewind(conversation=False, to_snapshot=told.saved)
             planned = (await until(session, back, RewindPlanned))[-1]
             assert isinstance(planned, RewindPlanned)
+            assert "cut short" in planned.note
             assert planned.own_changes == () and [diff.path for diff in planned.perhaps_own] == ["a.txt"]  # the rewind's work, perhaps
             await until(session, Rewind(conversation=False, to_snapshot=told.saved, confirmed_changes=planned.confirm), RewindComplete)
         assert {path.name: path.read_text() for path in work.iterdir()} == {"a.txt": "new\n", "z.txt": "new\n"}

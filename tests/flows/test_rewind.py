@@ -15,7 +15,7 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol.messages import ToolCall
 from ml_intern.session.log import EventLog
 from ml_intern.session.snapshots import Snapshots
-from ml_intern.tools.base import ANY_FILE, Effect, Risk, ToolContext
+from ml_intern.tools.base import ANY_FILE, Effect, Risk, ToolContext, ToolOutput
 
 from .conftest import MakeWorld
 from .support import Echo, EchoArgs, World, call
@@ -245,6 +245,28 @@ async def test_a_file_that_a_call_named_is_the_tools_and_one_beside_it_perhaps_t
     planned = await plan(w)
     assert set(planned.deleted) == {"a.py", "b.py"}
     assert [diff.path for diff in planned.perhaps_own] == ["b.py"]
+
+
+async def test_a_named_file_that_was_edited_after_the_tool_wrote_it_is_perhaps_the_users(
+    world: MakeWorld, snapshots: Callable[[EventLog], Snapshots], tmp_path: Path
+) -> None:
+    wrote = {"a.py": "tool\n", "b.py": "tool\n"}
+
+    def edit(args: EchoArgs, ctx: ToolContext) -> ToolOutput:
+        seen: list[e.FileSeen] = []
+        for name, text in wrote.items():
+            (tmp_path / name).write_text(text)
+            status = (tmp_path / name).stat()
+            seen.append(e.FileSeen(path=str(tmp_path / name), mtime_ns=status.st_mtime_ns, size_bytes=status.st_size))
+        (tmp_path / "a.py").write_text("tool\nand the user, before the batch was over\n")
+        return ToolOutput(text="written", files=tuple(seen))
+
+    named = Risk(effects=frozenset({Effect.WRITES_WORKSPACE}), writes=frozenset(str(tmp_path / name) for name in wrote))
+    w = await world([call("edit")], "done", tools=[Echo(edit, name="edit", risk=named)], snapshots=snapshots)
+    await w.say("edit")
+    planned = await plan(w)
+    assert set(planned.deleted) == {"a.py", "b.py"}
+    assert [diff.path for diff in planned.perhaps_own] == ["a.py"]
 
 
 async def test_what_a_rewind_itself_changed_is_nobodys_edit(

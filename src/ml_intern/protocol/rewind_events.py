@@ -10,8 +10,8 @@ class SnapshotTaken(Event, frozen=True):
     """The workspace's files as they are now lie in the shadow repository as ``commit``.
 
     ``kind``: ``before`` (before tools write: the first of a turn belongs to the user message ``message_seq``, else that is 0),
-    ``after`` (after tools wrote, with the paths that they ``named``) or ``rewind`` (before a rewind). ``commit`` is empty when there
-    is none; ``note`` says why, or which files are left out.
+    ``after`` (after tools wrote, with the paths that they ``named`` and that are as they left them) or ``rewind`` (before a rewind).
+    ``commit`` is empty when there is none; ``note`` says why, or which files are left out.
     """
 
     wire = "snapshot"
@@ -26,8 +26,8 @@ class RewindPlanned(Event, frozen=True):
     """What a rewind would do. ``confirm`` is for ``rewind.confirmed_changes``; paths start at the workspace.
 
     ``own_changes`` are the user's own edits that the files would lose, from what would be to what is; ``perhaps_own`` those made
-    while a tool ran that did not name the file: by the tool, or by the user meanwhile. ``kept`` are files that are left alone,
-    because nothing has saved them or because they may have been there at that time too.
+    while a tool ran that did not name the file, or after it wrote it, or by a rewind that was cut short: by these, or by the user.
+    ``kept`` are files that are left alone, because nothing has saved them or because they may have been there at that time too.
     """
 
     wire = "rewind_planned"

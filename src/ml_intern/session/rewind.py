@@ -20,6 +20,7 @@ CUT_SHORT = (
     "The program ended in the midst of a rewind: some files went back and others did not, and the conversation did not. Before it, all "
     "files were recorded: /rewind back brings them back as they were; or rewind again."
 )
+HALF_DONE = "What a rewind that was cut short had changed is shown among what may be yours."
 NO_SNAPSHOT = "The files were not recorded at that message, so only the conversation can go back to it."
 
 
@@ -125,7 +126,7 @@ class Rewinder:
             own_changes=await repository.diffs(goal.commit, now.commit, lost),
             perhaps_own=await repository.diffs(goal.commit, now.commit, doubtful),
             kept=kept,
-            note=" ".join(text for text in (plan.note, now.note) if text),
+            note=" ".join(text for text in (plan.note, now.note, HALF_DONE if doubtful and self._log.state.cut_short else "") if text),
         )
 
     async def _own_paths(self, repository: ShadowRepository, target: str, now: str) -> tuple[set[str], set[str]]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 
 from ml_intern.compute.shadow_git import SnapshotFailed
 from ml_intern.compute.shadow_repository import Recorded, ShadowRepository
 from ml_intern.errors import StoreError
+from ml_intern.protocol.events import FileSeen
 from ml_intern.protocol.rewind_events import SnapshotTaken
 from ml_intern.session.log import EventLog
 
@@ -62,7 +64,7 @@ class Snapshots:
         """The batch is over."""
         if self._before is not None:
             self._before = None
-            named, self._named = self._in_folder(self._named), set()
+            named, self._named = frozenset(self._named), set()
             self._then(self._take("after", 0, named))
 
     async def settled(self) -> None:
@@ -121,11 +123,13 @@ class Snapshots:
         self._tail = asyncio.create_task(in_turn())
         return self._tail
 
-    def _in_folder(self, named: Iterable[str]) -> tuple[str, ...]:
+    def _as_written(self, named: Iterable[str], seen: Mapping[str, FileSeen]) -> tuple[str, ...]:
+        """Those that are below the folder and as the tools left them: whoever changed one since, in the same batch, was somebody else."""
         root = self.repository.root if self.repository is not None else Path("/")
-        return tuple(sorted(str(Path(path).relative_to(root)) for path in named if Path(path).is_relative_to(root)))
+        below = [path for path in named if Path(path).is_relative_to(root)]
+        return tuple(sorted(str(Path(path).relative_to(root)) for path in below if path not in seen or _is_still(seen[path])))
 
-    async def _take(self, kind: str, message_seq: int, named: tuple[str, ...] = ()) -> None:
+    async def _take(self, kind: str, message_seq: int, named: frozenset[str] = frozenset()) -> None:
         try:
             event = await self._event(kind, message_seq, named)
             assert self._log is not None
@@ -134,7 +138,7 @@ class Snapshots:
         except StoreError:
             return  # nothing can be written any more; whoever writes next hears it
 
-    async def _event(self, kind: str, message_seq: int, named: tuple[str, ...]) -> SnapshotTaken | None:
+    async def _event(self, kind: str, message_seq: int, named: frozenset[str]) -> SnapshotTaken | None:
         """None where nothing has changed and nobody needs a mark."""
         if self.repository is None:
             said, self._unsaid = self._unsaid, ""
@@ -148,4 +152,13 @@ class Snapshots:
         last = self._log.state.snapshots[-1].commit if self._log.state.snapshots else ""
         if not message_seq and recorded.commit == last and not recorded.note:
             return None
-        return SnapshotTaken(commit=recorded.commit, kind=kind, message_seq=message_seq, note=recorded.note, named=named)
+        theirs = await asyncio.to_thread(self._as_written, named, dict(self._log.state.files)) if named else ()
+        return SnapshotTaken(commit=recorded.commit, kind=kind, message_seq=message_seq, note=recorded.note, named=theirs)
+
+
+def _is_still(seen: FileSeen) -> bool:
+    try:
+        now = os.stat(seen.path)
+    except OSError:
+        return False
+    return (now.st_mtime_ns, now.st_size) == (seen.mtime_ns, seen.size_bytes)
