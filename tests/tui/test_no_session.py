@@ -117,3 +117,19 @@ async def test_a_draft_is_kept_without_the_secrets_that_were_pasted_into_it(home
         await pilot.pause()
     kept = [path.read_text() for path in (home / ".local" / "state").rglob("*.txt")]
     assert kept and "not-of-a-known-shape" not in kept[0] and kept[0].startswith("use ")
+
+
+async def test_without_colours_the_row_that_is_chosen_is_still_seen_and_nothing_is_painted(home: Path) -> None:
+    environ = {"HOME": str(home), "NO_COLOR": "1"}
+
+    async def opening() -> Backend:
+        raise ConfigError("No.")
+
+    app = TuiApp(opening, load_settings(frontend="cli", cwd=home, environ=environ))
+    async with app.run_test() as pilot:
+        await pilot.press(*"/mo")
+        await until(pilot, lambda: "Choose the model" in text_of(app))
+        segments = [segment for strip in app.screen._compositor.render_strips() for segment in strip]
+        assert any("/model" in segment.text and segment.style is not None and segment.style.underline for segment in segments)
+        painted = {segment.style.bgcolor.triplet for segment in segments if segment.style is not None and segment.style.bgcolor is not None}
+        assert painted <= {None}, "only the terminal's own background"

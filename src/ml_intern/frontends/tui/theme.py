@@ -100,6 +100,8 @@ _ANSI_VARIABLES = {
     "border-blurred": "ansi_default",
     "block-cursor-foreground": "ansi_black",
     "block-cursor-background": "ansi_yellow",
+    "block-cursor-text-style": "bold underline",
+    "block-cursor-blurred-text-style": "bold underline",
     "input-cursor-background": "ansi_default",
     "input-cursor-foreground": "ansi_default",
     "input-cursor-text-style": "reverse",
