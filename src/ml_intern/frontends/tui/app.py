@@ -193,7 +193,8 @@ class TuiApp(AppParts):
     def _refuse(self, operation: op.AnyOperation, error: MlInternError) -> None:
         if isinstance(operation, op.UserInput):
             self.composer.put_back(operation.text)
-            self.say(f"Not sent, there is no session: {error.message}", hint=error.hint, bad=True)
+            hint = "/setup takes a key, /model chooses a model, /new tries once more."
+            self.say("Not sent: there is no session. Your text is in the composer.", hint=hint, bad=True)
         elif not isinstance(operation, op.Interrupt):
             self._complain(error)
 
