@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_intern.gateways.hub.repos import Part
-from ml_intern.tools.hub.repo_pages import size_words, whole_lines
+from ml_intern.tools.hub.repo_pages import whole_lines
 
 _TEXT = st.text(alphabet=st.sampled_from("aé漢🙂\n "), max_size=300)
 
@@ -38,11 +37,3 @@ def test_a_page_from_the_middle_of_a_character_begins_with_the_next_one(text: st
 def test_bytes_that_are_no_text_at_all_do_no_harm(data: bytes, start: int, more: int) -> None:
     page, skipped = whole_lines(Part(data=data, start=start, total_bytes=start + len(data) + more))
     assert data[skipped:].startswith(page) and len(data) - skipped - len(page) <= max(3, len(data) // 2)
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (5_000_000_000, "5.0 GB"), (7 * 10**12, "7.0 TB")],
-)
-def test_sizes_are_told_in_the_units_of_the_hub(size: int, words: str) -> None:
-    assert size_words(size) == words

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ml_intern.gateways.hub.datasets_server import ColumnStatistics, Statistics
 from ml_intern.gateways.hub.features import Features
+from ml_intern.protocol.amounts import size_text
 from ml_intern.protocol.display import Display, Link, Table
-from ml_intern.tools.amounts import size_text
 from ml_intern.tools.datasets.found import Found, SplitFound
 from ml_intern.tools.datasets.sample_quality import ColumnQuality, SampleQuality, balance_text, sample_quality
 from ml_intern.tools.datasets.schema import cell, cut, only, only_row, schema_rows

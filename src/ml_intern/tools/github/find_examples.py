@@ -10,9 +10,10 @@ from msgspec import Meta, Struct
 from ml_intern.errors import NotFoundError, ServiceError
 from ml_intern.gateways.github import Github, RepoList, checked_repo, is_empty_repo
 from ml_intern.gateways.github_tree import Files, all_files
+from ml_intern.protocol.amounts import size_text
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.github.example_paths import ExamplePaths, Scored, examples, fitting
-from ml_intern.tools.github.paging import line_page, size_shown
+from ml_intern.tools.github.paging import line_page
 
 NEAR_MISSES = 10
 UNREAD_SHOWN = 8
@@ -120,4 +121,4 @@ def _shown(url: str, args: GithubFindExamplesArgs, found: Files, chosen: _Chosen
 
 def _row(hit: Scored, *, scored: bool) -> str:
     score = f"  ({hit.score:.0f})" if scored else ""
-    return f"{hit.entry.path}  {size_shown(hit.entry.size or 0)}  {hit.entry.sha[:7]}{score}"
+    return f"{hit.entry.path}  {size_text(hit.entry.size or 0)}  {hit.entry.sha[:7]}{score}"

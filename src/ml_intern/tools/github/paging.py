@@ -34,10 +34,3 @@ def line_page(lines: Sequence[str], first: int, *, total: int | None, more: bool
     last = first + len(kept) - 1
     goes_on = more or len(kept) < len(lines) or (total is not None and last < total)
     return LinePage(lines=tuple(kept), first=first, last=last, total=total, more=goes_on)
-
-
-def size_shown(size_bytes: int) -> str:
-    """``812 B``, ``5.2 kB``, ``3.1 MB``."""
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    return f"{size_bytes / 1000:.1f} kB" if size_bytes < 1_000_000 else f"{size_bytes / 1_000_000:.1f} MB"

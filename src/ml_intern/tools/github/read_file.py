@@ -11,9 +11,10 @@ from msgspec import Meta
 from ml_intern.errors import ToolError
 from ml_intern.gateways.github import Content, Github, checked_repo
 from ml_intern.gateways.notebook import fenced, notebook_markdown
+from ml_intern.protocol.amounts import size_text
 from ml_intern.protocol.display import Display, Link
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
-from ml_intern.tools.github.paging import LinePage, line_page, size_shown
+from ml_intern.tools.github.paging import LinePage, line_page
 
 DEFAULT_LINES = 300
 MOST_LINES = 20_000
@@ -73,7 +74,7 @@ class GithubReadFileTool(Tool[GithubReadFileArgs]):
         if notebook:
             text = await asyncio.to_thread(notebook_markdown, data)
         elif b"\0" in data:
-            raise ToolError(f"{_name(args)} is a binary file ({size_shown(found.size)}).", hint="Download it by bash if you need it.")
+            raise ToolError(f"{_name(args)} is a binary file ({size_text(found.size)}).", hint="Download it by bash if you need it.")
         else:
             text = data.decode("utf-8", "replace")
         lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
@@ -89,7 +90,7 @@ class GithubReadFileTool(Tool[GithubReadFileArgs]):
         first, count = _wanted(args)
         taken = await self._github.raw_lines(args.repo, args.path, _ref(args), first, count)
         if not taken.lines:
-            raise ToolError(f"{_name(args)} ({size_shown(found.size)}) has no line {first:,}.")
+            raise ToolError(f"{_name(args)} ({size_text(found.size)}) has no line {first:,}.")
         return _shown(args, line_page(taken.lines, first, total=None, more=taken.more), found.size)
 
 
@@ -111,7 +112,7 @@ def _name(args: GithubReadFileArgs) -> str:
 
 def _shown(args: GithubReadFileArgs, page: LinePage, size_bytes: int, *, notebook: bool = False) -> str:
     whole = f" of {page.total:,}" if page.total is not None else ""
-    header = f"{_name(args)} ({size_shown(size_bytes)}), lines {page.first:,}–{page.last:,}{whole}"
+    header = f"{_name(args)} ({size_text(size_bytes)}), lines {page.first:,}–{page.last:,}{whole}"
     if notebook:
         header += ", a notebook as Markdown (outputs left out)"
     if page.more:
@@ -143,4 +144,4 @@ def _folder(args: GithubReadFileArgs, found: Content) -> str:
 
 
 def _kind(kind: str, size: int | None) -> str:
-    return size_shown(size or 0) if kind == "file" else kind
+    return size_text(size or 0) if kind == "file" else kind

@@ -14,8 +14,8 @@ from ml_intern.gateways.hub.json_shapes import as_list, as_object, as_objects, a
 from ml_intern.gateways.hub.model_facts import ModelFacts, ModelShape, TokenizerFacts, model_facts
 from ml_intern.gateways.hub.repo_address import repo_address
 from ml_intern.gateways.hub.search import HubSearch, RepoFacts, RepoType
+from ml_intern.protocol.amounts import count_text, size_text
 from ml_intern.protocol.display import Link, Table
-from ml_intern.tools.amounts import short, size_text
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 
 FILES = 40
@@ -98,8 +98,8 @@ def _general(kind: RepoType, facts: RepoFacts) -> list[str]:
         ("Languages", ", ".join(_texts(card.get("language"))[:MOST_LISTED])),
         ("Base model", ", ".join(_texts(card.get("base_model"))[:MOST_LISTED])),
         ("Trained on", ", ".join(_texts(card.get("datasets"))[:MOST_LISTED])),
-        ("Downloads", f"{short(facts.downloads)} in 30 days" if facts.downloads is not None else ""),
-        ("Likes", short(facts.likes)),
+        ("Downloads", f"{count_text(facts.downloads)} in 30 days" if facts.downloads is not None else ""),
+        ("Likes", count_text(facts.likes)),
         ("Updated", facts.last_modified[:10]),
         ("Commit", facts.sha),
         ("Private", "yes" if facts.private else ""),
@@ -121,9 +121,9 @@ def model_lines(facts: ModelFacts) -> list[str]:
     """What its files tell."""
     lines: list[str] = []
     if facts.weights is not None:
-        by_dtype = ", ".join(f"{dtype} {short(count)}" for dtype, count in facts.weights.parameters.items())
+        by_dtype = ", ".join(f"{dtype} {count_text(count)}" for dtype, count in facts.weights.parameters.items())
         total = facts.weights.total or sum(facts.weights.parameters.values())
-        lines.append(f"Parameters: {short(total)} ({by_dtype})")
+        lines.append(f"Parameters: {count_text(total)} ({by_dtype})")
     if facts.shape is not None:
         lines += _shape(facts.shape)
     if facts.tokenizer is not None:

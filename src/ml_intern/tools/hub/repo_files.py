@@ -13,10 +13,11 @@ from ml_intern.compute.base import Place, Workspace
 from ml_intern.errors import AccessGated, ToolError
 from ml_intern.gateways.hub.repo_address import repo_address
 from ml_intern.gateways.hub.repos import Entry, HubRepos, Pushed, Repo, RepoType, Upload
+from ml_intern.protocol.amounts import size_text
 from ml_intern.protocol.display import Display, Link, Table, Text
 from ml_intern.tools.base import READ_ONLY, Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.files.place import as_tool_error, existing_file, target
-from ml_intern.tools.hub.repo_pages import DEFAULT_CHARS, list_page, named, read_page, size_words
+from ml_intern.tools.hub.repo_pages import DEFAULT_CHARS, list_page, named, read_page
 
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 _DIFF_BYTES = 200_000
@@ -189,7 +190,7 @@ class HfRepoFilesTool(Tool[RepoFilesArgs]):
         stat = await existing_file(self._workspace, found)
         if stat.size_bytes > MAX_UPLOAD_BYTES:
             raise ToolError(
-                f"{shown} has {size_words(stat.size_bytes)}, and this tool sends {size_words(MAX_UPLOAD_BYTES)} at most.",
+                f"{shown} has {size_text(stat.size_bytes)}, and this tool sends {size_text(MAX_UPLOAD_BYTES)} at most.",
                 hint="Send it with `hf upload` in bash.",
             )
         try:
@@ -208,7 +209,7 @@ class HfRepoFilesTool(Tool[RepoFilesArgs]):
 
     async def _upload(self, repo: Repo, args: PreparedUpload) -> ToolOutput:
         url = self._repos.file_page(repo, args.path)
-        size = size_words(len(args.data))
+        size = size_text(len(args.data))
         if args.old is not None and await asyncio.to_thread(args.old.holds, args.data):
             return ToolOutput(text=f"{args.path} in {named(repo)} has exactly this content already; no commit was made. {url}")
         message = args.commit_message or f"{'Update' if args.old else 'Add'} {args.path}"
@@ -316,7 +317,7 @@ def _content_shown(args: RepoFilesArgs) -> Display:
         return Text(text=args.content or args.local_path)
     text = _text(args.data) if len(args.data) <= _SHOWN_BYTES else None
     if text is None:
-        return Text(text=f"{args.local_path or args.path}: {size_words(len(args.data))}, SHA-256 {args.digest}")
+        return Text(text=f"{args.local_path or args.path}: {size_text(len(args.data))}, SHA-256 {args.digest}")
     if args.old_text is not None:
         from ml_intern.tools.files.diff import unified_diff
 

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from ml_intern.errors import NotFoundError, ToolError
 from ml_intern.gateways.hub.repos import Entry, HubRepos, Part, Repo
+from ml_intern.protocol.amounts import size_text
 
 MAX_ENTRIES = 400
 LIST_CHARS = 20_000
@@ -29,16 +30,6 @@ def named(repo: Repo) -> str:
     return f"{repo.repo_type} {repo.repo_id} at {repo.revision}"
 
 
-def size_words(size_bytes: int) -> str:
-    """A size for people and models, in decimal units as the Hub shows it."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
 async def list_page(repos: HubRepos, repo: Repo, folder: str, offset: int) -> str:
     """Files with their sizes, folders marked by a slash, from entry ``offset`` on."""
     page = await repos.entries(repo, folder, offset, MAX_ENTRIES)
@@ -49,7 +40,7 @@ async def list_page(repos: HubRepos, repo: Repo, folder: str, offset: int) -> st
     rows: list[str] = []
     size = 0
     for entry in page.entries:
-        row = f"{entry.path}/" if entry.size_bytes is None else f"{entry.path}  {size_words(entry.size_bytes)}"
+        row = f"{entry.path}/" if entry.size_bytes is None else f"{entry.path}  {size_text(entry.size_bytes)}"
         if rows and size + len(row) + 1 > LIST_CHARS:
             break
         rows.append(row)
@@ -59,7 +50,7 @@ async def list_page(repos: HubRepos, repo: Repo, folder: str, offset: int) -> st
     header = f"{what}: entries {offset + 1} to {offset + len(shown)}{'' if more else ', the last'} · {where}"
     if not offset and not more:
         files = [entry.size_bytes for entry in shown if entry.size_bytes is not None]
-        header = f"{what}: {len(files)} files, {size_words(sum(files))} · {where}"
+        header = f"{what}: {len(files)} files, {size_text(sum(files))} · {where}"
     rows += [f"(more entries: continue with offset {offset + len(shown)}, or list one folder with path)"] if more else []
     return "\n".join((header, *rows))
 
@@ -103,7 +94,7 @@ async def existing(repos: HubRepos, repo: Repo, path: str) -> Entry:
 def _is_binary(entry: Entry, repo: Repo, where: str) -> str:
     command = f"hf download {repo.repo_id} {entry.path} --repo-type {repo.repo_type} --revision {repo.revision}"
     return (
-        f"{entry.path} in {named(repo)} is a binary file of {size_words(entry.size_bytes or 0)} ({entry.size_bytes:,} bytes) and was not "
+        f"{entry.path} in {named(repo)} is a binary file of {size_text(entry.size_bytes or 0)} ({entry.size_bytes:,} bytes) and was not "
         f"downloaded. {where}\nIf its content is needed: `{command}`, then a program that knows the format."
     )
 

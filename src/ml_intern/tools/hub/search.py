@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from ml_intern.errors import ToolError
 from ml_intern.gateways.hub.search import HubSearch, RepoFacts, RepoType, Search, Sort
+from ml_intern.protocol.amounts import count_text
 from ml_intern.protocol.display import Table
-from ml_intern.tools.amounts import short
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 
 MOST = 50
@@ -80,14 +80,14 @@ def line(facts: RepoFacts, kind: RepoType) -> str:
 
 
 def _cells(facts: RepoFacts) -> tuple[str, str]:
-    counted = f"{short(facts.safetensors.total)} parameters" if facts.safetensors and facts.safetensors.total else ""
+    counted = f"{count_text(facts.safetensors.total)} parameters" if facts.safetensors and facts.safetensors.total else ""
     access = [word for word, is_so in (("private", facts.private), (f"gated ({facts.gated})", bool(facts.gated))) if is_so]
     parts = (
         facts.pipeline_tag or "",
         facts.library_name or facts.sdk or "",
         counted,
-        f"{short(facts.downloads)} downloads" if facts.downloads is not None else "",
-        f"{short(facts.likes)} likes",
+        f"{count_text(facts.downloads)} downloads" if facts.downloads is not None else "",
+        f"{count_text(facts.likes)} likes",
         f"updated {facts.last_modified[:10]}" if facts.last_modified else "",
         ", ".join(facts.tag("license")),
         *access,

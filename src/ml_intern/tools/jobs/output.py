@@ -93,19 +93,6 @@ def price(hardware: Hardware | None) -> str:
     return f"${hardware.usd_per_hour:.2f}/h"
 
 
-def usd(amount: float) -> str:
-    """Cents, and more places for less than one."""
-    return f"${amount:.2f}" if amount >= 0.01 or amount == 0 else f"${amount:.4f}"
-
-
-def duration(seconds: float) -> str:
-    """``1 h 02 min``, ``3 min 05 s``, ``12 s``."""
-    whole = int(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
-
-
 def flavours(listed: HardwareList) -> str:
     """All of them in a line each."""
     lines = [

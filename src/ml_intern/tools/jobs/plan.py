@@ -13,10 +13,11 @@ from ml_intern.compute.job_backends import JobBackends
 from ml_intern.compute.jobs import DEFAULT_FLAVOR, DEFAULT_IMAGE, HardwareList, JobBackend, JobRequest
 from ml_intern.config.secret import SecretMap, SecretStr
 from ml_intern.errors import ToolError
+from ml_intern.protocol.amounts import span, usd
 from ml_intern.protocol.display import Display, Text
 from ml_intern.tools.jobs import scripts
 from ml_intern.tools.jobs.arguments import HfJobsArgs, timeout_seconds
-from ml_intern.tools.jobs.output import duration, flavours, price, usd
+from ml_intern.tools.jobs.output import flavours, price
 from ml_intern.tools.jobs.recurrence import checked_schedule, monthly_words
 
 TOKEN = "HF_TOKEN"
@@ -58,7 +59,7 @@ class JobPlan(Struct, frozen=True, kw_only=True):
     def cost_words(self) -> str:
         """Hardware, price, limit."""
         limit = f"at most {usd(self.cost_usd)}" if self.cost_usd is not None else "so its cost cannot be told"
-        return f"on {self.request.flavor} ({self.price_words}, stopped after {duration(self.request.timeout_s)}: {limit})"
+        return f"on {self.request.flavor} ({self.price_words}, stopped after {span(self.request.timeout_s)}: {limit})"
 
     @property
     def token_leaves_to(self) -> str:

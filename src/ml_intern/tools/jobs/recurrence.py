@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 from ml_intern.errors import ToolError
-from ml_intern.tools.jobs.output import usd
+from ml_intern.protocol.amounts import usd
 
 NAMED = {"@annually": 1 / 12, "@yearly": 1 / 12, "@monthly": 1.0, "@weekly": 365.25 / 84, "@daily": 365.25 / 12, "@hourly": 365.25 * 2}
 """Runs in a month."""

@@ -15,10 +15,11 @@ from ml_intern.compute.job_backends import JobBackends
 from ml_intern.compute.jobs import JobBackend, JobInfo, JobRequest, Stage, job_labels
 from ml_intern.errors import NoCreditsError, OutcomeUnknown, ServiceDown, ServiceError, ToolError
 from ml_intern.protocol import display
+from ml_intern.protocol.amounts import span, usd
 from ml_intern.protocol.events import ToolStateChange
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, CreditsToppedUp, HfJobComplete, HfJobSubmit
 from ml_intern.tools.base import ToolContext, ToolOutput
-from ml_intern.tools.jobs.output import TAIL_LINES, clean, duration, log_tail, usd
+from ml_intern.tools.jobs.output import TAIL_LINES, clean, log_tail
 from ml_intern.tools.jobs.plan import JobPlan
 from ml_intern.tools.jobs.watch import JobWatch, submitted
 
@@ -212,5 +213,5 @@ def _lost_sight(info: JobInfo, error: ServiceError | None, lines: list[str], tot
 def _ended(info: JobInfo, complete: HfJobComplete, lines: list[str], total: int, note: str) -> ToolOutput:
     cost = f", {usd(complete.estimated_cost_usd)}" if complete.estimated_cost_usd is not None else ", cost unknown"
     message = f" {info.message}" if info.message else ""
-    text = f"{_named(info)}: {info.stage.value} after {duration(complete.wall_time_s)}{cost}.{message}{note}\n{info.url}\n"
+    text = f"{_named(info)}: {info.stage.value} after {span(complete.wall_time_s)}{cost}.{message}{note}\n{info.url}\n"
     return ToolOutput(text=text + log_tail(info.id, lines, total), success=info.stage is Stage.COMPLETED, display=(_shown(info),))

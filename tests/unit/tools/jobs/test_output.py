@@ -61,11 +61,6 @@ def test_a_page_past_the_end_says_how_long_the_log_is() -> None:
     assert "has 2 lines so far" in output.log_page("j", ["a", "b"], 3)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59.9, "59 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")])
-def test_durations_are_told_in_words(seconds: float, words: str) -> None:
-    assert output.duration(seconds) == words
-
-
 def test_a_table_survives_pipes_and_newlines_in_its_cells() -> None:
     text = output.as_text(Table("t", ("a",), (("x|y\nz",),)))
     assert text == "| a |\n|---|\n| x\\|y z |"
