@@ -291,7 +291,7 @@ class ToolLog(Event, frozen=True):
 
 
 class ToolStateChange(Event, frozen=True):
-    """``state``: approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them."""
+    """``state``: waiting, approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them."""
 
     wire = "tool_state_change"
     tool_call_id: str
