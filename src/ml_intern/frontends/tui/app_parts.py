@@ -50,8 +50,8 @@ class AppParts(DesktopApp):
         """Whether its background is light; None until it says so."""
         self._asking: Asking | None = None
         self._folded = True
-        self._waiting_lines = WaitingLines(id="waiting")
-        self._status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
+        self.waiting_lines = WaitingLines(id="waiting")
+        self.status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
 
     def get_theme(self, theme_name: str) -> Theme | None:
         """Ours are there from the beginning, before any could be registered."""
@@ -104,10 +104,10 @@ class AppParts(DesktopApp):
     def compose(self) -> ComposeResult:
         yield Conversation(id="conversation")
         yield CardDock(id="cards")
-        yield self._waiting_lines
+        yield self.waiting_lines
         yield ActivityLine(id="activity")
         yield Composer(id="composer")
-        yield self._status
+        yield self.status
 
     @property
     def conversation(self) -> Conversation:
@@ -118,17 +118,9 @@ class AppParts(DesktopApp):
         return self.query_one("#composer", Composer)
 
     @property
-    def status(self) -> StatusBar:
-        return self._status
-
-    @property
-    def waiting_lines(self) -> WaitingLines:
-        return self._waiting_lines
-
-    @property
     def figures(self) -> Figures:
         """What was folded from the session's events: also after the app has ended."""
-        return self._status.figures
+        return self.status.figures
 
     def _mode(self) -> str:
         settings = self.loaded.settings
