@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from ml_intern.frontends.headless.text import line
 from ml_intern.frontends.tui.app import TuiApp
+from ml_intern.frontends.tui.cards.card import CardBody
 from ml_intern.frontends.tui.clipboard import programs
+from ml_intern.frontends.tui.screens.lines_view import LinesView
 from ml_intern.frontends.tui.screens.pager import Pager
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from tests.tui.pilots import until
 from tests.tui.scripted import STARTED, ScriptedHost, running, screen_text, scripted, settled
+from tests.tui.test_approvals import asked, pending
+from tests.unit.frontends.fake_host import started
 
 CODE = "```python\ndef f(x):\n    if x:\n\n        return 1\n```"
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
@@ -140,6 +146,93 @@ async def test_the_selection_is_seen() -> None:
         rows = [row for row in app.screen._compositor.render_strips() if "Look here." in row.text]
         lit = "".join(part.text for part in rows[0] if part.style is not None and part.style.bgcolor == ground)
     assert lit == "Look"
+
+
+async def move(app: TuiApp, pilot: Pilot[int], place: tuple[int, int], rows: int) -> None:
+    """As a terminal tells it while a button is held: with how far it went, which the pilot leaves out."""
+    x, y = place
+    app.post_message(events.MouseMove(None, x, y, 0, rows, 1, False, False, False, screen_x=x, screen_y=y))
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+async def test_a_drag_to_the_upper_edge_scrolls_on_however_slowly(row: int) -> None:
+    host = scripted(past=(STARTED, said("\n".join(f"- item {n:02}" for n in range(60)))))
+    async with running(host) as (app, pilot):
+        view = app.conversation
+        assert view.scroll_y == view.max_scroll_y > 20
+        await pilot.mouse_down(offset=where(app, "item 50"))
+        await move(app, pilot, (5, row), -4)
+        await until(pilot, lambda: view.scroll_y == 0)
+        await until(pilot, lambda: "item 10" in (app.screen.get_selected_text() or ""))
+        await pilot.mouse_up(offset=(5, row))
+        await pilot.pause()
+    copied = app.clipboard.splitlines()
+    assert copied[-2].endswith("item 49") and any(line.endswith("item 10") for line in copied), "all that was scrolled over"
+
+
+async def test_a_drag_to_the_lower_edge_scrolls_to_the_end() -> None:
+    host = scripted(past=(STARTED, said("\n".join(f"- item {n:02}" for n in range(60)))))
+    async with running(host) as (app, pilot):
+        view = app.conversation
+        view.scroll_to(y=0, animate=False)
+        await pilot.pause()
+        low = view.region.bottom - 2
+        await pilot.mouse_down(offset=where(app, "item 03"))
+        await move(app, pilot, (5, low), 8)
+        await until(pilot, lambda: view.scroll_y == view.max_scroll_y)
+        await until(pilot, lambda: "item 50" in (app.screen.get_selected_text() or ""))
+        await pilot.mouse_up(offset=(5, low))
+        await pilot.pause()
+    assert "item 03" in app.clipboard and "item 50" in app.clipboard
+
+
+async def test_after_a_selection_one_goes_on_writing() -> None:
+    host = scripted(past=(STARTED, said("Look at the learning rate.")))
+    async with running(host) as (app, pilot):
+        await pilot.press("a")
+        await select(app, pilot, "learning", "rate")
+        await pilot.press("b")
+        assert app.composer.text == "ab"
+
+
+SCRIPT = "\n".join(f"echo step {n:02}" for n in range(40))
+
+
+async def test_a_card_can_be_selected_from() -> None:
+    host = scripted(past=(STARTED, *started(), asked(pending("c1", tool="bash", arguments={"command": SCRIPT}, display=()))))
+    async with running(host) as (app, pilot):
+        await until(pilot, lambda: "step 01" in "\n".join(screen_text(app)))
+        await select(app, pilot, "echo step 01", "step 02")
+        assert app.clipboard == "echo step 01\necho step 02"
+    assert not any(isinstance(each, op.ExecApproval) for each in host.operations), "and nothing is decided by it"
+
+
+async def test_a_drag_to_the_lower_edge_of_a_card_scrolls_the_card() -> None:
+    host = scripted(past=(STARTED, *started(), asked(pending("c1", tool="bash", arguments={"command": SCRIPT}, display=()))))
+    async with running(host) as (app, pilot):
+        await until(pilot, lambda: "step 01" in "\n".join(screen_text(app)))
+        body = app.query_one(CardBody)
+        low = body.region.bottom - 1
+        await pilot.mouse_down(offset=where(app, "step 01"))
+        await move(app, pilot, (20, low), 4)
+        await until(pilot, lambda: body.scroll_y == body.max_scroll_y > 0)
+        await until(pilot, lambda: "step 30" in (app.screen.get_selected_text() or ""))
+        await pilot.mouse_up(offset=(20, low))
+
+
+async def test_a_drag_to_the_edge_of_a_page_scrolls_the_page() -> None:
+    host = scripted()
+    async with running(host) as (app, pilot):
+        await app.push_screen(Pager("Page", [line(f"row {n:02}") for n in range(60)]))
+        await pilot.pause()
+        view = app.screen.query_one(LinesView)
+        low = view.region.bottom - 1
+        await pilot.mouse_down(offset=where(app, "row 01"))
+        await move(app, pilot, (5, low), 4)
+        await until(pilot, lambda: view.scroll_y == view.max_scroll_y > 0)
+        await until(pilot, lambda: "row 55" in (app.screen.get_selected_text() or ""))
+        await pilot.mouse_up(offset=(5, low))
 
 
 async def test_pages_can_be_selected_from_as_well() -> None:

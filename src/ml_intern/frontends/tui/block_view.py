@@ -17,7 +17,7 @@ from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.pictures.rows import PictureRows
 from ml_intern.frontends.tui.row_index import RowIndex
-from ml_intern.frontends.tui.selected_rows import MARK, Passage, SelectableRows
+from ml_intern.frontends.tui.selected_rows import MARK, Passage, SelectableRows, follow_pointer
 from ml_intern.frontends.tui.theme import Palette, palette, palette_of
 
 GUTTER = 2
@@ -304,7 +304,8 @@ class BlockView(SelectableRows, PictureRows):
             self._scroll_update(size)
 
     def _place(self, row: float) -> None:
-        if row != self.scroll_y:
+        """Parts of a row stay: they are how slow scrolling, as of a selection at the edge, gets anywhere."""
+        if row != self.scroll_offset.y:
             self.scroll_target_y = self.scroll_y = row
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -313,6 +314,7 @@ class BlockView(SelectableRows, PictureRows):
         if not self._settling:
             self._following = new_value >= self.max_scroll_y - 0.5
             self._settle()
+        self.call_after_refresh(follow_pointer, self.screen)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Rows of the viewport: they are kept as they are shown, so that scrolling costs next to nothing."""

@@ -48,6 +48,10 @@ class Conversation(BlockView, can_focus=True):
     class Left(Message):
         """The user wants to write."""
 
+    def focus_on_click(self) -> bool:
+        """The mouse selects, folds and opens; whoever writes goes on writing."""
+        return False
+
     def mark_of(self, position: int) -> str:
         return "▌" if position == self.selected else ""
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Offset
-from textual.selection import Selection
+from textual.screen import Screen
+from textual.selection import SelectEnd, Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -86,6 +87,19 @@ class SelectableRows(Widget):
         start = next((at for at in range(place.x, -1, -1) if text[at].isspace()), -1) + 1
         end = next((at for at in range(place.x, len(text)) if text[at].isspace()), len(text))
         return Offset(start, place.y), Offset(end, place.y)
+
+
+def follow_pointer(screen: Screen[object]) -> None:
+    """What scrolls under the mouse while it selects is selected too: Textual looks again only when the mouse moves."""
+    state = screen._select_state  # pyright: ignore[reportPrivateUsage]  # Textual has no public way to go on with a drag
+    selecting = screen._selecting  # pyright: ignore[reportPrivateUsage]
+    if not selecting or state is None or state.end is None:
+        return
+    pointer = screen.app.mouse_position  # pyright: ignore[reportUnknownMemberType]  # an app of whatever result
+    widget, offset = screen.get_widget_and_offset_at(*pointer)
+    if widget is not None and offset is not None:
+        end = SelectEnd(state.end.container, widget, offset)
+        screen._select_state = state.update_end(pointer, end)  # pyright: ignore[reportPrivateUsage]
 
 
 def _span(picked: tuple[Offset, Offset], key: int) -> tuple[int, int] | None:

@@ -20,6 +20,7 @@ from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cells import wrapped
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedInput, obeyed
+from ml_intern.frontends.tui.selected_rows import follow_pointer
 
 SHORT_COLUMNS = 72
 """Below it keys are told in one word each."""
@@ -34,6 +35,7 @@ class CardBody(VerticalScroll, can_focus=False):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         self.post_message(self.Moved())
+        self.call_after_refresh(follow_pointer, self.screen)
 
     def on_resize(self) -> None:
         self.post_message(self.Moved())

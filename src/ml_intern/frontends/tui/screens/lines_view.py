@@ -14,7 +14,7 @@ from textual.strip import Strip
 from ml_intern.frontends.headless.text import Line, bare
 from ml_intern.frontends.tui.blocks.base import wrapped_lines
 from ml_intern.frontends.tui.blocks.pen import Pen
-from ml_intern.frontends.tui.selected_rows import Passage, SelectableRows
+from ml_intern.frontends.tui.selected_rows import Passage, SelectableRows, follow_pointer
 from ml_intern.frontends.tui.theme import palette_of
 
 MAX_ROWS = 20_000
@@ -100,6 +100,10 @@ class LinesView(SelectableRows, ScrollView, can_focus=True):
 
     def _strip(self, row: int) -> Strip:
         return Pen(max(self._columns, 8), palette_of(self)).line(self._drawn[row])
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.call_after_refresh(follow_pointer, self.screen)
 
     def key_at(self, y: int) -> int:
         """See ``SelectableRows``."""
