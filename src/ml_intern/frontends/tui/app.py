@@ -47,7 +47,8 @@ class TuiApp(AppParts):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(DEFAULT_KEYS["interrupt"], "interrupt", "Interrupt", id="interrupt", show=False),
-        Binding(DEFAULT_KEYS["stop"], "stop", "Copy what is selected; else interrupt; twice: leave", id="stop", show=False, priority=True),
+        Binding(DEFAULT_KEYS["stop"], "stop", "Copy, interrupt or clear the text; twice: leave", id="stop", show=False, priority=True),
+        Binding(DEFAULT_KEYS["suspend"], "suspend_process", "Suspend (fg comes back)", id="suspend", show=False, priority=True),
         Binding(DEFAULT_KEYS["leave"], "leave", "Leave", id="leave", show=False),
         Binding(DEFAULT_KEYS["cards"], "cards", "Go to what waits for you", id="cards", show=False, priority=True),
         Binding(DEFAULT_KEYS["page_up"], "scroll(-1)", "Scroll up", id="page_up", show=False, priority=True),
@@ -209,7 +210,8 @@ class TuiApp(AppParts):
         self.send(op.Interrupt())
 
     def action_stop(self) -> None:
-        """Ctrl-C copies what is selected. Else the first stops a shell line or interrupts the turn, and a second one soon after leaves."""
+        """Ctrl-C copies what is selected. Else the first stops a shell line, interrupts the turn or clears the composer, and a second one
+        soon after leaves."""
         if self.copy_selection():
             return
         now = asyncio.get_running_loop().time()
@@ -219,6 +221,9 @@ class TuiApp(AppParts):
         self._stopped_at = now
         if self.composer.shell.running:
             self.composer.shell.stop()
+        elif not self.figures.turn_running and len(self.screen_stack) == 1 and self.composer.drop():
+            self.hint("↑ brings it back · Ctrl-C again leaves")
+            return
         else:
             self.send(op.Interrupt())
         self.hint("Ctrl-C again leaves")

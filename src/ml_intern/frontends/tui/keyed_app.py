@@ -1,20 +1,24 @@
-"""The app's keys reach something, whatever was just removed; and it is known when the last one came."""
+"""The app's keys reach something, whatever was just removed; it is known when the last one came; and after Ctrl-Z and ``fg`` all is there."""
 
 from __future__ import annotations
 
 import asyncio
 
-from textual import events
+from textual import events, on
 from textual.app import App
+from textual.driver import Driver
 
 CALM_S = 0.7
 """Without a key for so long, nobody is in the middle of a word."""
+AGAIN_S = 0.2
+"""A key that decided is meant for the next card too when it comes again after so long: a key that bounces or is held down is faster."""
 
 
 class KeyedApp(App[int]):
     """Looks after the focus before each key."""
 
     calm_s: float = CALM_S
+    again_s: float = AGAIN_S
     _key_at: float = float("-inf")
 
     async def on_event(self, event: events.Event) -> None:
@@ -22,6 +26,11 @@ class KeyedApp(App[int]):
             self._key_at = asyncio.get_running_loop().time()
             self._hold_focus()
         await super().on_event(event)
+
+    @on(Driver.SignalResume)
+    def _draw_anew(self) -> None:
+        """Textual does so after ``suspend``; after a signal it thinks that what it drew is still there."""
+        self.refresh(layout=True)
 
     def calm_from(self, since: float) -> float:
         """When it will have been calm for long enough after this time, in the event loop's, and after the last key."""

@@ -86,6 +86,8 @@ def _key(key: str) -> str:
         "pageup": "PgUp",
         "pagedown": "PgDn",
         "tab": "Tab",
+        "underscore": "_",
+        "minus": "-",
     }
     return "+".join(
         names.get(part, part.capitalize() if len(part) > 1 else part.upper() if "+" in key else part) for part in key.split("+")

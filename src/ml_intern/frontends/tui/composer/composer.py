@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import TextArea
 
 from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
 from ml_intern.config.keys import DEFAULT_KEYS
@@ -24,14 +23,14 @@ from ml_intern.frontends.tui.composer.queue import Queue
 from ml_intern.frontends.tui.composer.shell import ShellLines
 from ml_intern.frontends.tui.composer.suggestions import Suggestion, suggest
 from ml_intern.frontends.tui.own_app import own_app
-from ml_intern.frontends.tui.own_keys import obeyed
+from ml_intern.frontends.tui.own_keys import OrderedTextArea
 from ml_intern.protocol.messages import Image
 from ml_intern.protocol.operations import UserInput
 
 DRAFT_AFTER_S = 0.5
 
 
-class Composer(TextArea):
+class Composer(OrderedTextArea):
     """What the user is writing. Its only word to the app is ``Submitted``."""
 
     DEFAULT_CSS = """
@@ -42,6 +41,7 @@ class Composer(TextArea):
         Binding(DEFAULT_KEYS["newline"], "newline", "New line", id="newline", show=False),
         Binding(DEFAULT_KEYS["queue"], "queue", "Send after the turn that runs (↑ takes it back)", id="queue", show=False),
         Binding(DEFAULT_KEYS["search_history"], "search", "Search the history", id="search_history", show=False),
+        Binding(DEFAULT_KEYS["undo"], "undo", "Undo what you wrote", id="undo", show=False),
         Binding(DEFAULT_KEYS["editor"], "edit_outside", "Write in your editor", id="editor", show=False),
     ]
 
@@ -157,10 +157,8 @@ class Composer(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         if self._key_of_popup(event.key) or self._key_of_text(event.key):
-            event.prevent_default()
+            event.prevent_default()  # else Textual goes on with what ``OrderedTextArea`` does
             event.stop()
-        else:
-            await obeyed(self, event)
 
     def _key_of_popup(self, key: str) -> bool:
         chosen = self._popup.chosen
@@ -236,6 +234,17 @@ class Composer(TextArea):
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
         self.insert(self._pastes.taken(as_mention(text, own_app(self).loaded.cwd)))
 
+    def drop(self) -> bool:
+        """Empty it, for Up to bring back; false when it was empty."""
+        text = self._pastes.whole(self.text)
+        if text.strip():
+            self._remember(text)
+        had_text = bool(self.text)
+        self.clear()
+        self._pastes.forget()
+        self._offer(())
+        return had_text
+
     def put_back(self, text: str) -> None:
         """What could not be sent, ahead of what is being written."""
         self._show(f"{text}\n{self._pastes.whole(self.text)}" if self.text else text)
@@ -255,13 +264,16 @@ class Composer(TextArea):
         self.clear()
         self._pastes.forget()
         self._offer(())
-        if self._history is not None:
-            self._history.add(text)
-            self.run_worker(asyncio.to_thread(self._history.save), group="history", exclusive=True)
+        self._remember(text)
         if text.startswith("!") and text[1:].strip():
             self._run_shell(text[1:].strip())
         else:
             self._send(text, later=later)
+
+    def _remember(self, text: str) -> None:
+        if self._history is not None:
+            self._history.add(text)
+            self.run_worker(asyncio.to_thread(self._history.save), group="history", exclusive=True)
 
     @work(group="send")
     async def _send(self, text: str, *, later: bool = False) -> None:

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.tui.composer.history import History
+from ml_intern.frontends.tui.own_keys import OrderedInput
 
 
 class HistorySearch(ModalScreen[str | None]):
@@ -40,7 +41,7 @@ class HistorySearch(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield OptionList()
-            yield Input(value=self._query, placeholder="Words of what you sent before")
+            yield OrderedInput(value=self._query, placeholder="Words of what you sent before")
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False

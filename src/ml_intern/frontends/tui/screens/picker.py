@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from ml_intern.frontends.headless.text import Line, lines
 from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.tui.own_keys import OrderedInput
 from ml_intern.frontends.tui.screens.frame import FramedScreen
 from ml_intern.frontends.tui.screens.search import best
 from ml_intern.frontends.tui.screens.styled import content
@@ -86,7 +87,7 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         with Vertical(classes="frame") as frame:
             frame.border_title = Content(plain(self._title))
             frame.border_subtitle = Content(self.keys)
-            yield Input(self._search, placeholder="Type to search", compact=True)
+            yield OrderedInput(self._search, placeholder="Type to search", compact=True)
             if self._head:
                 yield Static(Content(self._head), id="head")
             with Container(id="panes"):

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.tui.own_keys import OrderedInput
 from ml_intern.frontends.tui.screens.frame import FramedScreen
 
 
@@ -59,7 +60,7 @@ class AskLine(FramedScreen[str]):
             frame.border_subtitle = Content("Enter takes it · Esc leaves it")
             if self._detail:
                 yield Static(Content(plain(self._detail)))
-            yield Input(value=self._value, password=self._masked, compact=True)
+            yield OrderedInput(value=self._value, password=self._masked, compact=True)
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
