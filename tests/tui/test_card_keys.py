@@ -33,13 +33,13 @@ def shown(app: TuiApp) -> str:
 
 
 async def hears_keys(app: TuiApp, pilot: Any, host: ScriptedHost) -> None:
-    """Letters arrive in the composer, and Ctrl-C interrupts."""
+    """Letters arrive in the composer, and Ctrl-C interrupts the turn, or clears them when none runs."""
     await pilot.press("o", "k")
     assert app.focused is app.composer
     assert app.composer.text == "ok"
     await pilot.press("ctrl+c")
     await settled(app, pilot, host)
-    assert isinstance(host.operations[-1], op.Interrupt)
+    assert app.composer.text == "" or isinstance(host.operations[-1], op.Interrupt)
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -139,6 +139,7 @@ async def test_what_is_being_typed_as_a_card_comes_goes_to_the_composer_and_appr
 async def test_the_next_card_does_not_take_the_key_that_was_meant_for_the_last() -> None:
     host = waiting(2)
     async with running(host, calm_s=NEVER_CALM_S) as (app, pilot):
+        app.again_s = NEVER_CALM_S
         await pilot.press("f2", "y")
         host.emit(*approved("c1"))
         await settled(app, pilot, host)
@@ -149,6 +150,73 @@ async def test_the_next_card_does_not_take_the_key_that_was_meant_for_the_last()
         await pilot.press("f2", "y")
         await settled(app, pilot, host)
     assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
+
+
+async def approve_the_first_of(app: TuiApp, pilot: Any, host: ScriptedHost) -> None:
+    """And the next one is on the screen."""
+    await pilot.press("f2", "y")
+    host.emit(*approved("c1"))
+    await settled(app, pilot, host)
+
+
+async def test_the_key_that_approved_a_card_approves_the_next_one_that_is_seen_and_no_other_key_does() -> None:
+    host = waiting(3)
+    async with running(host, size=(120, 40), calm_s=NEVER_CALM_S) as (app, pilot):
+        app.again_s = ALWAYS_CALM_S
+        await approve_the_first_of(app, pilot, host)
+        for key in ("n", "e", "a", "s", "A"):
+            await pilot.press(key)
+        await settled(app, pilot, host)
+        assert [answer.tool_call_id for answer in decided(host)] == ["c1"]
+        await pilot.press("y")
+        await settled(app, pilot, host)
+    assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
+
+
+async def test_a_key_that_was_typed_before_the_next_card_was_on_the_screen_or_is_held_down_does_not_decide_it() -> None:
+    host = waiting(2)
+    async with running(host, size=(120, 40), calm_s=NEVER_CALM_S) as (app, pilot):
+        app.again_s = 10.0
+        await approve_the_first_of(app, pilot, host)
+        card = app.focused
+        assert isinstance(card, Card)
+        for late_s in (-1.0, 9.0, 18.0, 27.0):
+            event = key_event("y")
+            event.time = card.seen_from + (late_s if late_s < 0 else 9.0)  # each nine seconds after the one before
+            app.post_message(event)
+            await settled(app, pilot, host)
+        assert [answer.tool_call_id for answer in decided(host)] == ["c1"]
+        event = key_event("y")
+        event.time = card.seen_from + 11.0
+        app.post_message(event)
+        await settled(app, pilot, host)
+    assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
+
+
+@pytest.mark.parametrize("what", ["longer than the screen", "a question of money"])
+async def test_the_key_that_approved_a_card_does_not_approve_what_is_not_seen_whole_or_asks_for_money(what: str) -> None:
+    long = pending("c2", arguments={"operation": "run", "script": "print()\n" * 100}, display=())
+    money = pending("c2", tool="usage_threshold", arguments={"threshold_usd": 5.0}, display=())
+    host = scripted(past=(STARTED, *started(), asked(pending("c1"), money if "money" in what else long)))
+    async with running(host, size=(120, 40), calm_s=NEVER_CALM_S) as (app, pilot):
+        app.again_s = ALWAYS_CALM_S
+        await approve_the_first_of(app, pilot, host)
+        await pilot.press("y")
+        await settled(app, pilot, host)
+    assert [answer.tool_call_id for answer in decided(host)] == ["c1"]
+
+
+async def test_a_second_key_for_a_card_that_is_decided_already_is_not_sent() -> None:
+    host = waiting(1)
+    async with running(host) as (app, pilot):
+        await pilot.press("f2", "y", "y", "y")
+        await settled(app, pilot, host)
+        assert [answer.tool_call_id for answer in decided(host)] == ["c1"]
+        host.emit(e.ErrorRaised(error="It was not taken.", ends_turn=False))
+        await settled(app, pilot, host)
+        await pilot.press("y")
+        await settled(app, pilot, host)
+    assert len(decided(host)) == 2
 
 
 @pytest.mark.parametrize("key", ["s", "p", "A"])
@@ -252,3 +320,38 @@ async def test_what_escape_does_is_said_once_and_for_the_place_that_has_the_keys
         app.query_one("#activity").refresh()
         await settled(app, pilot, host)
         assert "Esc interrupts" not in shown(app) and "Esc back to the" in shown(app)
+
+
+async def test_ctrl_c_clears_the_composer_and_up_brings_the_text_back() -> None:
+    host = scripted()
+    async with running(host) as (app, pilot):
+        await pilot.press(*"a text", "ctrl+c")
+        assert app.composer.text == "" and "brings it back" in shown(app)
+        assert host.operations == []
+        await pilot.press("up")
+        assert app.composer.text == "a text"
+
+
+async def test_while_a_turn_runs_ctrl_c_interrupts_it_and_leaves_the_text() -> None:
+    host = scripted(past=(STARTED, *started()))
+    async with running(host) as (app, pilot):
+        await pilot.press(*"a text", "ctrl+c")
+        await settled(app, pilot, host)
+        assert app.composer.text == "a text"
+    assert isinstance(host.operations[-1], op.Interrupt)
+
+
+@pytest.mark.parametrize("one", ["👩‍👩‍👧", "🇩🇪", "e\u0301", "क्षि"])
+async def test_the_cursor_and_backspace_and_delete_take_a_whole_character_in_the_composer_and_in_a_card(one: str) -> None:
+    host = waiting(1)
+    keys = (*f"a{one}{one}b", "left", "left", "backspace", "c", "delete", "right", "d")
+    async with running(host) as (app, pilot):
+        for key in keys:
+            app.post_message(key_event(key))
+        await pilot.pause()
+        assert app.composer.text == "acbd"
+        await pilot.press("f2", "n")
+        for key in keys:
+            app.post_message(key_event(key))
+        await pilot.pause()
+        assert app.query_one(Card).words.value == "acbd"

@@ -1,4 +1,4 @@
-"""The app's keys reach something, whatever was just removed; it is known when the last one came; and after Ctrl-Z and ``fg`` all is there."""
+"""The app's keys reach something, whatever was just removed; it is known when the last one came; after ``fg`` all is drawn anew."""
 
 from __future__ import annotations
 

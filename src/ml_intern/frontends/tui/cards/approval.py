@@ -46,12 +46,13 @@ class ApprovalCard(Card):
     ]
 
     class Decided(Message):
-        """The user decided one call; ``cap_usd`` raises the cap first."""
+        """The user decided one call; ``cap_usd`` raises the cap first. ``by_key``: the one that did it at once."""
 
-        def __init__(self, answer: ApprovalAnswer, *, cap_usd: float | None = None) -> None:
+        def __init__(self, answer: ApprovalAnswer, *, cap_usd: float | None = None, by_key: str = "") -> None:
             super().__init__()
             self.answer = answer
             self.cap_usd = cap_usd
+            self.by_key = by_key
 
     class AllApproved(Message):
         """Everything that waits; with ``rest`` also what comes, unasked."""
@@ -127,7 +128,8 @@ class ApprovalCard(Card):
         if self.tool.tool == "yolo_budget":
             self._ask_for_cap()
             return
-        self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True))
+        answer = ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True)
+        self.post_message(self.Decided(answer, by_key=self.by_key if self.tool.tool not in MONEY else ""))
 
     def action_sweep(self, what: Sweeping) -> None:
         """Asks once more, in the card's own line."""

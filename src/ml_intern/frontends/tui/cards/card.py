@@ -83,6 +83,10 @@ class Card(Vertical, can_focus=True):
         super().__init__(classes="card")
         self.calm_from = float("-inf")
         """In the event loop's time: keys before it decide nothing, for the card came under the user's fingers by itself."""
+        self.by_key = ""
+        """The last one that counted."""
+        self.again_key, self.seen_from = "", float("inf")
+        """The key that approved the card before counts sooner: from when this one was on the screen."""
         self.scrolled = CardBody()
         self.words = OrderedInput(compact=True)
         self._title, self._keys = Static(classes="title"), Static(classes="keys")
@@ -194,16 +198,24 @@ class Card(Vertical, can_focus=True):
             receiver.post_message(events.Key(event.key, event.character))
         elif not self.has_focus:
             return
-        elif self._is_early() and (event.is_printable or event.key == "enter"):
+        elif (event.is_printable or event.key == "enter") and self._is_early(event):
             event.prevent_default()
             event.stop()
             self.say("This is the next card: look at it, then press the key again.")
             self.set_timer(own_app(self).calm_s, lambda: self.say(""))
         else:
+            self.by_key = event.key
             await obeyed(self, event)
 
-    def _is_early(self) -> bool:
-        return asyncio.get_running_loop().time() < self.calm_from
+    def _is_early(self, event: events.Key) -> bool:
+        if asyncio.get_running_loop().time() >= self.calm_from:
+            return False
+        if event.key != self.again_key or self.scrolled.below:
+            return True
+        too_fast = event.time < self.seen_from + own_app(self).again_s
+        if too_fast:  # the time begins anew: one that is held down never counts
+            self.seen_from = max(self.seen_from, event.time)
+        return too_fast
 
     def ask_words(self, placeholder: str) -> None:
         """A line to write in; ``Input.Submitted`` brings it."""

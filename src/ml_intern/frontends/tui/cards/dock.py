@@ -46,6 +46,10 @@ class CardDock(Vertical):
         self._others = Static(classes="others")
         self._shown = ""
         """The key of the one that is seen whole."""
+        self._by_key = ""
+        """What approved the last card at once; it is meant for the next one too, if it comes again."""
+        self._sent: set[str] = set()
+        """Decided here, and not confirmed yet: a second key for it has nothing to decide."""
         self._mine: set[str] = set()
         """What was decided here: its end needs no telling."""
 
@@ -69,6 +73,7 @@ class CardDock(Vertical):
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``."""
         self._mine.clear()
+        self._sent.clear()
         self._drop(tuple(self._cards))
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
@@ -89,6 +94,8 @@ class CardDock(Vertical):
                 self._drop((key,))
             case e.QuestionAnswered(question_id=key, answer=answer, sent_by=sent_by):
                 self._over(key, "abandoned" if answer is None else "answered", sent_by, live=live)
+            case e.ErrorRaised(ends_turn=False):
+                self._sent.clear()  # it may have been refused: the card takes keys again
             case e.TurnComplete() | e.Interrupted() | e.ErrorRaised(ends_turn=True) | e.UndoComplete():
                 self._drop(tuple(self._cards))
             case _:
@@ -106,8 +113,21 @@ class CardDock(Vertical):
     def _go_to(self, key: str, *, by_itself: bool) -> None:
         card = self._cards[key]
         card.calm_from = self.tui.calm_from(self._now()) if by_itself else float("-inf")
+        card.again_key, card.seen_from = (self._meant_again(card) if by_itself else ""), float("inf")
+        self._by_key = ""
         self._show(key)
         self.screen.set_focus(card)
+        card.call_after_refresh(self._seen, card)
+
+    def _seen(self, card: Card) -> None:
+        card.seen_from = self._now()
+
+    def _meant_again(self, card: Card) -> str:
+        """The key that approved the last card, if that may be meant for this one: a question of money is another question."""
+        from ml_intern.frontends.tui.cards.approval import ApprovalCard
+        from ml_intern.frontends.tui.cards.facts import MONEY
+
+        return self._by_key if isinstance(card, ApprovalCard) and card.tool.tool not in MONEY else ""
 
     def _show(self, key: str) -> None:
         self._shown = key
@@ -199,6 +219,7 @@ class CardDock(Vertical):
         if not gone:
             return
         self._mine.difference_update(keys)
+        self._sent.difference_update(keys)
         had_focus = any(card.has_focus_within for card in gone)
         if self._shown not in self._cards:
             self._shown = next(iter(self._cards), "")
@@ -218,6 +239,7 @@ class CardDock(Vertical):
 
     def on_approval_card_decided(self, message: ApprovalCard.Decided) -> None:
         message.stop()
+        self._by_key = message.by_key
         if message.cap_usd is not None:
             self.tui.send(op.SetAutoApproval(enabled=self._auto(), cost_cap_usd=message.cap_usd))
         self._send((message.answer,))
@@ -248,9 +270,12 @@ class CardDock(Vertical):
             self.screen.set_focus(self.tui.composer)
 
     def _send(self, answers: tuple[op.ApprovalAnswer, ...]) -> None:
-        self._mine |= {answer.tool_call_id for answer in answers}
-        if answers:
-            self.tui.send(op.ExecApproval(approvals=answers))
+        new = tuple(answer for answer in answers if answer.tool_call_id not in self._sent)
+        keys = {answer.tool_call_id for answer in new}
+        self._mine |= keys
+        self._sent |= keys
+        if new:
+            self.tui.send(op.ExecApproval(approvals=new))
 
     def _auto(self) -> bool:
         return self.tui.status.figures.auto_approval
