@@ -13,7 +13,7 @@ from textual.screen import Screen
 from ml_intern.compute.jobs import JobInfo, Stage
 from ml_intern.errors import ToolError
 from ml_intern.frontends.tui.commands.model_list import ListedModel, ListedOffer
-from ml_intern.frontends.tui.screens.models import ModelPicker
+from ml_intern.frontends.tui.screens.models import ModelPicker, Probed
 from ml_intern.protocol.display import Diff
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
 from ml_intern.protocol.rewind_events import RewindPlanned
@@ -57,14 +57,14 @@ MODELS = (
 )
 
 
-def model_picker(probe: Callable[[str], Awaitable[str]] | None = None) -> ModelPicker:
+def model_picker(probe: Callable[[str], Awaitable[str]] | None = None, probed: Probed | None = None) -> ModelPicker:
     async def read() -> tuple[ListedModel, ...]:
         return MODELS
 
     async def answers(model_id: str) -> str:
         return f"{model_id} answered in 0.4 s and takes effort high."
 
-    return ModelPicker("moonshotai/Kimi-K2.6", (read,), probe or answers)
+    return ModelPicker("moonshotai/Kimi-K2.6", (read,), probe or answers, {} if probed is None else probed)
 
 
 PLAN = RewindPlanned(

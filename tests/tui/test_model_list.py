@@ -11,11 +11,12 @@ import pytest
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.settings import Prices, ProviderProfile, Settings
-from ml_intern.frontends.tui.commands.model_list import ListedModel, ModelShelf, probe_words
+from ml_intern.frontends.tui.commands.model_list import ROUTER, ListedModel, ModelShelf, probe_words
 from ml_intern.models.routes import SUGGESTED
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.testing.model_server import ModelServer
+from tests.tui.picker_world import model_picker
 from tests.tui.pilots import command, running_turn, until
 from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
 
@@ -92,13 +93,36 @@ async def test_local_servers_and_own_providers_tell_themselves_what_they_have(se
     assert not any(name.startswith("vllm/") for name in found)
 
 
+async def test_makers_without_a_key_stand_at_the_end_and_say_which_they_need(server: ModelServer, tmp_path: Path) -> None:
+    found = by_id(await shelf(server, tmp_path, OPENAI_API_KEY="sk-x").makers())
+    opus, gpt = found["anthropic/claude-opus-4-8"], next(each for name, each in found.items() if name.startswith("openai/"))
+    assert (opus.missing, gpt.missing) == ("ANTHROPIC_API_KEY", "") and opus.rank > ROUTER > gpt.rank
+    environ = {"HOME": str(tmp_path), **NOBODY}
+    async with running(scripted(), size=(120, 40), environ=environ, settings=Settings(router_url=server.v1)) as (app, pilot):
+        app.composer.text = "/model"
+        await pilot.press("enter")
+        await until(pilot, lambda: "In use" in "\n".join(screen_text(app)))
+        await pilot.press(*"opus48")
+        await until(pilot, lambda: "needs ANTHROPIC_API_KEY" in "\n".join(screen_text(app)))
+
+
+async def test_what_a_model_answered_is_there_when_the_picker_opens_again() -> None:
+    async with running(scripted(), size=(120, 40)) as (app, pilot):
+        for keys in (("ctrl+t",), ()):
+            await app.push_screen(model_picker(probed=app.recall.probed))
+            await until(pilot, lambda: "moonshotai/Kimi-K2.6" in "\n".join(screen_text(app)))
+            await pilot.press(*keys)
+            await until(pilot, lambda: "answered in 0.4 s" in "\n".join(screen_text(app)))
+            await pilot.press("escape")
+            await pilot.pause()
+
+
 async def test_a_makers_models_are_offered_where_its_key_is_set(server: ModelServer, tmp_path: Path) -> None:
-    assert await shelf(server, tmp_path).makers() == []
     found = by_id(await shelf(server, tmp_path, ANTHROPIC_API_KEY="sk-x").makers())
     opus = found["anthropic/claude-opus-4-8"]
     assert opus.window and opus.price.startswith("$") and " → $" in opus.price
     assert opus.sees_images and "high" in opus.effort_levels
-    assert not any(name.startswith("openai/") for name in found)
+    assert not any(each.missing == "" for name, each in found.items() if name.startswith("openai/"))
 
 
 def test_a_probe_is_told_in_a_sentence() -> None:
@@ -110,7 +134,7 @@ def test_a_probe_is_told_in_a_sentence() -> None:
 
 async def test_openrouters_models_are_offered_with_their_prices_where_its_key_is_set(server: ModelServer, tmp_path: Path) -> None:
     found = by_id(await shelf(server, tmp_path, OPENROUTER_API_KEY="sk-x").makers())
-    assert found and all(name.startswith("openrouter/") for name in found)
+    assert {name.partition("/")[0] for name, each in found.items() if not each.missing} == {"openrouter"}
     assert any(model.price for model in found.values())
 
 

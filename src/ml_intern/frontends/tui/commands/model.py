@@ -52,7 +52,7 @@ async def _picked(app: TuiApp, catalog: ModelCatalog) -> str | None:
 
     try:
         sources = (shelf.suggested, shelf.local, shelf.router, shelf.makers)
-        return await app.push_screen_wait(ModelPicker(app.status.figures.model, sources, probe))
+        return await app.push_screen_wait(ModelPicker(app.status.figures.model, sources, probe, app.recall.probed))
     finally:
         await shelf.aclose()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,7 @@ from ml_intern.models.resolved import ANTHROPIC, OPENAI, OPENROUTER
 from ml_intern.models.router_catalogue import Offer, RouterCatalogue, RouterModel
 from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, LOCAL_SERVERS, OPENAI_KEY, OPENROUTER_KEY, SUGGESTED, Routes
 
-LOCAL, OWN, SUGGESTION, MAKER, ROUTER = range(5)
+LOCAL, OWN, SUGGESTION, MAKER, ROUTER, KEYLESS = range(6)
 """What stands first in the list."""
 _NO_CHAT = re.compile(r"image|audio|tts|transcribe|realtime|search|embedding|moderation|^ft:|ada|babbage|curie|davinci|[:]")
 PROFILE_TIMEOUT_S = 3.0
@@ -138,10 +138,10 @@ class ModelShelf:
     # ── the makers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def makers(self) -> Sequence[ListedModel]:
-        """Models of Anthropic, OpenAI and OpenRouter, where their keys are set; from tables that come with the program."""
+        """Models of Anthropic, OpenAI and OpenRouter, from tables that come with the program; at the end those whose key is missing."""
         keys = ((ANTHROPIC, ANTHROPIC_KEY), (OPENAI, OPENAI_KEY), (OPENROUTER, OPENROUTER_KEY))
-        makers = [name for name, key in keys if self._routes.has_key(key)]
-        return [self.able(model) for model in await asyncio.to_thread(_of_makers, makers)] if makers else []
+        missing = {maker: "" if self._routes.has_key(key) else key for maker, key in keys}
+        return [self.able(model) for model in await asyncio.to_thread(_of_makers, missing)]
 
     def able(self, model: ListedModel) -> ListedModel:
         """With what its id tells: whether it looks at images, and its efforts."""
@@ -153,19 +153,20 @@ class ModelShelf:
         return msgspec.structs.replace(model, sees_images=sees, effort_levels=resolved.effort_levels)
 
 
-def _of_makers(makers: Sequence[str]) -> list[ListedModel]:
-    """Reads large tables: half a second."""
+def _of_makers(missing: Mapping[str, str]) -> list[ListedModel]:
+    """Of each maker, with the key that it lacks. Reads large tables: half a second."""
     from ml_intern.models.prices import known_models
 
     return [
         ListedModel(
             model_id=f"{maker}/{name}",
             provider=f"{maker}, directly",
-            rank=MAKER,
+            rank=KEYLESS if key else MAKER,
+            missing=key,
             window=window,
             price=_price(prices.input_usd_per_mtok, prices.output_usd_per_mtok) if prices else "",
         )
-        for maker in makers
+        for maker, key in missing.items()
         for name, window, prices in known_models(maker)
         if not _NO_CHAT.search(name)
     ]

@@ -7,6 +7,7 @@ from collections import deque
 from datetime import datetime
 from typing import NamedTuple
 
+from ml_intern.frontends.headless.text import Line
 from ml_intern.frontends.spending.ledger import Ledger
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
@@ -78,6 +79,8 @@ class Recall:
         self.effective_effort: dict[str, str | None] = {}
         """What each model took instead of the preference."""
         self.hook_runs: deque[HookRun] = deque(maxlen=KEPT_RUNS)
+        self.probed: dict[str, tuple[Line, ...]] = {}
+        """What models answered when they were asked in the picker."""
         self.tool_count = 0
         self.turns = 0
         self.last_seq = 0

@@ -17,6 +17,8 @@ from ml_intern.frontends.tui.screens.search import best
 
 Probe: TypeAlias = Callable[[str], Awaitable[str]]
 """Asks a model one cheap question; a sentence about what came of it. Raises ``MlInternError``."""
+Probed: TypeAlias = dict[str, tuple[Line, ...]]
+"""What came of asking, by model; kept by whoever opens the picker, so that the next one shows it too."""
 
 _ID, _PRICE = 30, 12
 
@@ -26,13 +28,13 @@ class ModelPicker(Picker[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+t", "probe", "Ask the model", show=False, priority=True)]
 
-    def __init__(self, current: str, read: Sequence[Callable[[], Awaitable[Sequence[ListedModel]]]], probe: Probe) -> None:
+    def __init__(self, current: str, read: Sequence[Callable[[], Awaitable[Sequence[ListedModel]]]], probe: Probe, probed: Probed) -> None:
         super().__init__("Model", head=f"In use: {current or 'none'}", at=current, empty="Reading …")
         self._current = current
         self._read = read
         self._probe = probe
         self._models: dict[str, ListedModel] = {}
-        self._probed: dict[str, tuple[Line, ...]] = {}
+        self._probed = probed
 
     @property
     def keys(self) -> str:
@@ -51,6 +53,9 @@ class ModelPicker(Picker[str]):
     def _choice(self, model: ListedModel) -> Choice[str]:
         shown = clip_text(model.model_id, _ID)
         window = tokens(model.window) if model.window else ""
+        if model.missing and model.model_id != self._current:
+            row = line(("dim", f"  {shown}{' ' * (_ID - width(shown))} needs {model.missing}: ml-intern setup"))
+            return Choice(value=model.model_id, row=row, words=f"{model.model_id} {model.provider}", about=tuple(self._about(model)))
         row = line(
             ("good", "● ") if model.model_id == self._current else "  ",
             shown + " " * (_ID - width(shown)),
