@@ -88,7 +88,8 @@ WORK: tuple[e.AnyEvent, ...] = (
 )  # fmt: skip
 WAITS = e.PendingTool(
     tool="hf_jobs", arguments={"operation": "run", "script": SCRIPT, "hardware_flavor": "a10g-large", "timeout": "3h"}, tool_call_id="c4",
-    reason="It costs money.", risk=("leaves the machine", "spends"), estimated_cost_usd=4.5, remaining_cap_usd=9.59,
+    reason="It runs on a10g-large ($1.50/h, stopped after 3 h: at most $4.50).",
+    risk=("leaves the machine", "spends"), estimated_cost_usd=4.5, remaining_cap_usd=9.59,
     remember_rule="hf_jobs(run a10g-large)",
     display=(Text(text="Runs on a10g-large ($1.50/h, stopped after 3 h: at most $4.50).\nSaved: it means to push to the Hub."),
              Text(text=SCRIPT, language="python")),

@@ -284,3 +284,14 @@ async def test_what_is_shown_already_is_not_shown_twice() -> None:
         text += "\n".join(screen_text(app))
     assert text.count("git push") == 1 and "work_dir: sub" in text
     assert "old_str" not in text and "new_str: new" in text, "only what is a whole line of the diff is left out"
+
+
+async def test_what_a_job_costs_is_said_once_and_what_the_cap_leaves_beside_it() -> None:
+    where = "on a10g-small ($1.00 an hour, stopped after 2 h: at most $2.00)"
+    display = (Text(text=f"Runs {where}, in the namespace shop.\nThe job gets your token."), Text(text=SCRIPT, language="python"))
+    call = pending(reason=f"It runs {where}. The job gets your token. A rule asks.", display=display, remember_rule="")
+    host = scripted(past=(STARTED, *started(), asked(call)))
+    async with running(host, size=(100, 40)) as (app, _):
+        text = "\n".join(screen_text(app))
+    for words in ("at most $2.00", "$7.50 left of the cap", "gets your token", "A rule asks."):
+        assert text.count(words) == 1

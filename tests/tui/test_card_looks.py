@@ -58,7 +58,7 @@ DIFF = pending(
 JOB = pending(
     "hf_jobs",
     arguments={"operation": "run", "script": SCRIPT, "hardware_flavor": "a10g-small", "timeout": "2h"},
-    reason="hf_jobs costs money.",
+    reason="It runs on a10g-small ($1.00 an hour, stopped after 2 h: at most $2.00).",
     risk=("leaves the machine", "spends"),
     display=(
         Text(

@@ -177,3 +177,19 @@ async def test_the_activity_line_says_for_how_long_and_how_much_came() -> None:
         text = "".join(text for _, text in line.line(line._since + 75))
     assert "writing · 1:15" in text
     assert text.endswith(" · ~100 tokens · Esc interrupts")
+
+
+@pytest.mark.parametrize("columns", [60, 40, 28])
+@pytest.mark.parametrize("news", [(), CALLS, (*CALLS, ASKED), (e.AssistantChunk(content="word " * 8000),)])
+async def test_where_there_is_little_room_the_activity_line_has_shorter_words_and_cuts_none(
+    news: tuple[e.AnyEvent, ...], columns: int
+) -> None:
+    host = scripted()
+    async with running(host, size=(columns, 24)) as (app, pilot):
+        host.emit(*started(), *news)
+        await settled(app, pilot, host)
+        line = app.query_one(ActivityLine)
+        text = "".join(text for _, text in line.line(line._since + 75))
+    assert len(text) <= columns - 2
+    assert "1:15" in text
+    assert "Esc" in text

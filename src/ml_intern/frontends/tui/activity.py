@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from textual.strip import Strip
 from textual.widget import Widget
 
 from ml_intern.frontends.headless.tally import clock, tokens
-from ml_intern.frontends.headless.text import Line, line
+from ml_intern.frontends.headless.text import Line, Style, line, width
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
@@ -22,6 +25,11 @@ NARROW_COLUMNS = 60
 """Below it only one time is told."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _WAITING = "waiting for the model"
+ASKED = "waiting for you"
+RUNNING = "running "
+ESCAPE = "Esc interrupts"
+_SHORT: Mapping[str, str] = MappingProxyType({_WAITING: "waiting", ASKED: "your turn"})
+"""Where there is little room."""
 
 
 class ActivityLine(Widget):
@@ -103,7 +111,7 @@ class ActivityLine(Widget):
                 return
         if self._doing:
             waits = [name for call, name in self._calls.items() if call not in self._asked]
-            self._do("waiting for you" if self._asked else f"running {', '.join(sorted(set(waits)))}" if waits else _WAITING)
+            self._do(ASKED if self._asked else f"{RUNNING}{', '.join(sorted(set(waits)))}" if waits else _WAITING)
 
     def _do(self, doing: str) -> None:
         if doing != self._doing:
@@ -138,15 +146,34 @@ class ActivityLine(Widget):
     def line(self, now: float) -> Line:
         """What is said while a turn runs."""
         frame = "◆" if self._asked else _SPINNER[int(now / TICK_S) % len(_SPINNER)]
-        times = clock(now - self._since)
-        if self._turn_since < self._since and not 0 < self.size.width < NARROW_COLUMNS:
-            times += f" · turn {clock(now - self._turn_since)}"
-        received = f" · ~{tokens(self._received // CHARS_PER_TOKEN)} tokens" if self._received >= CHARS_PER_TOKEN else ""
-        hint = self._hint or ("" if self._in_card() else "Esc interrupts")
-        told = " · ".join(filter(None, (times + received, hint)))
-        return line(("warn" if self._asked else "accent", f"{frame} {self._doing}"), ("dim", f" · {told}"))
+        style: Style = "warn" if self._asked else "accent"
+        room = self.size.width or sys.maxsize
+        rows = [line((style, f"{frame} {doing}"), ("dim", " · ".join(("", *told)))) for doing, told in self._wordings(now)]
+        return next((row for row in rows if width("".join(text for _, text in row)) <= room), rows[-1])
+
+    def _wordings(self, now: float) -> Iterator[tuple[str, list[str]]]:
+        """What is going on, and what is told of it: the longest first. What Esc does is told as long as there is room for anything."""
+        times, turn = clock(now - self._since), clock(now - self._turn_since) if self._turn_since < self._since else ""
+        count = tokens(self._received // CHARS_PER_TOKEN) if self._received >= CHARS_PER_TOKEN else ""
+        hint = self._hint or ("" if self._in_card() else ESCAPE)
+        few = "Esc" if hint == ESCAPE else hint
+        doing, short = self._doing, _SHORT.get(self._doing, self._doing)
+        if turn and not 0 < self.size.width < NARROW_COLUMNS:
+            yield doing, _some(times, f"turn {turn}", count and f"~{count} tokens", hint)
+        yield doing, _some(times, count and f"~{count} tokens", hint)
+        yield doing, _some(times, count and f"~{count}", hint)
+        yield short, _some(times, hint)
+        if short.startswith(RUNNING):
+            short = f"{short.count(',') + 1} calls" if "," in short else short.removeprefix(RUNNING)
+        yield short, _some(times, hint)
+        yield short, _some(times, few)
+        yield short, [times]
 
     def _in_card(self) -> bool:
         """A card says itself what Esc does there."""
         focused = self.screen.focused if self.is_attached else None
         return focused is not None and any(node.has_class("card") for node in focused.ancestors_with_self)
+
+
+def _some(*parts: str) -> list[str]:
+    return [part for part in parts if part]

@@ -187,7 +187,7 @@ def _own_variables(request: JobRequest) -> list[tuple[str, str]]:
 def _kept(text: str) -> str:
     """Whether a model that is trained here is put anywhere: the disk of a job goes with it."""
     if "from_pretrained" not in text:
-        return ""
+        return "Checks: nothing found."
     if "push_to_hub" in text or "upload_folder" in text or "upload_file" in text:
         return "Saved: it means to push to the Hub."
     return "Warning: it loads a model and never pushes one (no push_to_hub): what it trains is lost with the job's disk."

@@ -107,8 +107,8 @@ class ApprovalCard(Card):
         if short:
             return f"y yes · n no · e edit · {'s p ' if self.tool.remember_rule else ''}{'a ' if self._of > 1 else ''}A · Esc"
         always = f"\ns always in this session, p in this project: {marked(self.tool.remember_rule)}" if self.tool.remember_rule else ""
-        every = f" · a all {self._of} that wait" if self._of > 1 else ""
-        return f"y approve · n reject · e edit{every} · A approve and ask no more · Esc back to the composer{always}"
+        every = f" · a all {self._of}" if self._of > 1 else ""
+        return f"y approve · n reject · e edit{every} · A approve, ask no more · Esc back{always}"
 
     def _question(self, sweeping: Sweeping) -> str:
         match sweeping:

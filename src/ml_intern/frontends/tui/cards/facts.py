@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 from msgspec import Struct
 
 from ml_intern.frontends.headless.text import Line, line
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.display import Diff, Text
 from ml_intern.protocol.events import PendingTool
 from ml_intern.protocol.invisible import seen
@@ -19,6 +21,7 @@ _RISKS = {
     "writes workspace": "changes files here",
     "writes hub": "changes something on the Hub",
 }
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _MAIN = ("script", "content", "new_str", "command", "message", "task")
 _LANGUAGES = {"script": "python", "command": "bash"}
 
@@ -44,20 +47,29 @@ def title(tool: PendingTool) -> str:
 def facts(tool: PendingTool) -> list[Line]:
     """Why it asks, what it may do, what it costs."""
     rows: list[Line] = []
-    if reason := tool.block_reason or tool.reason:
+    shown = "\n".join(item.text for item in tool.display if isinstance(item, Text)).casefold()
+    if reason := _news(tool.block_reason or tool.reason, shown):
         rows.append(line(("warn", reason)))
     if tool.tool in MONEY:
-        return [*rows, *(line(("dim", f"{name.replace('_usd', '').replace('_', ' ')}: "), _usd(value)) for name, value in _amounts(tool))]
+        amounts = (f"{name.replace('_usd', '').replace('_', ' ')}: {usd(value)}" for name, value in _amounts(tool))
+        return [*rows, line(" · ".join(amounts))]
     told = [_RISKS.get(risk, risk) for risk in tool.risk if risk != "spends"]
     if tool.estimated_cost_usd is not None or "spends" in tool.risk:
-        cost = "costs an unknown amount" if tool.estimated_cost_usd is None else f"costs at most {_usd(tool.estimated_cost_usd)}"
-        left = "no cap set" if tool.remaining_cap_usd is None else f"{_usd(tool.remaining_cap_usd)} left of the cap"
-        told = [cost, left, *told]
+        most = "" if tool.estimated_cost_usd is None else f"at most {usd(tool.estimated_cost_usd)}"
+        left = "no cap set" if tool.remaining_cap_usd is None else f"{usd(tool.remaining_cap_usd)} left of the cap"
+        cost = [f"costs {most or 'an unknown amount'}"] if not most or most not in shown else []
+        told = [*cost, left, *told]
     if told:
         rows.append(line(" · ".join(told)))
     if tool.recurring:
         rows.append(line(("warn", "It recurs until the schedule is deleted.")))
     return rows
+
+
+def _news(reason: str, shown: str) -> str:
+    """The sentences of the reason that the call's own words, shown below it, do not say as well."""
+    told = (each for each in _SENTENCE_END.split(reason) if each.removeprefix("It ").rstrip(".").casefold() not in shown)
+    return " ".join(told)
 
 
 def editable(tool: PendingTool) -> Editable:
@@ -100,7 +112,3 @@ def _is_shown(text: str, texts: list[str], changed: set[str]) -> bool:
 
 def _amounts(tool: PendingTool) -> list[tuple[str, float]]:
     return [(name, value) for name, value in tool.arguments.items() if isinstance(value, (int, float))]
-
-
-def _usd(amount: float) -> str:
-    return f"${amount:.4f}" if 0 < amount < 0.1 else f"${amount:.2f}"

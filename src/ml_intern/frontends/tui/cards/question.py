@@ -59,7 +59,7 @@ class QuestionCard(Card):
         if self.has_class("-words"):
             return "Enter sends it · Esc back"
         choose = "1-9 choose · " if self.question.options else ""
-        return f"{choose}w words · d decline · Esc back" if short else f"{choose}w answer in words · d decline · Esc back to the composer"
+        return f"{choose}w words · d decline · Esc back" if short else f"{choose}w answer in words · d decline · Esc back"
 
     def action_choose(self, number: int) -> None:
         if number <= len(self.question.options):
