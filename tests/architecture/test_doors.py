@@ -39,6 +39,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pypdfium2": ("gateways/*",),
     "rapidfuzz": ("frontends/tui/*", "tools/*", "models/routes.py", "models/catalog.py"),
     "referencing": ("frontends/*",),
+    "regex": ("frontends/tui/graphemes.py",),
     "requests": (),
     "rich": ("frontends/*",),
     "slack_sdk": ("gateways/slack_socket.py",),
