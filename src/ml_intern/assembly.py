@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_intern.config.instructions import find_instructions
+from ml_intern.config.load import LoadedSettings
 from ml_intern.config.rule_sources import RuleSources
 from ml_intern.config.settings import Settings
 from ml_intern.equipment import Equipment
@@ -29,11 +32,11 @@ from ml_intern.session.rules import Rules
 from ml_intern.session.scrub import contains_redaction
 from ml_intern.session.session import Session, SessionParts
 from ml_intern.session.state import SessionState
-from ml_intern.session.subagent import nobody_watches
 from ml_intern.session.surroundings import Surroundings
 from ml_intern.session.system_prompt import system_prompt
 from ml_intern.session.tool_runner import ToolRunner
 from ml_intern.session.toolbox import Toolbox
+from ml_intern.session.trace_switch import TraceSwitch
 from ml_intern.session.turn import TurnParts
 from ml_intern.tools.outside import with_outside_tools
 from ml_intern.workplace import Workplace, open_workplace
@@ -56,10 +59,10 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         why_not, ready = place.programs.why_not, workplace.workspace.ready
         surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, ready, why_not)
         given_up.push_async_callback(surroundings.aclose)
-        traces = _traces(place, log, shared, given_up)
-        watch = traces.watch_subagent if traces is not None else nobody_watches
+        traces = TraceSwitch(_traces(place.loaded, place, log, shared), partial(_traces_agreed, place, log, shared))
+        given_up.push_async_callback(traces.aclose)
         book = RuleBook(_kept_rules(place, state, shared), lambda: state.rules)
-        equipment = Equipment(place, log, workplace, shared, spill_dir, book, surroundings.hooks, watch)
+        equipment = Equipment(place, log, workplace, shared, spill_dir, book, surroundings.hooks, traces.watch_subagent)
         given_up.push_async_callback(equipment.aclose)
         tools = Toolbox((*with_outside_tools(equipment.tools, shared.outside), *equipment.mcp_tools()), equipment.before_first_request)
         gate, questions = Gate[Decision](), Questions(log)
@@ -77,6 +80,7 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
             close=lambda: _close(log, (surroundings, equipment, workplace, models), shared, traces),
             known_redaction=contains_redaction,
             jobs=equipment.session_jobs,
+            review_traces=traces.review,
         )
         session = Session(parts, model)
         await log.append(Ready(message="Agent initialized", tool_count=len(tools)))
@@ -85,21 +89,19 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         await session.start()
         await equipment.start(tools)
         surroundings.start()
-        if traces is not None:
-            traces.start()
+        traces.start()
         given_up.pop_all()
         return session
 
 
 async def _close(
-    log: EventLog, parts: tuple[Surroundings, Equipment, Workplace, OpenedModels], shared: Shared, traces: SessionTraces | None
+    log: EventLog, parts: tuple[Surroundings, Equipment, Workplace, OpenedModels], shared: Shared, traces: TraceSwitch
 ) -> None:
     """Last in, first out, and each of them whatever becomes of the others. Tools from outside belong to the process."""
     surroundings, equipment, workplace, models = parts
     async with AsyncExitStack() as stack:
         stack.push_async_callback(shared.leave, log)
-        if traces is not None:
-            stack.push_async_callback(traces.aclose)  # it may wait for the network: what costs money is given back before
+        stack.push_async_callback(traces.aclose)  # it may wait for the network: what costs money is given back before
         stack.push_async_callback(models.aclose)
         stack.push_async_callback(workplace.aclose)  # and with it what still runs
         stack.push_async_callback(surroundings.aclose)
@@ -107,18 +109,23 @@ async def _close(
         stack.push_async_callback(log.hand_over)
 
 
-def _traces(place: Place, log: EventLog, shared: Shared, given_up: AsyncExitStack) -> SessionTraces | None:
+def _traces(loaded: LoadedSettings, place: Place, log: EventLog, shared: Shared) -> SessionTraces | None:
     """Only with the user's yes; without it nothing of it is even imported."""
-    settings = place.settings
+    settings = loaded.settings
     if not settings.share_traces or not settings.save_sessions:
         return None
     from ml_intern.session.session_traces import SessionTraces
     from ml_intern.session.trace_sharing import TraceSharing
 
-    sharing = TraceSharing(settings, place.outside.hub, place.loaded.environ, shared.paths.data_dir, shared.clock)
-    traces = SessionTraces(log, settings, sharing, place.scrubber.scrub_event)
-    given_up.push_async_callback(traces.aclose)
-    return traces
+    sharing = TraceSharing(settings, place.outside.hub, loaded.environ, shared.paths.data_dir, shared.clock)
+    return SessionTraces(log, settings, sharing, place.scrubber.scrub_event)
+
+
+async def _traces_agreed(place: Place, log: EventLog, shared: Shared) -> Callable[[], SessionTraces | None] | None:
+    """What makes the traces, by the settings as they are now; None without the user's yes. Raises ``ConfigError``."""
+    loaded = await asyncio.to_thread(place.loaded.again)
+    agreed = loaded.settings.share_traces and loaded.settings.save_sessions
+    return partial(_traces, loaded, place, log, shared) if agreed else None
 
 
 def _runner(

@@ -34,16 +34,11 @@ TOKEN = SecretStr(FakeHub.TOKEN)
 SHARING = Settings(share_traces=True)
 
 
-class Shared:
-    """A session, the fake Hub, and what reads the one for the other."""
+class Heard:
+    """What the fake Hub was given."""
 
-    def __init__(self, world: World, traces: SessionTraces, sharing: TraceSharing, hub: FakeHub) -> None:
-        self.world, self.traces, self.sharing, self.hub = world, traces, sharing, hub
-
-    async def close(self) -> None:
-        await self.world.close()
-        await self.traces.aclose()
-        await self.sharing.hub.hub.aclose()
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
 
     def said(self) -> list[str]:
         """The users' and models' words that the Hub has."""
@@ -58,6 +53,19 @@ class Shared:
         async with asyncio.timeout(10):
             while text not in self.said():
                 await asyncio.sleep(0.01)
+
+
+class Shared(Heard):
+    """A session, the fake Hub, and what reads the one for the other."""
+
+    def __init__(self, world: World, traces: SessionTraces, sharing: TraceSharing, hub: FakeHub) -> None:
+        super().__init__(hub)
+        self.world, self.traces, self.sharing = world, traces, sharing
+
+    async def close(self) -> None:
+        await self.world.close()
+        await self.traces.aclose()
+        await self.sharing.hub.hub.aclose()
 
     def progress(self) -> Any:
         return self.sharing.progress.load(self.world.session.log.session_id, "personal")

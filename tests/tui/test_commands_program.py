@@ -17,6 +17,7 @@ from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.backend import Backend
 from ml_intern.protocol import events as e
+from ml_intern.protocol import operations as op
 from ml_intern.testing.fake_hub import FakeHub
 from tests.tui.pilots import command, until
 from tests.tui.scripted import STARTED, ScriptedHost, running, screen_text, scripted, settled
@@ -196,6 +197,7 @@ async def test_share_traces_shows_what_would_go_out_asks_and_switches_sharing_on
             await command(app, pilot, host, "/share-traces off")
             await until(pilot, lambda: "Trace sharing is off." in text_of(app))
             assert not app.loaded.settings.share_traces
+            assert host.operations == [op.ReviewTraceSharing()] * 2, "the session that runs reads the answer, each time"
             await command(app, pilot, host, "/share-traces everybody")
             assert "is nothing that /share-traces knows" in text_of(app)
             await until(pilot, lambda: "asking the Hub" not in text_of(app))

@@ -159,6 +159,7 @@ OPERATIONS: tuple[op.AnyOperation, ...] = (
     op.SetEffort(effort="low"),
     op.SetAutoApproval(enabled=True, cost_cap_usd=5.0),
     op.SetTitle(title="Digits"),
+    op.ReviewTraceSharing(),
     op.ChangeRule(outcome="deny", rule="bash(rm *)", scope="user", remove=True),
     op.ShowRules(),
     op.TryCall(call="bash: rm x"),

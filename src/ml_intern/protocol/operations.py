@@ -109,6 +109,13 @@ class SetTitle(Operation, tag="set_title", frozen=True):
     title: str
 
 
+class ReviewTraceSharing(Operation, tag="review_trace_sharing", frozen=True):
+    """The user's settings of trace sharing were changed: read them again, and share this session's trace from now on, or no longer.
+
+    It carries no answer of its own: whoever can send operations cannot thereby agree for the user.
+    """
+
+
 class Shutdown(Operation, tag="shutdown", frozen=True):
     """Stop what runs, give back what is leased, close the log."""
 
@@ -128,6 +135,7 @@ AnyOperation: TypeAlias = (
     | SetEffort
     | SetAutoApproval
     | SetTitle
+    | ReviewTraceSharing
     | ChangeRule
     | ShowRules
     | TryCall

@@ -27,6 +27,10 @@ from ml_intern.session.turn import TurnParts
 from ml_intern.session.work import Work
 
 
+async def _nothing_shared() -> None:
+    """Of a session that has no traces."""
+
+
 class SessionParts(Struct, frozen=True, kw_only=True):
     """What a session is made of; ``app.py`` puts it together."""
 
@@ -41,6 +45,8 @@ class SessionParts(Struct, frozen=True, kw_only=True):
     """Gives back tools, processes, the lease."""
     known_redaction: Callable[[str], bool] = lambda _: False
     jobs: SessionJobs | None = None
+    review_traces: Callable[[], Awaitable[None]] = _nothing_shared
+    """Reads again whether the user shares traces. Raises ``MlInternError``."""
 
 
 class Session:
@@ -100,6 +106,8 @@ class Session:
                     await self._complain(f"No question '{operation.question_id}' waits for an answer.")
             case op.SwitchModel() | op.SetEffort() | op.SetAutoApproval() | op.SetTitle():
                 await self._change(operation)
+            case op.ReviewTraceSharing():
+                await self._review_traces()
             case op.ChangeRule() | op.ShowRules() | op.TryCall():
                 await self._p.rules.take(operation, self._p.turn.runner.mode)
             case op.Shutdown():
@@ -182,6 +190,12 @@ class Session:
         await self.log.append(e.SessionUpdate(session_id=self.log.session_id, auto_approval=auto_approval))
         careful = Mode.ASK if self._p.base_mode is Mode.YOLO else self._p.base_mode
         self._p.turn.runner.mode = Mode.YOLO if operation.enabled else careful
+
+    async def _review_traces(self) -> None:
+        try:
+            await self._p.review_traces()
+        except MlInternError as error:
+            await self._complain(error.message, hint=error.hint)
 
     async def _complain(self, text: str, *, hint: str = "") -> None:
         await self.log.append(e.ErrorRaised(error=text, hint=hint, kind="BadOperation", ends_turn=False))

@@ -46,6 +46,13 @@ class SessionTraces:
             await self._sink.aclose()
         await self._sharing.aclose()
 
+    async def stop(self) -> None:
+        """Send nothing more, not even the rest."""
+        if self._sink is not None:
+            await self._sink.stop()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+        await self._sharing.aclose()
+
     def _channels(self, scrub: Scrub) -> list[TraceChannel]:
         session_id = self._log.session_id
         channels: list[TraceChannel] = []

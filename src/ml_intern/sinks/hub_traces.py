@@ -120,12 +120,20 @@ class HubTraceSink:
         except TimeoutError:
             pass  # it is pending
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            async with self._rendering:  # a thread may still be writing
-                for channel in self._channels:
-                    channel.source.close()
+            await self._let_go()
+
+    async def stop(self) -> None:
+        """Send nothing more, from this moment on: an upload that runs is broken off. The log may go on."""
+        self._closing = True
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with self._rendering:  # a thread may still be writing
+            for channel in self._channels:
+                channel.source.close()
 
     async def _read(self) -> None:
         try:

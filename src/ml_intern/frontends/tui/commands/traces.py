@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 from ml_intern.frontends.commands.traces import OpenedTraces, exposure_lines, opened_traces
 from ml_intern.frontends.first_run import steps
 from ml_intern.frontends.tui.screens.questions import Confirm
+from ml_intern.protocol import operations as op
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
     from ml_intern.gateways.hub.traces import TraceRepo
 
 WANTED = ("on", "off", "public", "private")
-_LATER = "This holds from the next start of ml-intern on."
+_ON = "This session is sent, from its beginning, when its next turn ends."
+_OFF = "Nothing of this session goes out any more, from now on."
+_ELSEWHERE = "Sessions that other terminals have open keep to what they began with."
 
 
 async def share_traces(app: TuiApp, rest: str) -> None:
@@ -50,7 +53,7 @@ async def _ask(app: TuiApp, world: OpenedTraces, repo: TraceRepo | None, repo_id
         app.say(f"Traces are shared. {what}", hint="/share-traces off ends it; /share-traces public shows first what everybody could read.")
         return
     count = f"Sessions of before, {sessions} of them, stay here until you send them with `ml-intern traces push`."
-    if await app.push_screen_wait(Confirm("Share traces of your sessions?", f"{what}\n{count}\n/share-traces off ends it.")):
+    if await app.push_screen_wait(Confirm("Share traces of your sessions?", f"{what}\n{_ON}\n{count}\n/share-traces off ends it.")):
         await _set(app, True)
     else:
         app.say(f"Traces are not shared, and nothing was sent. {what}", hint="/share-traces asks again.")
@@ -60,9 +63,11 @@ async def _set(app: TuiApp, yes: bool) -> None:
     await asyncio.to_thread(steps.share_traces, app.loaded, yes)
     app.loaded = await asyncio.to_thread(app.loaded.again)
     if app.loaded.settings.share_traces is not yes:
+        app.send(op.ReviewTraceSharing())
         app.say("It is in your settings, but something above them says otherwise.", hint="`ml-intern config` shows what.", bad=True)
         return
-    app.say(f"Trace sharing is {'on' if yes else 'off'}. {_LATER}")
+    app.send(op.ReviewTraceSharing())
+    app.say(f"Trace sharing is on. {_ON}" if yes else f"Trace sharing is off. {_OFF}", hint=_ELSEWHERE)
 
 
 async def _show_to(app: TuiApp, world: OpenedTraces, repo: TraceRepo, rest: str) -> None:
