@@ -2,7 +2,8 @@
 
 ``python tiny_mcp.py DIARY [MODE…]``: every call is a line in the file DIARY. Modes: ``banner`` prints lines that are no MCP
 first, ``nonsense`` nothing else, ``silent`` never answers, ``ends`` ends at once with words on standard error, ``more`` has one
-tool more (as ``grow`` gives it), ``hostile`` one whose description is meant for the terminal.
+tool more (as ``grow`` gives it), ``hostile`` one whose description is meant for the terminal,
+``much`` one that answers with as many megabytes as it is asked for.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ TOOLS: list[dict[str, Any]] = [
 ]
 ONE_MORE = {"name": "another", "inputSchema": OBJECT}
 HOSTILE = {"name": "hostile", "description": "\x1b]0;owned\x07\x1b[2J", "inputSchema": OBJECT}
+MUCH = {"name": "much", "inputSchema": {"type": "object", "properties": {"megabytes": {"type": "integer"}}}}
 writing = threading.Lock()
 
 
@@ -86,6 +88,7 @@ def call(number: Any, parameters: dict[str, Any]) -> None:
         "variables": lambda: text(json.dumps(dict(os.environ))),
         "everything": everything,
         "fail": lambda: text("it broke", isError=True),
+        "much": lambda: text("x" * (arguments["megabytes"] * 1024 * 1024)),
     }
     send({"id": number, "result": results.get(name, lambda: text("done"))()})
 
@@ -99,12 +102,8 @@ def answer(message: dict[str, Any]) -> None:
             info = {"name": "tiny", "version": "1"}
             send({"id": number, "result": {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info}})
         case "tools/list":
-            send(
-                {
-                    "id": number,
-                    "result": {"tools": [*TOOLS, *([ONE_MORE] if "more" in MODES else []), *([HOSTILE] if "hostile" in MODES else [])]},
-                }
-            )
+            extra = {"more": ONE_MORE, "hostile": HOSTILE, "much": MUCH}
+            send({"id": number, "result": {"tools": [*TOOLS, *(tool for mode, tool in extra.items() if mode in MODES)]}})
         case "tools/call":
             call(number, message["params"])
         case "notifications/cancelled":

@@ -16,6 +16,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     # third party: the only files (globs under src/ml_intern; * crosses folders) that may import it
     "PIL": ("frontends/tui/pictures/*",),
     "anthropic": (),
+    "anyio": ("mcp/*",),
     "apprise": ("gateways/*",),
     "click": ("__main__.py", "frontends/*"),
     "detect_secrets": ("session/scrub.py", "session/secret*.py"),
@@ -59,7 +60,7 @@ READERS_OF_THE_ENVIRONMENT = {
 }
 
 MODULE_OF_DISTRIBUTION = {"pillow": "PIL", "pyyaml": "yaml"}
-COMES_WITH = {"markdown_it": "rich", "mcp_types": "mcp", "pydantic": "mcp", "referencing": "jsonschema"}
+COMES_WITH = {"anyio": "mcp", "markdown_it": "rich", "mcp_types": "mcp", "pydantic": "mcp", "referencing": "jsonschema"}
 """A module that is part of what another dependency offers."""
 
 LOADED_BY_NAME: dict[str, str] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from mcp_types import TextContent
 
 from ml_intern.config.secret import SecretMap
 from ml_intern.config.settings import McpServer
@@ -69,6 +70,23 @@ async def test_a_tool_that_fails_says_so(tmp_path: Path, diary: Path) -> None:
         assert not output.success and output.text == "it broke" and output.error_kind == "tool_error"
         with pytest.raises(ServiceRefused, match="not today"):
             await use(servers, "tiny__refuse")
+
+
+async def test_an_answer_of_fifty_megabytes_comes_whole(tmp_path: Path, diary: Path) -> None:
+    async with session({"tiny": tiny(diary, "much")}, surroundings(tmp_path)) as servers:
+        answer = await servers.connection("tiny").call("much", {"megabytes": 50}, Calls().reported.append)
+    (block,) = answer.content
+    assert isinstance(block, TextContent) and len(block.text) == 50 * 1024 * 1024
+
+
+async def test_an_answer_too_long_to_take_in_ends_its_call_and_not_the_connection(tmp_path: Path, diary: Path) -> None:
+    async with session({"tiny": tiny(diary, "much")}, surroundings(tmp_path)) as servers:
+        await servers.first_lists(20)
+        with pytest.raises(ServiceError, match="more than 67,108,864 bytes in one message"):
+            await use(servers, "tiny__much", megabytes=64)
+        assert (await use(servers, "tiny__echo", text="still here")).text == "still here"
+    told = lines(diary)
+    assert told[told.index("call much") :][:2] == ["call much", "call echo"], "it was not started again in between"
 
 
 async def test_calls_share_one_connection(tmp_path: Path, diary: Path) -> None:

@@ -11,6 +11,7 @@ from mcp.shared.exceptions import MCPError
 from ml_intern.config.settings import McpServer
 from ml_intern.errors import ServiceAuthError, ServiceDown, ServiceError, ServiceRefused
 from ml_intern.mcp.listing import shortened
+from ml_intern.mcp.message_lines import TOO_LONG
 from ml_intern.mcp.surroundings import address
 
 if TYPE_CHECKING:
@@ -53,8 +54,11 @@ def connecting_failed(name: str, server: McpServer, error: BaseException | None,
 
 
 def call_failed(name: str, tool: str, error: Exception) -> ServiceError:
-    """A call that the server answered with an error of the protocol, or with nonsense."""
+    """A call that the server answered with an error of the protocol, with nonsense, or with too much."""
     service = f"MCP server '{name}'"
+    if isinstance(error, MCPError) and error.code == TOO_LONG:
+        lost = f"{service} answered {tool} with {error.message}; that is not taken in."
+        return ServiceError(lost, hint="What it did is done. Ask it for less at a time.", service=service)
     return ServiceRefused(f"{service} did not accept the call of {tool}: {_said(error)}", service=service)
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
 from mcp.client.sse import sse_client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from ml_intern.config.paths import expand_home
 from ml_intern.config.settings import McpServer
 from ml_intern.mcp.listing import plain
+from ml_intern.mcp.message_lines import MAX_MESSAGE_BYTES
+from ml_intern.mcp.program import open_program
 from ml_intern.mcp.stderr_log import StderrLog
 from ml_intern.mcp.surroundings import Surroundings, program_variables, request_headers
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT_S = 20.0
 _MORE_THAN_ANY_CALL_S = 24 * 3600.0
 """Silence is limited per call, by whoever calls."""
-_MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""An image in one event is larger than the SDK's own limit of 1 MB."""
 
 
 class Sent:
@@ -132,15 +131,11 @@ async def open_way(
 @asynccontextmanager
 async def _program(name: str, server: McpServer, around: Surroundings, seen: Seen) -> AsyncGenerator[TransportStreams]:
     log = seen.log = StderrLog(around.paths.state_dir / "mcp" / f"{plain(name)}.log")
-    parameters = StdioServerParameters(
-        command=str(expand_home(server.command or "", around.environ)),
-        args=list(server.args),
-        env=program_variables(server, around.environ.as_dict()),
-        cwd=expand_home(server.cwd, around.environ) if server.cwd else around.cwd,
-        encoding_error_handler="replace",
-    )
+    command = (str(expand_home(server.command or "", around.environ)), *server.args)
+    variables = program_variables(server, around.environ.as_dict())
+    cwd = expand_home(server.cwd, around.environ) if server.cwd else around.cwd
     try:
-        async with stdio_client(parameters, errlog=log.stream) as streams:
+        async with open_program(command, env=variables, cwd=cwd, errors=log.stream) as streams:
             yield streams
     finally:
         log.close()
@@ -149,7 +144,7 @@ async def _program(name: str, server: McpServer, around: Surroundings, seen: See
 @asynccontextmanager
 async def _http(server: McpServer, around: Surroundings, seen: Seen, auth: httpx2.Auth | None) -> AsyncGenerator[TransportStreams]:
     client = _http_client(request_headers(server, around), seen, auth)
-    async with client, streamable_http_client(server.url or "", http_client=client, max_sse_event_size=_MAX_EVENT_BYTES) as streams:
+    async with client, streamable_http_client(server.url or "", http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES) as streams:
         yield streams
 
 
