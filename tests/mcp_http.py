@@ -1,7 +1,8 @@
 """A server of the SDK over streamable HTTP (protocol 2026-07-28, and older for those who ask). Run as a program; prints its port.
 
 ``python mcp_http.py DIARY [MODE…]``: every request's Authorization goes into DIARY. Modes: ``closed`` refuses all with 401,
-``oauth`` is its own authorization server, where everybody is let in, ``port=N`` listens there.
+``oauth`` is its own authorization server, where everybody is let in, ``port=N`` listens there, ``sse`` speaks
+by the older server-sent events.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ async def run() -> None:
     wanted = next((int(mode.partition("=")[2]) for mode in MODES if mode.startswith("port=")), 0)
     listening = socket.create_server(("127.0.0.1", wanted))
     port = listening.getsockname()[1]
-    app = server(port).streamable_http_app()
+    made = server(port)
+    app = made.sse_app() if "sse" in MODES else made.streamable_http_app()
 
     async def kept(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

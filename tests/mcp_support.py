@@ -126,7 +126,7 @@ async def over_http(diary: Path, *modes: str) -> AsyncGenerator[str]:
     try:
         assert process.stdout is not None
         port = int(await asyncio.wait_for(process.stdout.readline(), PATIENCE_S))
-        yield f"http://127.0.0.1:{port}/mcp"
+        yield f"http://127.0.0.1:{port}/{'sse' if 'sse' in modes else 'mcp'}"
     finally:
         process.kill()
         await process.wait()

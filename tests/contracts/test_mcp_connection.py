@@ -41,6 +41,37 @@ async def test_a_tool_over_streamable_http_answers_by_the_new_protocol(tmp_path:
         assert (await servers.connection("sdk").about()).protocol == "2026-07-28"
 
 
+async def test_a_server_of_the_older_events_answers_reports_progress_and_gets_its_header(tmp_path: Path, diary: Path) -> None:
+    calls = Calls()
+    async with over_http(diary, "sse") as url:
+        server = at(url, transport="sse", headers={"Authorization": "Bearer mine"})
+        async with session({"old": server}, surroundings(tmp_path)) as servers:
+            await servers.first_lists(20)
+            assert (await use(servers, "old__add", a=2, b=3)).text == "5"
+            assert (await use(servers, "old__steps", calls)).text == "all three"
+            assert not (await use(servers, "old__add", a="two")).success
+            assert (await use(servers, "old__add", a=1, b=1)).text == "2"
+    assert sorted(calls.reported) == ["1/3 step 1\n", "2/3 step 2\n", "3/3 step 3\n"]
+    assert set(lines(diary)) == {"GET Bearer mine", "POST Bearer mine"}
+
+
+async def test_a_server_of_the_older_events_that_was_started_again_serves_the_next_call(tmp_path: Path, diary: Path) -> None:
+    async with AsyncExitStack() as first:
+        url = await first.enter_async_context(over_http(diary, "sse"))
+        async with session({"old": at(url, transport="sse")}, surroundings(tmp_path)) as servers:
+            await servers.first_lists(20)
+            assert (await use(servers, "old__add", a=2, b=3)).text == "5"
+            await first.aclose()
+            async with over_http(diary, "sse", f"port={urlsplit(url).port}"):
+                assert (await use(servers, "old__add", a=2, b=4)).text == "6"
+
+
+async def test_a_server_of_the_older_events_that_wants_a_key_says_how_to_give_one(tmp_path: Path, diary: Path) -> None:
+    async with over_http(diary, "sse", "closed") as url, session({"old": at(url, transport="sse")}, surroundings(tmp_path)) as servers:
+        with pytest.raises(ServiceAuthError, match="HTTP 401"):
+            await servers.connection("old").list_tools()
+
+
 async def test_progress_is_shown_while_a_call_runs(tmp_path: Path, diary: Path) -> None:
     calls = Calls()
     async with over_http(diary) as url, session({"sdk": at(url)}, surroundings(tmp_path)) as servers:

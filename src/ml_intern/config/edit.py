@@ -35,6 +35,12 @@ def drop_value(path: Path, key: KeyPath) -> bool:
     return True
 
 
+def drop_empty(path: Path) -> None:
+    """Remove a file that says nothing."""
+    if path.exists() and not read_user(path):
+        path.unlink(missing_ok=True)
+
+
 def _without(data: JsonDict, key: KeyPath) -> JsonDict:
     first, *rest = key
     below = data[first]

@@ -102,11 +102,18 @@ def test_a_server_that_makes_no_sense_is_not_written(run: Run, settings: Path, a
 def test_a_server_that_does_not_work_leaves_the_settings_as_they_were(run: Run, settings: Path) -> None:
     code, _, err = run("add", "dead", "--", "/no/such/program")
     assert code == 1 and "cannot be started" in err and "--force" in err
-    assert json.loads(settings.read_text()) == {}
+    assert not settings.exists(), "there was no file"
     before = {"mcpServers": {"dead": {"command": "old", "enabled": False}}}
     settings.write_text(json.dumps(before))
     assert run("add", "dead", "--", "/no/such/program")[0] == 1
     assert json.loads(settings.read_text()) == before
+
+
+def test_a_file_of_settings_that_was_empty_stays(run: Run, settings: Path) -> None:
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("{}")
+    assert run("add", "dead", "--", "/no/such/program")[0] == 1
+    assert json.loads(settings.read_text()) == {}
 
 
 def test_a_server_that_does_not_work_is_kept_when_that_is_wanted(run: Run, settings: Path) -> None:

@@ -234,16 +234,18 @@ def _entry(command: tuple[str, ...], given: Given) -> JsonDict:
 
 @contextmanager
 def _added(path: Path, name: str, entry: JsonDict) -> Generator[Callable[[], object]]:
-    """The settings with the entry; as they were afterwards, unless it is said to keep it."""
-    from ml_intern.config.edit import drop_value, put_value, read_user
+    """The settings with the entry; as they were afterwards, unless it is said to keep it: no file where there was none."""
+    from ml_intern.config.edit import drop_empty, drop_value, put_value, read_user
     from ml_intern.config.json_values import lookup
 
     key = ("mcpServers", name)
-    before = read_user(path)
+    was_there, before = path.exists(), read_user(path)
     found, old = lookup(before, key)
     new = key if "mcpServers" in before else key[:1]
     put_value(path, key, entry)
     with ExitStack() as undo:
+        if not was_there:
+            undo.callback(drop_empty, path)
         undo.callback(lambda: put_value(path, key, old) if found else drop_value(path, new))
         yield undo.pop_all
 
