@@ -355,3 +355,15 @@ async def test_the_cursor_and_backspace_and_delete_take_a_whole_character_in_the
             app.post_message(key_event(key))
         await pilot.pause()
         assert app.query_one(Card).words.value == "acbd"
+
+
+async def test_enter_sends_what_was_typed_and_not_what_was_offered_for_less_of_it() -> None:
+    host = scripted()
+    async with running(host) as (app, pilot):
+        await pilot.press("/")
+        await until(pilot, lambda: "/help" in shown(app))
+        for key in (*"undo", "enter"):
+            app.post_message(key_event(key))
+        await settled(app, pilot, host)
+        assert app.composer.text == ""
+    assert isinstance(host.operations[-1], op.Undo)

@@ -56,6 +56,7 @@ class Composer(OrderedTextArea):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, compact=False, highlight_cursor_line=False)
         self._popup = Popup()
+        self._offered_for = ""
         self._pastes = Pastes()
         self._history: History | None = None
         self._draft: Draft | None = None
@@ -133,8 +134,10 @@ class Composer(OrderedTextArea):
 
     @work(exclusive=True, group="suggest")
     async def _suggest(self) -> None:
-        offered = await suggest(self._before_cursor, self._matching)
+        before = self._before_cursor
+        offered = await suggest(before, self._matching)
         if self.is_attached:
+            self._offered_for = before
             self._offer(offered if self.has_focus else ())
 
     async def _matching(self, query: str) -> list[str]:
@@ -162,7 +165,7 @@ class Composer(OrderedTextArea):
 
     def _key_of_popup(self, key: str) -> bool:
         chosen = self._popup.chosen
-        if chosen is None:
+        if chosen is None or self._offered_for != self._before_cursor:  # typed faster than it was looked up: it fits no more
             return False
         match key:
             case "up":
