@@ -95,6 +95,7 @@ class TuiApp(AppParts):
             self.query_one(CardDock),
             self.query_one(ActivityLine),
             self.status,
+            self.welcome,
             Attention(self, self.loaded.settings.terminal_notifications),
         ]
         self.set_keymap(self.loaded.settings.keys)

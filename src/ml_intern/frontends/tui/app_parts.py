@@ -21,6 +21,7 @@ from ml_intern.frontends.tui.desktop import DesktopApp
 from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.status_bar import StatusBar
 from ml_intern.frontends.tui.waiting_lines import WaitingLines
+from ml_intern.frontends.tui.welcome import PLACEHOLDER, Welcome
 
 if TYPE_CHECKING:
     from textual.signal import Signal
@@ -52,6 +53,8 @@ class AppParts(DesktopApp):
         self._folded = True
         self.waiting_lines = WaitingLines(id="waiting")
         self.status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
+
+        self.welcome = Welcome(self)
 
     def get_theme(self, theme_name: str) -> Theme | None:
         """Ours are there from the beginning, before any could be registered."""
@@ -102,11 +105,15 @@ class AppParts(DesktopApp):
     # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def compose(self) -> ComposeResult:
-        yield Conversation(id="conversation")
+        conversation = Conversation(id="conversation")
+        conversation.greeting = self.welcome.rows
+        yield conversation
         yield CardDock(id="cards")
         yield self.waiting_lines
         yield ActivityLine(id="activity")
-        yield Composer(id="composer")
+        composer = Composer(id="composer")
+        composer.placeholder = PLACEHOLDER
+        yield composer
         yield self.status
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -12,8 +12,10 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from ml_intern.frontends.headless.text import Line
 from ml_intern.frontends.tui.block_view import ROWS_OF_A_BLOCK, BlockView
 from ml_intern.frontends.tui.blocks.base import Block
+from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.selected_rows import ROW_END
 
 
@@ -29,6 +31,8 @@ class Conversation(BlockView, can_focus=True):
         Binding("escape", "leave", "Back to the composer", show=False),
     ]
     selected: reactive[int | None] = reactive(None)
+    greeting: Callable[[int, int], Sequence[Line]] | None = None
+    """What stands there as long as nothing else does, for so many columns and rows."""
 
     class Copied(Message):
         """A block's text was asked for."""
@@ -51,6 +55,18 @@ class Conversation(BlockView, can_focus=True):
     def focus_on_click(self) -> bool:
         """The mouse selects, folds and opens; whoever writes goes on writing."""
         return False
+
+    def show_greeting(self) -> None:
+        """It says something else now."""
+        if not self._blocks:
+            self.refresh()
+
+    def _row(self, row: int) -> Strip:
+        if self._blocks or self.greeting is None:
+            return super()._row(row)
+        rows = self.greeting(self._usable(), self.size.height)
+        shown = Pen(self._usable(), self._palette).line(rows[row]) if row < len(rows) else Strip([])
+        return self._finished([shown], " ")[0]
 
     def mark_of(self, position: int) -> str:
         return "▌" if position == self.selected else ""

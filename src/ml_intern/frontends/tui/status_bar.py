@@ -43,7 +43,7 @@ class StatusBar(Widget):
 
     def __init__(self, *, mode: str, home: Path, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._mode = mode
+        self.mode = mode
         self._home = str(home)
         self.figures = Figures()
 
@@ -99,11 +99,15 @@ class StatusBar(Widget):
         cwd = self.figures.cwd
         if not cwd:
             return [[]]
-        inside = cwd == self._home or cwd.startswith(f"{self._home}/")
-        folder = f"~{cwd[len(self._home) :]}" if inside and self._home != "/" else cwd
+        folder = self.short_folder(cwd)
         name = cwd.rstrip("/").rpartition("/")[2] or cwd
         branch: list[Span] = [("accent", f" ⎇ {self.branch}")] if self.branch else []
         return [[("", folder), *branch], [("", name), *branch], _only("", name)]
+
+    def short_folder(self, folder: str) -> str:
+        """With ``~`` for the home folder."""
+        inside = folder == self._home or folder.startswith(f"{self._home}/")
+        return f"~{folder[len(self._home) :]}" if inside and self._home != "/" else folder
 
     def _context_parts(self) -> list[list[Span]]:
         used, window = self.figures.context_tokens, self.window
@@ -125,9 +129,9 @@ class StatusBar(Widget):
         return [_only("warn" if near else "", f"{spent} of {usd(figures.cap_usd)}"), _only("warn" if near else "", spent)]
 
     def _permission_mode(self) -> list[Span]:
-        if self.figures.auto_approval or self._mode == "yolo":
+        if self.figures.auto_approval or self.mode == "yolo":
             return _only("warn", "yolo")
-        return _only("accent" if self._mode == "read-only" else "dim", self._mode)
+        return _only("accent" if self.mode == "read-only" else "dim", self.mode)
 
 
 def _only(style: Style, text: str) -> list[Span]:

@@ -1,0 +1,47 @@
+"""What the first screen tells of the folder: the files that the model is told, skills, servers, sessions of before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_intern.config.instructions import find_instructions
+from ml_intern.config.paths import home_dir
+from ml_intern.config.skills import find_skills
+from ml_intern.errors import MlInternError
+from ml_intern.frontends.commands.sessions import open_store
+
+if TYPE_CHECKING:
+    from ml_intern.config.load import LoadedSettings
+
+NEWEST = 500
+
+
+def found_in(loaded: LoadedSettings, cwd: str) -> str:
+    """Instructions, skills and servers in a few words; empty where there are none. Blocks."""
+    folder, paths = Path(cwd), loaded.paths
+    names = dict.fromkeys(file.path.name for file in find_instructions(folder, paths.config_dir))
+    skills = len(find_skills(folder, home_dir(loaded.environ), paths.config_dir))
+    servers = sum(server.enabled for server in loaded.settings.mcp_servers.values())
+    parts = [*names, _count(skills, "skill"), _count(servers, "MCP server")]
+    return " · ".join(filter(None, parts))
+
+
+async def earlier_sessions(loaded: LoadedSettings, cwd: str, session: str) -> str:
+    """How to go on with what was begun in this folder; empty where nothing was said in any, or where it cannot be read."""
+    store = open_store(loaded.paths.sessions_db, loaded.paths.spill_dir)
+    try:
+        records = [record for record in await store.sessions(limit=NEWEST) if record.id != session and (record.title or record.preview)]
+    except MlInternError:
+        return ""
+    finally:
+        await store.aclose()
+    here = [record for record in records if record.cwd == cwd]
+    if not here:
+        return ""
+    shell = ", or ml-intern --continue" if records[0] is here[0] else ""  # which takes the newest one of all folders
+    return f"{_count(len(here), 'earlier session')} here: /resume{shell}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}" if number else ""
