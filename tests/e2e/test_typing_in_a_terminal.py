@@ -22,7 +22,7 @@ def line_with(text: str) -> Callable[[str], bool]:
 
 async def test_keys_typed_in_a_burst_take_effect_in_their_order_in_the_composer_and_in_a_search_field(desk: Desk) -> None:
     desk.start()
-    await desk.terminal.shows("local/m")
+    await desk.terminal.shows("local/m high ·")
     desk.terminal.keys(*BURST)
     await desk.terminal.until(lambda: line_with("adef")(desk.terminal.screen()))
     desk.terminal.keys("C-c")
@@ -35,7 +35,7 @@ async def test_keys_typed_in_a_burst_take_effect_in_their_order_in_the_composer_
 
 async def test_backspace_takes_a_whole_family_of_emoji(desk: Desk) -> None:
     desk.start()
-    await desk.terminal.shows("local/m")
+    await desk.terminal.shows("local/m high ·")
     desk.terminal.type(f"ab{FAMILY}")
     desk.terminal.keys("BSpace", "c")
     await desk.terminal.until(lambda: line_with("abc")(desk.terminal.screen()))
@@ -43,7 +43,7 @@ async def test_backspace_takes_a_whole_family_of_emoji(desk: Desk) -> None:
 
 async def test_ctrl_c_clears_what_is_written_and_up_brings_it_back_and_twice_leaves(desk: Desk) -> None:
     desk.start()
-    await desk.terminal.shows("local/m")
+    await desk.terminal.shows("local/m high ·")
     await type_it(desk, "what I wrote")
     desk.terminal.keys("C-c")
     await desk.terminal.shows_no_more("what I wrote")
@@ -63,7 +63,7 @@ async def test_ctrl_z_suspends_and_after_fg_the_screen_is_whole(desk: Desk) -> N
     desk.terminal.start(["/bin/bash", "--norc", "--noprofile", "-i"], cwd=desk.folder, environ=environ)
     await desk.terminal.shows("bash-")
     await desk.say(f"{sys.executable} -m ml_intern")
-    await desk.terminal.shows("local/m", "$0.00 · ask")
+    await desk.terminal.shows("local/m high ·", "$0.00 · ask")
     await type_it(desk, "half a sentence")
     before = desk.terminal.screen()
     desk.terminal.keys("C-z")
