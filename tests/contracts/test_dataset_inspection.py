@@ -101,7 +101,12 @@ async def test_a_dataset_is_told_with_sizes_schema_statistics_rows_and_fit(world
     assert "- SFT: fits (text)" in told.text
     assert "- DPO: does not fit (missing chosen + rejected)" in told.text
     assert "Licence: mit" in told.text
-    assert [table.title for table in told.display if isinstance(table, Table)] == ["org/data: splits", "Columns", "Training methods"]
+    assert [table.title for table in told.display if isinstance(table, Table)] == [
+        "org/data: splits",
+        "Columns",
+        "Training methods",
+        "Quality of rows 0 to 0",
+    ]
 
 
 async def test_chat_messages_are_shown_as_a_chat_and_keep_the_rest_of_the_schema(world: World) -> None:
@@ -114,6 +119,8 @@ async def test_chat_messages_are_shown_as_a_chat_and_keep_the_rest_of_the_schema
     assert "messages: 2 messages\n  user: What colour is the sky?\n  assistant: Blue." in told.text
     assert "- SFT: fits (messages (chat))" in told.text
     assert "2 rows equal an earlier one" in told.text
+    quality = next(table for table in told.display if isinstance(table, Table) and table.title == "Quality of rows 0 to 2")
+    assert quality.rows[0] == ("duplicates", "2 rows equal an earlier one"), "what the model reads of it stands on the screen, too"
 
 
 async def test_an_explicit_config_takes_its_own_split(world: World) -> None:

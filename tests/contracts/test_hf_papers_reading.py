@@ -56,6 +56,8 @@ async def test_a_section_is_its_own_text_and_names_what_lies_within(world: Paper
 async def test_a_star_brings_the_subsections_along(world: PaperWorld) -> None:
     text = await world.text("read_paper", arxiv_id=PAPER, section="2*")
     assert "We collect pairs" in text and "Prompts are short." in text
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert len(headings) == len({heading.lstrip("#") for heading in headings}), "each heading once"
     assert "We compare on two tasks" not in text
 
 

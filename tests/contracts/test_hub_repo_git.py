@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ml_intern.errors import NotFoundError, ServiceAuthError, ServiceRefused, ToolError
+from ml_intern.errors import NotFoundError, ServiceRefused, ToolError
 from ml_intern.gateways.hub.client import HubClient
 from ml_intern.gateways.hub.discussions import HubDiscussions
 from ml_intern.gateways.hub.repos import HubRepos
@@ -34,7 +34,7 @@ async def test_branches_and_tags_come_and_go(world: World) -> None:
     await call(git, operation="delete_branch", repo_type="dataset", branch="feature/y")
     await call(git, operation="delete_tag", repo_type="dataset", tag="v1")
     assert list(repo.branches) == ["main"] and repo.tags == {}
-    with pytest.raises(ServiceAuthError):
+    with pytest.raises(ToolError, match="no branch main"):
         await call(git, operation="delete_branch", repo_type="dataset", branch="main")
     with pytest.raises(NotFoundError):
         await call(git, operation="delete_tag", repo_type="dataset", tag="v1")
@@ -47,6 +47,8 @@ async def test_many_refs_are_paged(world: World) -> None:
     assert "(more: page 2)" in await call(world.git(), operation="list_refs")
     last = await call(world.git(), operation="list_refs", page=2)
     assert "v499" in last and "more" not in last
+    beyond = await call(world.git(), operation="list_refs", page=9)
+    assert "501 branches, tags and pull requests" in beyond and "on page 9: there are pages 1 to 2." in beyond
 
 
 async def test_the_whole_flow_from_a_draft_to_a_merge(world: World) -> None:

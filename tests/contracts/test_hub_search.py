@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from ml_intern.config.secret import SecretStr
-from ml_intern.errors import NotFoundError, ServiceDown, ToolError
+from ml_intern.errors import NotFoundError, ServiceDown, ServiceRefused, ToolError
 from ml_intern.gateways.hub.client import HubClient
 from ml_intern.gateways.hub.search import HubSearch
 from ml_intern.testing.fake_hub.repo_state import FakeFile
@@ -116,6 +116,11 @@ async def test_the_fake_listing_is_one_that_the_real_library_pages_through(hub: 
     assert [model.downloads for model in found] == [1000 * number for number in reversed(range(25))]
 
 
+async def test_a_cursor_that_was_made_up_is_refused_by_the_fake_as_by_the_hub(client: HubClient) -> None:
+    with pytest.raises(ServiceRefused, match="answered 400"):
+        await search(client, query="tiny", cursor="page two")
+
+
 async def test_a_search_that_fails_is_no_empty_result(client: HubClient, hub: FakeHub) -> None:
     hub.fail("GET /api/models", status=503, times=9)
     with pytest.raises(ServiceDown):
@@ -186,6 +191,7 @@ async def test_the_type_is_found_out_and_files_are_paged(client: HubClient, hub:
     told = (await details(client, "org/many")).text
     assert told.startswith("dataset org/many") and "Files (100):" in told and "(more: offset=40)" in told and "data/040.csv" not in told
     assert "data/040.csv" in (await details(client, "org/many", offset=40)).text
+    assert "No files at offset 100: there are 100, at offsets 0 to 99." in (await details(client, "org/many", offset=100)).text
     hub.repos.create("org/demo", "space", {"app.py": ""}, sdk="docker").extra["runtime"] = {
         "stage": "RUNNING",
         "hardware": {"current": "cpu-basic"},

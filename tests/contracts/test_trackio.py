@@ -250,6 +250,7 @@ async def test_long_lists_are_paged(world: World) -> None:
     assert "(25 more: continue with offset 20.)" in first and first.splitlines()[1].startswith("run-44")
     last = await run(world.tool(), operation="runs", offset=40)
     assert "run-0: " in last and "more" not in last
+    assert "No runs at offset 60: there are 45, at offsets 0 to 44." in await run(world.tool(), operation="runs", offset=60)
 
 
 async def test_a_metrics_answer_stays_short_whatever_was_logged(world: World) -> None:
@@ -260,6 +261,10 @@ async def test_a_metrics_answer_stays_short_whatever_was_logged(world: World) ->
 
 
 async def test_no_data_many_projects_and_a_broken_file_are_told_apart(world: World) -> None:
+    for asked in ({}, {"operation": "runs"}, {"operation": "runs", "project": "demo"}):
+        with pytest.raises(NotFoundError, match=r"there is no folder .*TRACKIO_DIR"):
+            await run(world.tool(), **asked)
+    world.folder.mkdir()
     assert "There is no project" in await run(world.tool())
     with pytest.raises(ToolError, match="no project"):
         await run(world.tool(), operation="runs")

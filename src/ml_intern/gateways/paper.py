@@ -70,7 +70,8 @@ def find_section(paper: Paper, name: str) -> Found:
         )
     first = matches[0]
     within = _within(paper.sections, first)
-    text = _joined((paper.sections[first], *within)) if deep else paper.sections[first].text
+    own = paper.sections[first].text
+    text = "\n\n".join(part for part in (own, _joined(within)) if part) if deep else own
     others = tuple(paper.sections[index].label for index in matches[1:6])
     return Found(label=paper.sections[first].label, text=text, within=() if deep else within, others=others)
 

@@ -45,7 +45,7 @@ class TrackioFolder:
         return str(self._folder)
 
     async def projects(self) -> list[str]:
-        return await asyncio.to_thread(lambda: sorted(path.stem for path in self._folder.glob("*.db")))
+        return await asyncio.to_thread(self._projects)
 
     async def runs(self, project: str) -> list[Run]:
         return await self._ask(project, _runs)
@@ -62,9 +62,21 @@ class TrackioFolder:
     async def _ask(self, project: str, question: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.to_thread(self._answer, project, question)
 
+    def _projects(self) -> list[str]:
+        self._demand_folder()
+        return sorted(path.stem for path in self._folder.glob("*.db"))
+
+    def _demand_folder(self) -> None:
+        if not self._folder.is_dir():
+            raise NotFoundError(
+                f"There is no project: there is no folder {self._folder}.",
+                hint="Nothing was logged there yet, or Trackio's folder (TRACKIO_DIR) is another: give folder, or space_id for a Space.",
+            )
+
     def _answer(self, project: str, question: Callable[[sqlite3.Connection], T]) -> T:
         path = self._folder / f"{file_stem(project)}.db"
         if not path.is_file():
+            self._demand_folder()
             raise NotFoundError(f"Trackio has no project '{project}' in {self._folder}.", hint="Operation projects lists them.")
         self._check(path)
         try:

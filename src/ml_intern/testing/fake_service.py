@@ -148,6 +148,8 @@ class FakeService(HttpServer):
                 answer = await answer
         except Refuse as refused:
             answer = refused.answer
+        except (ValueError, KeyError) as error:  # a number that is none, a cursor that was made up, a field that is missing
+            answer = Answer(body={"error": f"not understood: {type(error).__name__}: {error}"}, status=400)
         if fault is not None and fault.served and await self._failed(call, fault):
             return
         if answer is not None:

@@ -20,6 +20,7 @@ from ml_intern.models.base import ToolSchema
 from ml_intern.tools.base import Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput, inline_schema
 from ml_intern.tools.files.place import target
 from ml_intern.tools.jobs.arguments import without_empty_defaults
+from ml_intern.tools.past_end import past_offset
 from ml_intern.tools.trackio_text import alert_lines, chosen, metric_lines, run_lines
 
 RUNS = 20
@@ -99,7 +100,7 @@ async def _projects(store: TrackioStore, args: TrackioRunsArgs) -> str:
     if not found:
         return f"There is no project in {store.place}."
     shown = found[args.offset : args.offset + PROJECTS]
-    return "\n".join([f"Projects in {store.place}:", *shown, *_more(len(found), args.offset, len(shown))])
+    return "\n".join([f"Projects in {store.place}:", *shown, *_more("projects", len(found), args.offset, len(shown))])
 
 
 async def _only_project(store: TrackioStore) -> str:
@@ -117,7 +118,7 @@ async def _runs(store: TrackioStore, project: str, runs: Sequence[Run], args: Tr
     shown = await store.details(project, newest[args.offset : args.offset + RUNS])
     lines = [line for run in shown for line in run_lines(run)]
     return "\n".join(
-        [f"Project {project} in {store.place}, {len(runs)} runs, newest first:", *lines, *_more(len(runs), args.offset, len(shown))]
+        [f"Project {project} in {store.place}, {len(runs)} runs, newest first:", *lines, *_more("runs", len(runs), args.offset, len(shown))]
     )
 
 
@@ -138,7 +139,7 @@ async def _metrics(store: TrackioStore, project: str, runs: Sequence[Run], args:
         known = ", ".join(list(chosen(logs, ()))[:PROJECTS])
         return f"{head}{last}. No such metric{f'; there are: {known}' if known else ' was logged yet'}."
     lines = [line for name in names for line in metric_lines(name, series[name], args.points)]
-    return "\n".join([head + last, *lines, *_more(len(series), args.offset, len(names))])
+    return "\n".join([head + last, *lines, *_more("metrics", len(series), args.offset, len(names))])
 
 
 async def _alerts(store: TrackioStore, project: str, runs: Sequence[Run], args: TrackioRunsArgs) -> str:
@@ -148,7 +149,9 @@ async def _alerts(store: TrackioStore, project: str, runs: Sequence[Run], args: 
         return f"No such alerts in project {project} of {store.place}."
     shown = found[args.offset : args.offset + ALERTS]
     lines = [line for alert in shown for line in alert_lines(alert)]
-    return "\n".join([f"{len(found)} alerts in project {project}, newest first:", *lines, *_more(len(found), args.offset, len(shown))])
+    return "\n".join(
+        [f"{len(found)} alerts in project {project}, newest first:", *lines, *_more("alerts", len(found), args.offset, len(shown))]
+    )
 
 
 def _run(project: str, runs: Sequence[Run], wanted: str) -> Run | None:
@@ -173,7 +176,9 @@ def _utc(since: str) -> str:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
-def _more(total: int, offset: int, shown: int) -> list[str]:
+def _more(what: str, total: int, offset: int, shown: int) -> list[str]:
+    if offset and not shown:
+        return [past_offset(what, total, offset)]
     if offset + shown >= total:
         return []
     return [f"({total - offset - shown} more: continue with offset {offset + shown}.)"]

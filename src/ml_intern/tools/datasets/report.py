@@ -35,7 +35,7 @@ def report(found: Found, columns: Sequence[str], sample_rows: int) -> tuple[str,
         _samples(found, shown, sample_rows),
         _files(found),
     )
-    return "\n\n".join(section for section in sections if section), _tables(found, shown, fits)
+    return "\n\n".join(section for section in sections if section), _tables(found, shown, fits, quality)
 
 
 def _head(found: Found) -> str:
@@ -121,9 +121,14 @@ def _quality(quality: SampleQuality) -> str:
     if not quality.rows:
         return ""
     where = f"{quality.rows} rows from row {quality.first}"
-    lines = [f"- duplicates: {quality.duplicates} rows equal an earlier one" if quality.duplicates else "- duplicates: none"]
-    lines += [f"- {column.name}: {told}" for column in quality.columns[:MOST_COLUMNS] if (told := _column(column))]
+    lines = [f"- {name}: {told}" for name, told in _findings(quality)]
     return f"## Quality of a sample ({where}; nothing is said of the others)\n" + "\n".join(lines)
+
+
+def _findings(quality: SampleQuality) -> tuple[tuple[str, str], ...]:
+    equal = f"{quality.duplicates} rows equal an earlier one" if quality.duplicates else "none"
+    columns = ((column.name, told) for column in quality.columns[:MOST_COLUMNS] if (told := _column(column)))
+    return (("duplicates", equal), *columns)
 
 
 def _column(column: ColumnQuality) -> str:
@@ -162,7 +167,7 @@ def _files(found: Found) -> str:
     return f"## {found.files_title} ({len(found.files)})\n" + "\n".join(lines)
 
 
-def _tables(found: Found, features: Features, fits: Sequence[Fit]) -> tuple[Display, ...]:
+def _tables(found: Found, features: Features, fits: Sequence[Fit], quality: SampleQuality) -> tuple[Display, ...]:
     tables: list[Display] = []
     if found.splits:
         rows = tuple((split.config, split.split, _size(split)) for split in found.splits[:MOST_SPLITS])
@@ -172,6 +177,10 @@ def _tables(found: Found, features: Features, fits: Sequence[Fit]) -> tuple[Disp
     if fits:
         told = tuple((fit.method, _VERDICTS[fit.verdict], fit.missing or fit.form) for fit in fits)
         tables.append(Table("Training methods", ("method", "verdict", "columns"), told))
+    if quality.rows:
+        tables.append(
+            Table(f"Quality of rows {quality.first} to {quality.first + quality.rows - 1}", ("column", "found"), _findings(quality))
+        )
     if found.page:
         tables.append(Link(found.dataset, found.page))
     return tuple(tables)

@@ -17,6 +17,7 @@ from ml_intern.gateways.hub.search import HubSearch, RepoFacts, RepoType
 from ml_intern.protocol.amounts import count_text, size_text
 from ml_intern.protocol.display import Link, Table
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
+from ml_intern.tools.past_end import past_offset
 
 FILES = 40
 TAGS = 30
@@ -182,6 +183,8 @@ def _files(facts: RepoFacts, offset: int) -> list[str]:
     shown = files[offset : offset + FILES]
     lines = [f"Files ({len(files)}):"]
     lines += [f"  {file.path}" + (f"  {size_text(file.size)}" if file.size is not None else "") for file in shown]
+    if not shown:
+        lines.append(f"  {past_offset('files', len(files), offset)}")
     if offset + len(shown) < len(files):
         lines.append(f"  (more: offset={offset + len(shown)})")
     return lines

@@ -18,6 +18,7 @@ from ml_intern.protocol.display import Display, Link, Text
 from ml_intern.tools.base import READ_ONLY, Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.hub.pull_requests import demand_mergeable, details_page, list_page
 from ml_intern.tools.hub.repo_files import Artifacts
+from ml_intern.tools.past_end import past_page
 
 REFS_PER_PAGE = 300
 READING = frozenset({"list_refs", "list_prs", "get_pr"})
@@ -214,6 +215,8 @@ class HfRepoGitTool(Tool[RepoGitArgs]):
         shown = refs[start : start + REFS_PER_PAGE]
         header = f"{repo.repo_type} {repo.repo_id}: {len(refs)} branches, tags and pull requests"
         more = [f"(more: page {args.page + 1})"] if start + len(shown) < len(refs) else []
+        if refs and not shown:
+            more = [past_page("branches, tags and pull requests", -(-len(refs) // REFS_PER_PAGE), args.page)]
         return "\n".join((header, *(_ref_line(ref) for ref in shown), *more))
 
     # ── pull requests ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -310,6 +313,8 @@ def _demand(args: RepoGitArgs) -> None:
     if missing:
         call = json.dumps({"operation": args.operation, "repo_id": "org/name", **example})
         raise ToolError(f"hf_repo_git {args.operation} needs {' and '.join(missing)}.", hint=f"For example: {call}")
+    if args.operation == "delete_branch" and args.branch == "main":
+        raise ToolError("The Hub deletes no branch main: it is the repository.", hint="Its files are deleted with hf_repo_files.")
     if args.title and len(args.title.strip()) < 3:
         raise ToolError(f"The title '{args.title}' is too short: the Hub wants three characters at least.")
     if args.space_sdk is not None and (args.operation, args.repo_type) != ("create_repo", "space"):
