@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.config.settings import Settings
-from ml_intern.frontends.tui.activity import ActivityLine
+from ml_intern.frontends.tui.activity import SLOW_TICK_S, TICK_S, ActivityLine
 from ml_intern.frontends.tui.git_branch import branch_of
 from ml_intern.protocol import events as e
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
@@ -193,3 +193,28 @@ async def test_where_there_is_little_room_the_activity_line_has_shorter_words_an
     assert len(text) <= columns - 2
     assert "1:15" in text
     assert "Esc" in text
+
+
+# ── what it costs to be open ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_only_what_turns_is_drawn_often_what_waits_each_second_and_an_idle_app_not_at_all() -> None:
+    host = scripted()
+    async with running(host, size=(100, 24)) as (app, pilot):
+        row = app.query_one(ActivityLine)
+        assert row._beating is None, "idle"
+        assert not app.composer.cursor_blink
+        host.emit(*started(), *CALLS)
+        await settled(app, pilot, host)
+        assert row._beating is not None and row.pause_s == TICK_S
+        host.emit(ASKED)
+        await settled(app, pilot, host)
+        assert row.pause_s == SLOW_TICK_S, "it waits for the user"
+        host.emit(e.ToolStateChange(tool_call_id="bash", tool="bash", state="approved"))
+        await settled(app, pilot, host)
+        assert row.pause_s == TICK_S
+        app.app_focus = False
+        assert row.pause_s == SLOW_TICK_S, "nobody looks"
+        host.emit(done("x"))
+        await settled(app, pilot, host)
+        assert row._beating is None

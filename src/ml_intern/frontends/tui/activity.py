@@ -9,6 +9,7 @@ from functools import partial
 from types import MappingProxyType
 
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widget import Widget
 
 from ml_intern.frontends.headless.tally import clock, tokens
@@ -19,6 +20,8 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 
 TICK_S = 0.125
+SLOW_TICK_S = 1.0
+"""Where nothing turns, as while the user is waited for, or where nobody looks: only the seconds change."""
 HINT_S = 6.0
 CHARS_PER_TOKEN = 4
 NARROW_COLUMNS = 60
@@ -47,6 +50,7 @@ class ActivityLine(Widget):
         self._asked: set[str] = set()
         self._hint = ""
         self._until: tuple[type[e.AnyEvent], ...] = ()
+        self._beating: Timer | None = None
 
     @property
     def busy(self) -> bool:
@@ -117,13 +121,14 @@ class ActivityLine(Widget):
         if doing != self._doing:
             self._since, self._hint = self._now(), ""
             self._doing = doing
+            self._beat()
 
     def _end(self) -> None:
         self._doing = ""
         self._received = 0
         self._calls.clear()
         self._asked.clear()
-        self.refresh()
+        self._beat()
 
     @staticmethod
     def _now() -> float:
@@ -131,12 +136,17 @@ class ActivityLine(Widget):
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_mount(self) -> None:
-        self.set_interval(TICK_S, self._tick)
+    @property
+    def pause_s(self) -> float:
+        """Until the row changes by itself. A terminal that does not tell of its focus counts as looked at."""
+        return SLOW_TICK_S if self._asked or not self.app.app_focus else TICK_S  # pyright: ignore[reportUnknownMemberType]
 
-    def _tick(self) -> None:
-        if self._doing:
-            self.refresh()
+    def _beat(self) -> None:
+        """Draw the row now, and again as long as a turn runs: an idle app sleeps."""
+        self.refresh()
+        if self._beating is not None:
+            self._beating.stop()
+        self._beating = self.set_timer(self.pause_s, self._beat) if self._doing and self.is_attached else None
 
     def render_line(self, y: int) -> Strip:
         columns, base = self.size.width, self.rich_style

@@ -7,6 +7,7 @@ typed fast overtake them. What is written into therefore does what its own bindi
 from __future__ import annotations
 
 from textual import events
+from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 from textual.widgets.input import Selection
@@ -45,6 +46,9 @@ def _write(field: Input | TextArea, text: str) -> None:
 class OrderedInput(Input):
     """One line."""
 
+    cursor_blink = reactive(False, init=False)
+    """An app that waits for somebody draws nothing."""
+
     async def _on_key(self, event: events.Key) -> None:
         await obeyed(self, event)
 
@@ -78,6 +82,9 @@ class OrderedInput(Input):
 
 class OrderedTextArea(TextArea):
     """Several lines."""
+
+    cursor_blink = reactive(False, init=False)
+    """As in ``OrderedInput``."""
 
     async def _on_key(self, event: events.Key) -> None:
         await obeyed(self, event)
