@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ml_intern.compute.untrusted_git import GitFailed, looking_at
+from ml_intern.compute.untrusted_git import LIMIT_BYTES, GitFailed, looking_at
 from ml_intern.config.environ import Environ
 from ml_intern.config.paths import paths_from
 from ml_intern.config.settings import Settings
@@ -144,6 +145,53 @@ async def test_a_worktree_with_a_split_index_and_excluded_files_is_compared_as_g
     async with looking_at(tree, variables(tmp_path)) as looking:
         assert "+lr = 4" in await looking.run("diff", looking.head)
         assert (await looking.run("ls-files", "--others", "--exclude-standard")).split() == ["new.py"]
+
+
+ENDLESS = """#!/bin/sh
+case "$*" in
+*rev-parse*|*config*) exec {git} "$@" ;;
+*) yes "+more" ;;
+esac
+"""
+
+
+def git_without_end(folder: Path) -> str:
+    """A git whose diff never ends, as one of a huge file hardly does."""
+    folder.mkdir()
+    (folder / "git").write_text(ENDLESS.format(git=shutil.which("git")))
+    (folder / "git").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+async def test_of_a_diff_without_end_only_the_beginning_is_read_and_git_is_ended(tmp_path: Path) -> None:
+    folder = repository(tmp_path / "project")
+    environ = {**variables(tmp_path), "PATH": git_without_end(tmp_path / "bin")}
+    async with looking_at(folder, environ) as looking:
+        text = await looking.run("diff", if_cut="and more")
+    assert text.startswith("+more\n") and text.endswith("and more")
+    assert len(text) == LIMIT_BYTES + len("and more")
+
+
+async def test_complaints_without_end_are_drained_and_the_last_one_is_told(tmp_path: Path) -> None:
+    folder, bin_ = repository(tmp_path / "project"), tmp_path / "bin"
+    path = git_without_end(bin_)
+    (bin_ / "git").write_text((bin_ / "git").read_text().replace('yes "+more"', "yes x | head -c 1000000 >&2; echo last >&2; exit 3"))
+    async with looking_at(folder, {**variables(tmp_path), "PATH": path}) as looking:
+        with pytest.raises(GitFailed, match="last"):
+            await looking.run("diff")
+
+
+async def test_the_users_own_global_filter_is_not_fed_with_what_a_stranger_wrote(tmp_path: Path) -> None:
+    folder, mark = repository(tmp_path / "project"), tmp_path / "ran"
+    (folder / ".gitattributes").write_text("*.py filter=mine\n")
+    (folder / "train.py").write_text("lr = 2\n")
+    (tmp_path / ".gitconfig").write_text(f'[filter "mine"]\n\tclean = "touch {mark}; cat"\n')
+    git_says = subprocess.run(["git", "diff"], cwd=folder, env=variables(tmp_path), check=True, capture_output=True, text=True).stdout
+    assert "+lr = 2" in git_says and mark.exists()  # git itself runs it
+    mark.unlink()
+    async with looking_at(folder, variables(tmp_path)) as looking:
+        assert "+lr = 2" in await looking.run("diff", looking.head)
+    assert not mark.exists()
 
 
 def test_a_diff_is_coloured_by_its_lines() -> None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import tempfile
+from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from ml_intern.errors import ConfigError, MlInternError
 
 TIMEOUT_S = 20.0
 LIMIT_BYTES = 4 * 1024 * 1024
+_COMPLAINT_BYTES = 64 * 1024
 _ATTRIBUTES = "* !filter\n"
 _SETTINGS = (
     "core.fsmonitor=false",
@@ -65,15 +68,15 @@ class UntrustedGit:
         self._settings = settings
         self.head = head
 
-    async def run(self, *arguments: str) -> str:
-        """The beginning of what it printed. Raises ``GitFailed``."""
+    async def run(self, *arguments: str, if_cut: str = "") -> str:
+        """The beginning of what it printed, and ``if_cut`` where there was more. Raises ``GitFailed``."""
         code, out, err = await self.attempt(*arguments)
         if code:
             raise GitFailed(f"git {arguments[0]} failed in {self._cwd}: {err or f'exit code {code}'}.")
-        return out[:LIMIT_BYTES].decode("utf-8", "replace")
+        return out[:LIMIT_BYTES].decode("utf-8", "replace") + (if_cut if len(out) > LIMIT_BYTES else "")
 
     async def attempt(self, *arguments: str) -> tuple[int, bytes, str]:
-        """Exit code, output, and the last line that it complained in."""
+        """Exit code, the beginning of the output (a byte beyond ``LIMIT_BYTES`` tells of more), and the last line that it complained in."""
         settings = [word for setting in (*_SETTINGS, *self._settings) for word in ("-c", setting)]
         try:
             process = await asyncio.create_subprocess_exec(
@@ -87,20 +90,50 @@ class UntrustedGit:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
             )
         except OSError as error:
             raise GitFailed(f"git cannot be started in {self._cwd}: {error.strerror}.", hint="Install git.") from error
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                out, err = await process.communicate()
+                out, err = await _heard(process)
         except TimeoutError as error:
             raise GitFailed(f"git did not answer within {TIMEOUT_S:.0f} s in {self._cwd}.") from error
         finally:
             if process.returncode is None:
-                process.kill()
+                _end(process)
                 await process.wait()
         complaint = err.decode("utf-8", "replace").strip().splitlines()[-1:]
-        return process.returncode or 0, out, "".join(complaint).removeprefix("fatal: ")
+        code = 0 if len(out) > LIMIT_BYTES else process.returncode or 0  # ended by us: the rest was not wanted
+        return code, out, "".join(complaint).removeprefix("fatal: ")
+
+
+async def _heard(process: Process) -> tuple[bytes, bytes]:
+    """The beginning of what it prints and the end of its complaints. It ends then, also when it has more to print."""
+    assert process.stdout is not None and process.stderr is not None
+    async with asyncio.TaskGroup() as group:
+        complaint = group.create_task(_end_of(process.stderr))
+        out = bytearray()
+        while len(out) <= LIMIT_BYTES and (chunk := await process.stdout.read(LIMIT_BYTES + 1 - len(out))):
+            out += chunk
+        if len(out) > LIMIT_BYTES:
+            _end(process)
+            await _end_of(process.stdout)  # what it had printed already: else the pipe stays open
+    await process.wait()
+    return bytes(out), complaint.result()
+
+
+def _end(process: Process) -> None:
+    """With what it started: that may hold the pipes."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _end_of(stream: asyncio.StreamReader) -> bytes:
+    end = b""
+    while chunk := await stream.read(_COMPLAINT_BYTES):
+        end = (end + chunk)[-_COMPLAINT_BYTES:]
+    return end
 
 
 @contextlib.asynccontextmanager

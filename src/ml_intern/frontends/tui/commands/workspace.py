@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
 
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty")
+_MORE = "\n… and more: this is the beginning. /diff with a path shows the changes below it."
 
 INIT_PROMPT = """\
 Write an AGENTS.md for this project: what an engineer who works on it for the first time needs, and nothing that is plain from
@@ -40,7 +41,7 @@ async def show_diff(app: TuiApp, rest: str) -> None:
     paths = ("--", rest) if rest else ()
     try:
         async with looking_at(cwd, app.loaded.environ.as_dict()) as git:
-            changed = await git.run(*_DIFF, git.head or "--cached", *paths)
+            changed = await git.run(*_DIFF, git.head or "--cached", *paths, if_cut=_MORE)
             new = (await git.run("ls-files", "--others", "--exclude-standard", *paths)).splitlines()
     except NoRepository as error:
         app.say(await asyncio.to_thread(_why_no_repository, cwd, error.message), hint="/diff needs a git repository.", bad=True)
