@@ -54,7 +54,7 @@ class ModelPicker(Picker[str]):
         shown = clip_text(model.model_id, _ID)
         window = tokens(model.window) if model.window else ""
         if model.missing and model.model_id != self._current:
-            row = line(("dim", f"  {shown}{' ' * (_ID - width(shown))} needs {model.missing}: ml-intern setup"))
+            row = line(("dim", f"  {shown}{' ' * (_ID - width(shown))} needs {model.missing} · /setup"))
             return Choice(value=model.model_id, row=row, words=f"{model.model_id} {model.provider}", about=tuple(self._about(model)))
         row = line(
             ("good", "● ") if model.model_id == self._current else "  ",
