@@ -105,7 +105,7 @@ async def test_a_dataset_is_told_with_sizes_schema_statistics_rows_and_fit(world
         "org/data: splits",
         "Columns",
         "Training methods",
-        "Quality of rows 0 to 0",
+        "Quality of rows 0 to 59",
     ]
 
 

@@ -274,6 +274,7 @@ async def test_no_data_many_projects_and_a_broken_file_are_told_apart(world: Wor
         await run(world.tool(), operation="runs")
     with pytest.raises(ToolError, match=r"two\.db cannot be read as a project of Trackio"):
         await run(world.tool(), operation="runs", project="two")
+    (world.folder / "elsewhere").mkdir()
     with pytest.raises(NotFoundError, match=r"no project '\.\./one'"):
         await run(world.tool(folder=world.folder / "elsewhere"), operation="runs", project="../one")
 

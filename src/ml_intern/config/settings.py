@@ -124,6 +124,8 @@ class Services(Section, frozen=True):
     """Citations, recommendations and filtered search. The variable ``S2_API_KEY`` raises its limits."""
     github: str = "https://api.github.com"
     """GitHub's API. ``GITHUB_TOKEN`` (or ``GH_TOKEN``) raises its limits and opens private repositories."""
+    docs: str = "https://huggingface.co"
+    """The documentation of Hugging Face's libraries. A private Hub has none; a mirror of the public one may."""
     gradio: str = "https://gradio.app"
     """Gradio's documentation."""
     slack: str = "https://slack.com/api"

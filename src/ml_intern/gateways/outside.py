@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml_intern.config.credentials import hf_token
 from ml_intern.config.environ import Environ
-from ml_intern.config.hub_address import hub_address
+from ml_intern.config.hub_address import PUBLIC, hub_address
 from ml_intern.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -158,20 +158,20 @@ class Outside:
 
         from ml_intern.gateways.doc_index import DocIndex
 
-        sites = (self.hub_endpoint, self._settings.services.gradio)
-        public = ("https://huggingface.co", type(self._settings.services)().gradio)
-        name = "docs" if sites == public else f"docs-{sha256(repr(sites).encode()).hexdigest()[:12]}"
+        services, public = self._settings.services, type(self._settings.services)()
+        sites = (self.hub_endpoint, services.docs, services.gradio)
+        name = "docs" if sites == (PUBLIC, public.docs, public.gradio) else f"docs-{sha256(repr(sites).encode()).hexdigest()[:12]}"
         return DocIndex(self._cache_dir / f"{name}.sqlite")
 
     @cached_property
     def hub_docs(self) -> HubDocs:
-        """The Hub's documentation, and Gradio's, whose own search knows the public site alone."""
+        """The documentation of Hugging Face's libraries, and Gradio's, whose own search knows the public site alone."""
         from ml_intern.gateways.gradio_docs import PUBLIC_SEARCH, GradioDocs
         from ml_intern.gateways.hub.docs import HubDocs
 
         site = self._settings.services.gradio
         is_public = site == type(self._settings.services)().gradio
-        return HubDocs(self.hub_endpoint, self.doc_index, GradioDocs(site, PUBLIC_SEARCH if is_public else ""))
+        return HubDocs(self._settings.services.docs, self.doc_index, GradioDocs(site, PUBLIC_SEARCH if is_public else ""))
 
     @cached_property
     def hub_api(self) -> HubApi:

@@ -73,6 +73,7 @@ class FakeWorld:
             "services.ar5iv": self.arxiv.ar5iv_url,
             "services.semantic_scholar": self.scholar.url,
             "services.github": self.github.url,
+            "services.docs": self.hub.url,
             "services.gradio": self.gradio.url,
             "services.slack": self.slack.url,
             "web.search": "searxng",

@@ -14,7 +14,7 @@ from urllib.parse import urldefrag, urlsplit
 
 from msgspec import Struct
 
-from ml_intern.errors import NotAllowedAddress, NotFoundError, ServiceError
+from ml_intern.errors import NotAllowedAddress, NotFoundError, ServiceDown, ServiceError
 from ml_intern.gateways.doc_index import DocIndex, Entry, Found, SetState
 from ml_intern.gateways.doc_keeper import DocKeeper, Prepared
 from ml_intern.gateways.doc_text import Section, split_sections
@@ -53,7 +53,7 @@ class DocPage(Struct, frozen=True, kw_only=True):
 
 
 class HubDocs:
-    """One per Hub. ``now`` is seconds since the epoch."""
+    """One per site. ``now`` is seconds since the epoch."""
 
     def __init__(self, endpoint: str, index: DocIndex, gradio: GradioDocs, *, now: Callable[[], float] = time.time) -> None:
         self.endpoint = endpoint.rstrip("/")
@@ -72,7 +72,10 @@ class HubDocs:
         try:
             return await self._keeper.prepare(parts)
         except NotFoundError as error:
-            raise NotFoundError(f"The Hub has no documentation named '{endpoint}'.", hint=_choices(), service=SERVICE) from error
+            message = f"{self.endpoint} has no documentation named '{endpoint}'."
+            raise NotFoundError(message, hint=_other_site() if endpoint in ENDPOINTS else _choices(), service=SERVICE) from error
+        except ServiceDown as error:
+            raise ServiceDown(error.message, hint=_other_site(), service=SERVICE, status=error.status) from error
 
     async def search(self, prepared: Prepared, query: str, offset: int, count: int) -> Found:
         """Pages that say it, the best first."""
@@ -209,6 +212,10 @@ def _bases(name: str) -> Sequence[str]:
 def _set_of(path: str) -> str:
     part = path.split("/")[2]
     return next((short for short, long in SITE_ADDRESSES.items() if long == part), part)
+
+
+def _other_site() -> str:
+    return "Documentation is read where `services.docs` in the settings says: the public Hub, or a mirror of it that has it."
 
 
 def _choices() -> str:
