@@ -14,10 +14,10 @@ from textual.pilot import Pilot
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.settings import Settings
+from ml_intern.frontends.calm import CALM_S
 from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.backend import Backend, JobDesk
-from ml_intern.frontends.tui.keyed_app import CALM_S
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from tests.unit.frontends.fake_host import SESSION, FakeHost, Play, plays

@@ -11,10 +11,17 @@ class Typist:
         self.escapes = 0
         self.left = False
 
-    def typed(self, text: str) -> None:
-        self.lines.append(text)
+        self.about = ""
+        self.takes = True
 
-    def pressed(self, key: str) -> bool:
+    def key(self) -> None:
+        pass
+
+    def typed(self, text: str, about: str) -> bool:
+        self.lines.append(text)
+        return self.takes
+
+    def decides(self, text: str, about: str) -> bool:
         return False
 
     def escape(self) -> None:
@@ -47,3 +54,11 @@ def test_what_is_pasted_is_one_message_and_sends_nothing_by_itself() -> None:
     assert typist.lines == [] and editor.text == "see: one\ntwo\nthree"
     editor.feed(b"\r")
     assert typist.lines == ["see: one\ntwo\nthree"]
+
+
+def test_a_line_that_is_not_taken_stays() -> None:
+    typist = Typist()
+    typist.takes = False
+    editor = Editor(typist)
+    editor.feed(b"you should not\r")
+    assert (typist.lines, editor.text, editor.place) == (["you should not"], "you should not", 14)

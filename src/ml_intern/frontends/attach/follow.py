@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.attach.cards import approval_card, chosen, question_card
+from ml_intern.frontends.attach.front import Front
 from ml_intern.frontends.attach.views import View
+from ml_intern.frontends.calm import CALM_S
 from ml_intern.frontends.headless.text import line
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
@@ -26,14 +28,13 @@ from ml_intern.protocol.events import (
 from ml_intern.session.state import SessionState
 
 DONE, FAILED = 0, 1
-STALE_S = 1.5
-"""After a question was answered elsewhere: what is typed meanwhile was meant for that one, not for the next."""
 YES, NO = ("y", "yes"), ("n", "no")
 DECIDED = ("approved", "rejected", "abandoned", "cancelled")
 IDLE = "Enter sends a message · Ctrl-C leaves, the session goes on · /help"
 RUNNING = "Enter sends: it reaches the model at its next step · Esc interrupts · Ctrl-C leaves, the turn goes on"
 WAITING = "y approves · n rejects · words reject and tell the model why · Ctrl-C leaves, it goes on waiting"
 ASKED = "type the answer, or its number · - declines · Ctrl-C leaves, it goes on waiting"
+SOON = "one moment: what is typed now was meant for something else · Ctrl-C leaves"
 WATCHING = "watching only · Ctrl-C leaves"
 HELP = """\
 A line is the session's next message; while a turn runs it reaches the model at its next step.
@@ -65,15 +66,18 @@ class Joined(Protocol):
 class Follower:
     """``run`` until the session ends or the user leaves. A ``Typist``."""
 
-    def __init__(self, host: Joined, view: View, *, answers: bool, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, host: Joined, view: View, *, answers: bool, clock: Callable[[], float] | None = None, calm_s: float = CALM_S
+    ) -> None:
         """``answers``: somebody is at the keyboard and may take part, so that what waits is asked here too."""
         self._host = host
         self._view = view
         self._answers = answers
-        self._clock = clock or asyncio.get_running_loop().time
+        self._front = Front(clock or asyncio.get_running_loop().time, calm_s)
         self._asked = ""
+        self._refused = ""
+        """What was typed and not taken, if it would be as a message."""
         self._own: set[str] = set()
-        self._closed_elsewhere_at = float("-inf")
         self._joined_at_seq = host.state.last_seq
         self._code = DONE
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,30 +100,64 @@ class Follower:
         state = self._host.state
         if not self._answers:
             return WATCHING
+        if self._waits and not self._front.calm:
+            return SOON
         if self._asked in state.pending:
             return WAITING
         return ASKED if self._asked in state.questions else RUNNING if self._host.busy else IDLE
 
     # ── what is typed ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def pressed(self, key: str) -> bool:
-        """See ``Typist``: y and n decide at once."""
-        if not self._answers or key.lower() not in ("y", "n") or self._asked not in self._host.state.pending:
-            return False
-        self.typed(key)
-        return True
-
-    def typed(self, text: str) -> None:
+    def key(self) -> None:
         """See ``Typist``."""
+        self._front.key()
+
+    @property
+    def about(self) -> str:
+        """See ``Typist``."""
+        return self._front.card
+
+    def decides(self, text: str, about: str) -> bool:
+        """See ``Typist``."""
+        return self._answers and text.lower() in ("y", "n") and about == self._asked and about in self._host.state.pending
+
+    def typed(self, text: str, about: str | None = None) -> bool:
+        """See ``Typist``. ``about`` is None where whole lines come, of which nobody knows when they were begun."""
         text = text.strip()
         if not text or not self._answers:
-            return
-        if self._clock() - self._closed_elsewhere_at < STALE_S:
-            self._closed_elsewhere_at = float("-inf")
-            self._say("That came while the question before was answered elsewhere, so it was not taken. Once more, please.")
-        elif text.startswith("/"):
+            return True
+        if text.startswith("/"):
             self._command(text)
-        elif (pending := self._host.state.pending.get(self._asked)) is not None:
+        elif (self.about if about is None else about) != (self._asked if self._waits else ""):
+            return self._not_for_this(text, about)
+        else:
+            self._take(text)
+        return True
+
+    @property
+    def _waits(self) -> bool:
+        return self._asked in self._host.state.pending or self._asked in self._host.state.questions
+
+    def _not_for_this(self, text: str, about: str | None) -> bool:
+        """It was begun for something else: nobody approves with a word that they were in the middle of, or rejects with a message."""
+        again, self._refused = text == self._refused and self._front.calm, ""
+        if again:
+            self._submit(op.UserInput(text=text))
+            return True
+        drop = about is None or text.lower() in (*YES, *NO)
+        elsewhere = bool(self.about if about is None else about)
+        why = "while the question before was answered elsewhere" if elsewhere else "before this had stood here for a moment"
+        if drop:
+            self._say(f"That came {why}, so it was not taken. Once more, please.")
+        else:
+            self._refused = text
+            aside = ", and sets aside what waits" if self._waits else ""
+            self._say(f"That was begun {why}, so it answers nothing. Enter again sends it as a message{aside} · Ctrl-U clears it.")
+        self._front.refused()
+        return drop
+
+    def _take(self, text: str) -> None:
+        if (pending := self._host.state.pending.get(self._asked)) is not None:
             approved = text.lower() in YES
             feedback = None if approved or text.lower() in NO else text
             answer = op.ApprovalAnswer(tool_call_id=pending.tool_call_id, approved=approved, feedback=feedback)
@@ -193,11 +231,11 @@ class Follower:
         if not self._answers:
             return
         state = self._host.state
-        if self._asked in state.pending or self._asked in state.questions:
+        if self._waits:
             return
-        if self._asked and self._asked not in self._own:
-            self._closed_elsewhere_at = self._clock()
-        self._asked = next(iter((*state.pending, *state.questions)), "")
+        before, self._asked = self._asked, next(iter((*state.pending, *state.questions)), "")
+        if before != self._asked:
+            self._front.put(self._asked, elsewhere=bool(before) and before not in self._own)
         if pending := state.pending.get(self._asked):
             self._view.say(approval_card(pending))
         elif question := state.questions.get(self._asked):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol
 
+from ml_intern.frontends.calm import CALM_S
+
 READ_BYTES = 4096
 LONGEST_LINE_BYTES = 64 * 1024
 PASTES_ON, PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
@@ -36,12 +38,21 @@ class LineBuffer:
 class Typist(Protocol):
     """Who is told what was typed."""
 
-    def typed(self, text: str) -> None:
-        """A line, ended with Enter."""
+    def key(self) -> None:
+        """Something is typed."""
         ...
 
-    def pressed(self, key: str) -> bool:
-        """A character on an empty line: whether it was an answer, and no beginning of a line."""
+    @property
+    def about(self) -> str:
+        """To what a line belongs that begins now."""
+        ...
+
+    def typed(self, text: str, about: str) -> bool:
+        """A line, ended with Enter, and to what it belonged when it was begun. False when it is not taken: it stays."""
+        ...
+
+    def decides(self, text: str, about: str) -> bool:
+        """Whether this character alone is a whole answer, if nothing follows it."""
         ...
 
     def escape(self) -> None:
@@ -54,19 +65,37 @@ class Typist(Protocol):
 
 
 class Editor:
-    """One line that is edited with the usual keys."""
+    """One line that is edited with the usual keys. ``quiet_s``: nothing follows a character that came alone for so long."""
 
-    def __init__(self, typist: Typist) -> None:
+    def __init__(self, typist: Typist, *, quiet_s: float = CALM_S) -> None:
         self.text = ""
         self.place = 0
         """Of the cursor: characters before it."""
         self._typist = typist
+        self._quiet_s = quiet_s
+        self._quiet: asyncio.TimerHandle | None = None
+        self._about = ""
+        self._alone = False
+        """Whether one key began the line and none has changed it since."""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
         self._pasted: list[str] | None = None
 
     def feed(self, data: bytes) -> None:
         """What the terminal sent: keys, or part of a paste."""
+        self.close()
+        self._typist.key()
+        self._read(data)
+        if self._alone and self._typist.decides(self.text, self._about):
+            self._quiet = asyncio.get_running_loop().call_later(self._quiet_s, self._enter)
+
+    def close(self) -> None:
+        """What stands on the line is not sent by itself any more."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+
+    def _read(self, data: bytes) -> None:
         text, self._rest = self._rest + self._decode(data), ""
         while text:
             if self._pasted is not None:
@@ -84,6 +113,10 @@ class Editor:
                 self._rest = text if len(text) < READ_BYTES else ""
                 return
 
+    def _enter(self) -> None:
+        if self._typist.typed(self.text, self._about):
+            self.text, self.place, self._alone = "", 0, False
+
     def _paste(self, text: str) -> str:
         """Take what belongs to the paste; the rest."""
         assert self._pasted is not None
@@ -94,13 +127,13 @@ class Editor:
             return ""
         self._pasted = None
         self._insert(inside.replace("\r\n", "\n").replace("\r", "\n"))
+        self._alone = False
         return rest
 
     def _character(self, key: str) -> None:
         match key:
             case "\r" | "\n":
-                text, self.text, self.place = self.text, "", 0
-                self._typist.typed(text)
+                self._enter()
             case "\x7f" | "\x08":
                 self._delete(self.place - 1, self.place)
             case "\x15":
@@ -113,7 +146,7 @@ class Editor:
                 self.place = len(self.text)
             case "\x04" if not self.text:
                 self._typist.leave()
-            case _ if key.isprintable() and not (not self.text and self._typist.pressed(key)):
+            case _ if key.isprintable():
                 self._insert(key)
             case _:
                 pass
@@ -137,11 +170,14 @@ class Editor:
 
     def _insert(self, text: str) -> None:
         if len(self.text) + len(text) <= LONGEST_LINE_BYTES:
+            self._alone = not self.text
+            if not self.text:
+                self._about = self._typist.about
             self.text = self.text[: self.place] + text + self.text[self.place :]
             self.place += len(text)
 
     def _delete(self, start: int, end: int) -> None:
-        start = max(0, start)
+        start, self._alone = max(0, start), False
         self.text = self.text[:start] + self.text[end:]
         self.place = start
 
@@ -172,7 +208,7 @@ def bytes_from(fd: int, on_data: Callable[[bytes], None], on_end: Callable[[], N
 
 
 @contextmanager
-def lines_from(fd: int, on_line: Callable[[str], None], on_end: Callable[[], None]) -> Generator[None]:
+def lines_from(fd: int, on_line: Callable[[str], object], on_end: Callable[[], None]) -> Generator[None]:
     """Call ``on_line`` in the event loop for each line typed, and ``on_end`` at the end of input (Ctrl-D)."""
     buffer = LineBuffer()
 

@@ -165,6 +165,7 @@ async def _on_a_screen(host: RemoteHost, start: int, console: Console, *, verbos
         with single_keys(fd), handled(follower.on_signal), bytes_from(fd, keys, follower.leave):
             code = await follower.run(after_seq=start)
     finally:
+        editor.close()
         output.thread.stdout(PASTES_OFF)
         await view.aclose()
         await output.close()

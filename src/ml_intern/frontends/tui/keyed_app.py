@@ -8,8 +8,8 @@ from textual import events, on
 from textual.app import App
 from textual.driver import Driver
 
-CALM_S = 0.7
-"""Without a key for so long, nobody is in the middle of a word."""
+from ml_intern.frontends.calm import CALM_S
+
 AGAIN_S = 0.2
 """A key that decided is meant for the next card too when it comes again after so long: a key that bounces or is held down is faster."""
 
