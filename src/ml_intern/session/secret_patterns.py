@@ -66,6 +66,36 @@ def _credentials(match: re.Match[str]) -> str:
     return f"{match[1]}{REDACTED}@"
 
 
+def _jwts(match: re.Match[str]) -> str:
+    """Two parts that begin with ``eyJ`` and a signature. The run is taken whole: each of many beginnings would be followed to its end."""
+    parts = match[0].split(".")
+    kept: list[str] = []
+    at = 0
+    while at < len(parts):
+        start = parts[at].find("eyJ")
+        more = parts[at + 1 : at + 3]
+        if start >= 0 and len(parts[at]) - start >= 11 and len(more) == 2 and _ends_jwt(*more):
+            kept.append(parts[at][:start] + JWT)
+            at += 3
+        else:
+            kept.append(parts[at])
+            at += 1
+    return ".".join(kept)
+
+
+def _ends_jwt(payload: str, signature: str) -> bool:
+    return payload.startswith("eyJ") and len(payload) >= 11 and len(signature) >= 8
+
+
+_CURL = re.compile(r"\bcurl\b", re.ASCII)
+
+
+def _of_curl(match: re.Match[str]) -> str:
+    """From the flag backwards: many a ``curl`` on a line would have the rest of it looked through each time."""
+    before = match.string[max(0, match.start() - 304) : match.start()].rpartition("\n")[2]
+    return f"{match[1]}{REDACTED}" if _CURL.search(before) else match[0]
+
+
 _PRIVATE_BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _PRIVATE_END = r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_BODY = r"[A-Za-z0-9+/=\s\\,:.-]*+"
@@ -77,7 +107,8 @@ def _private_keys(text: str) -> str:
     kept: list[str] = []
     done = 0
     begins = list(re.finditer(_PRIVATE_BEGIN, text))
-    for begin, limit in zip(begins, [*(after.start() for after in begins[1:]), len(text)], strict=True):
+    limits = [*(begin.start() for begin in begins), len(text)][1:]
+    for begin, limit in zip(begins, limits, strict=True):
         # up to the next first line and no further: each character is looked at once
         last = re.compile(_PRIVATE_END).search(text, begin.end(), limit) or re.compile(_KEY_BODY).match(text, begin.end(), limit)
         until = last.end() if last else begin.end()
@@ -105,7 +136,7 @@ RULES: tuple[Rule, ...] = (
     shape(
         "/", "hooks.slack.com/", r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,}", f"hooks.slack.com/{SLACK_TOKEN}"
     ),
-    shape(".", "eyj", r"eyJ[A-Za-z0-9_-]{8,}+\.eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}", JWT),
+    shape(".", "eyj", r"eyJ[A-Za-z0-9_.-]*+", _jwts),
     shape("-", "glpat- gldt- glrt-", rf"gl(?:pat|dt|rt)-{_RUN}{{20,}}", REDACTED),
     shape("_", "npm_", r"npm_(?<![A-Za-z0-9]npm_)[A-Za-z0-9]{36}(?![A-Za-z0-9])", REDACTED),
     shape("-", "pypi-ag", rf"pypi-Ag{_RUN}{{50,}}", REDACTED),
@@ -124,8 +155,8 @@ RULES: tuple[Rule, ...] = (
     shape(
         ":",
         "curl",
-        r"""(\bcurl\b[^\n]{0,300}?\s(?:-u|--user)[ =]?["']?[^\s:"'$]{1,64}:)(?!\[REDACTED|\$)[^\s"']{1,128}""",
-        rf"\1{REDACTED}",
+        r"""(\s(?:-u|--user)[ =]?["']?[^\s:"'$]{1,64}:)(?!\[REDACTED|\$)[^\s"']{1,128}""",
+        _of_curl,
     ),
     shape(
         '"',
