@@ -22,16 +22,19 @@ from ml_intern.config.load import set_unset_variables
 from ml_intern.config.secret import SecretStr
 from ml_intern.errors import NotFoundError, ServiceAuthError, ServiceDown, ServiceError, ServiceRefused
 from ml_intern.gateways.http import ServiceHttp, ServiceOptions
-from ml_intern.gateways.refusals import refusal
+from ml_intern.gateways.refusals import refusal, retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    import httpx2
     from huggingface_hub import HfApi
 
 PUBLIC_HUB = "https://huggingface.co"
 THREADS = 8
 WHOAMI_KEPT_S = 600.0
+LONGEST_WAIT_S = 10.0
+"""What a thread may wait for the Hub's limit of requests to end. After a longer wait it is for the caller to ask again."""
 SERVICE = "the Hub"
 BEFORE_IMPORT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -159,8 +162,28 @@ class HubClient:
         from huggingface_hub import HfApi
 
         _keep_off_the_screen()
+        _wait_no_longer()
         token = self.token.reveal() if self.token is not None else False
         return HfApi(endpoint=self.endpoint, token=token, library_name="ml-intern")
+
+
+def _wait_no_longer() -> None:
+    """The library sleeps in our thread, five times, for as long as a 429 says; nobody can wake it, and the process's end waits for it.
+
+    Its client, which all threads share and which it makes anew after a broken connection, is told to raise instead.
+    """
+    from huggingface_hub import get_session
+
+    client = get_session()
+    hooks = client.event_hooks
+    if _refuse_long_waits not in hooks["response"]:
+        client.event_hooks = {**hooks, "response": [*hooks["response"], _refuse_long_waits]}
+
+
+def _refuse_long_waits(answer: httpx2.Response) -> None:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    if answer.status_code == 429 and (retry_after_s(headers) or 0.0) > LONGEST_WAIT_S:
+        raise refusal(SERVICE, str(answer.url), answer.status_code, headers, b"")
 
 
 def _keep_off_the_screen() -> None:

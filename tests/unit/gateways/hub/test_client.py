@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from ml_intern.config.secret import SecretStr
-from ml_intern.errors import AccessGated, NoCreditsError, NotFoundError, ServiceAuthError, ServiceDown, ServiceRefused
+from ml_intern.errors import AccessGated, NoCreditsError, NotFoundError, ServiceAuthError, ServiceDown, ServiceLimited, ServiceRefused
 from ml_intern.gateways.hub.client import THREADS, WHOAMI_KEPT_S, HubClient
 from ml_intern.testing.fake_hub import FakeHub
 
@@ -51,6 +51,22 @@ async def test_whoami_is_asked_once_in_ten_minutes_also_by_many_at_once(fake: Fa
     time.now = WHOAMI_KEPT_S + 1
     await hub.whoami()
     assert len(fake.seen("whoami")) == 2
+
+
+@pytest.mark.parametrize("header", [{"RateLimit": '"api";r=0;t=300'}, {"Retry-After": "300"}])
+async def test_no_thread_sleeps_until_a_far_limit_ends(fake: FakeHub, hub: HubClient, header: dict[str, str]) -> None:
+    """The library waited five times as long as it was told, deaf to an interrupt, and the end of the process waited for it."""
+    from huggingface_hub import close_session
+
+    fake.repos.create("alice/x", files={"a": "1"})
+    for _ in range(2):
+        fake.fail("GET .*/tree/", status=429, headers=header)
+        with pytest.raises(ServiceLimited) as limited:
+            await hub.call(lambda api: list(api.list_repo_tree("alice/x")))
+        assert limited.value.retry_after_s == 300
+        close_session()  # as the library does after a connection that broke
+    assert len(fake.seen("GET .*/tree/")) == 2
+    assert [entry.path for entry in await hub.call(lambda api: list(api.list_repo_tree("alice/x")))] == ["a"]
 
 
 async def test_a_namespace_is_ones_own_or_that_of_an_organisation(hub: HubClient) -> None:
