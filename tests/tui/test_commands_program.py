@@ -54,9 +54,31 @@ async def test_tools_lists_the_built_in_ones_and_shows_one_in_full() -> None:
         await pilot.press("escape")
         await command(app, pilot, host, "/tools bash")
         await until(pilot, lambda: "─ bash ─" in text_of(app))
+        text = " ".join(text_of(app).split())
+        assert "command string, required The command line, run by bash." in text
+        assert "timeout integer, default 120" in text and "/permissions test bash" in text
         await pilot.press("escape")
         await command(app, pilot, host, "/tools nonsense")
         await until(pilot, lambda: "There is no built-in tool nonsense." in text_of(app))
+
+
+@pytest.mark.parametrize("columns", [120, 80, 60, 40])
+@pytest.mark.parametrize("page", ["/tools", "/help"])
+async def test_tables_of_commands_and_tools_break_their_texts_within_the_column(page: str, columns: int) -> None:
+    host = scripted()
+    async with running(host, size=(columns, 200)) as (app, pilot):
+        await command(app, pilot, host, page)
+        await until(pilot, lambda: "bash" in text_of(app) or "/quit" in text_of(app))
+        rows = [row.strip("│ ") for row in screen_text(app)]
+        assert not [row for row in rows if row.endswith("…")]
+        if columns >= 60:
+            starts = {
+                row.index(word)
+                for row in screen_text(app)
+                for word in ("Run a shell", "Watch jobs", "Write this session into")
+                if word in row
+            }
+            assert len(starts) == 1, "one column"
 
 
 async def test_mcp_shows_servers_and_says_when_one_cannot_be_asked(tmp_path: Path) -> None:

@@ -72,3 +72,16 @@ async def test_jobs_of_a_session_in_another_process_are_shown_and_left_alone() -
         await shown(app, pilot, "run1")
         await pilot.press("c")
         await shown(app, pilot, "Jobs are out of reach here.")
+
+
+@pytest.mark.parametrize("columns", [60, 40])
+async def test_a_narrow_list_of_jobs_has_state_cost_and_the_keys_whole(columns: int) -> None:
+    long = "6920f1c2d4e5a6b7c8d9e0f1"
+    host = scripted(past=(STARTED, submitted(long), over(long)))
+    async with running(host, size=(columns, 24)) as (app, pilot):
+        await command(app, pilot, host, "/jobs")
+        text = await shown(app, pilot, "completed")
+        row = next(row for row in text.splitlines() if "completed" in row)
+        assert "$0.0350" in row and long[:9] in row
+        keys = next(row for row in text.splitlines() if "Enter log" in row)
+        assert "c cancel · a attach" in keys and "…" not in keys

@@ -23,7 +23,7 @@ async def test_a_message_for_the_running_turn_is_seen_until_it_arrives() -> None
         await settled(app, pilot, host)
         app.send(op.UserInput(text="use\nless memory"))
         await pilot.pause()
-        assert any("↳ goes in at the next step: use less memory" in row for row in screen_text(app))
+        assert any("↳ handed over, read at the next step: use less memory" in row for row in screen_text(app))
         host.emit(e.UserMessageAdded(content="use\nless memory", steering=True))
         await settled(app, pilot, host)
         assert not any("↳" in row for row in screen_text(app))
@@ -38,11 +38,11 @@ async def test_messages_for_after_the_turn_are_seen_taken_back_by_up_and_gone_wh
             await pilot.press(*text, "alt+enter")
             await settled(app, pilot, host)
         rows = [row.strip() for row in screen_text(app) if "↳" in row]
-        assert rows == ["↳ waits: first", "↳ waits (↑ edits it): second"]
+        assert rows == ["↳ waits for the end of the turn: first", "↳ waits for the end of the turn (↑ takes it back): second"]
         await pilot.press("up")
         await pilot.pause()
         assert app.composer.text == "second"
-        assert [row.strip() for row in screen_text(app) if "↳" in row] == ["↳ waits (↑ edits it): first"]
+        assert [row.strip() for row in screen_text(app) if "↳" in row] == ["↳ waits for the end of the turn (↑ takes it back): first"]
         host.emit(DONE)
         await settled(app, pilot, host)
         assert host.operations == [op.UserInput(text="first")]

@@ -52,7 +52,7 @@ def servers(settings: Path) -> dict[str, object]:
 def test_hugging_faces_server_is_listed_as_dormant_without_a_token(run: Run) -> None:
     code, out, _ = run("list")
     assert code == 0
-    assert "hf-mcp-server" in out and "dormant" in out and "HF_TOKEN" in out
+    assert "hf-mcp-server" in out and "not used" in out and "HF_TOKEN" in out
 
 
 def test_a_program_is_added_and_its_tools_are_shown(run: Run, settings: Path, tmp_path: Path) -> None:

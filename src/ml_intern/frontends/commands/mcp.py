@@ -186,7 +186,7 @@ def rows_of(loaded: LoadedSettings) -> list[Row]:
     for name, server in sorted(loaded.settings.mcp_servers.items()):
         known = cache.get(name, server)
         dormant = why_dormant(server, around)
-        state, detail = ("dormant" if server.enabled else "disabled", dormant) if dormant else _state(known)
+        state, detail = ("not used" if server.enabled else "disabled", dormant) if dormant else _state(known)
         rows.append(
             Row(
                 name=name,

@@ -60,12 +60,14 @@ class WaitingLines(Widget):
 
     def rows(self) -> list[Line]:
         """The newest last; of many the oldest are counted."""
-        told = [("goes in at the next step", text) for text in self._steering] + [("waits", text) for text in self._later]
+        told = [("handed over, read at the next step", text) for text in self._steering] + [
+            ("waits for the end of the turn", text) for text in self._later
+        ]
         more = len(told) - MOST_ROWS
         shown = told[-(MOST_ROWS - 1) :] if more > 0 else told
         rows = [line(("dim", f"↳ {how}: {' '.join(text.split())}")) for how, text in shown]
         if self._later:
-            rows[-1] = line(("dim", "↳ waits (↑ edits it): " + " ".join(self._later[-1].split())))
+            rows[-1] = line(("dim", "↳ waits for the end of the turn (↑ takes it back): " + " ".join(self._later[-1].split())))
         return [line(("dim", f"↳ {more + 1} more")), *rows] if more > 0 else rows
 
     def _changed(self) -> None:

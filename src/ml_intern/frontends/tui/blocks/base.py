@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual.strip import Strip
 
-from ml_intern.frontends.headless.text import Line, line
-from ml_intern.frontends.tui.cells import wrapped
+from ml_intern.frontends.headless.text import Line, Span, line, width
+from ml_intern.frontends.tui.cells import drawable, wrapped
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.blocks.pen import Pen
@@ -72,14 +72,58 @@ def guess_wrapped(text: str, columns: int) -> int:
     return text.count("\n") + 1 + len(text) // max(columns, 1)
 
 
+LEAST_CELLS = 20
+"""A column that is narrower is none to read in."""
+
+
 def wrapped_lines(rows: Sequence[Line], columns: int) -> list[Line]:
-    """Lines of one style each, broken at the width with their indent kept; those of several styles stay as they are."""
+    """Lines broken at the width, with their indent kept; of several spans the first one is a column of its own, and stays one."""
     broken: list[Line] = []
     for row in rows:
         if len(row) != 1:
-            broken.append(row)
+            broken.extend(_wrapped_beside(row, columns))
             continue
         ((style, text),) = row
         indent = " " * (len(text) - len(text.lstrip(" ")))
         broken.extend(line((style, indent + part)) for part in wrapped(text[len(indent) :], columns - len(indent)))
     return broken
+
+
+def _wrapped_beside(row: Line, columns: int) -> list[Line]:
+    if not row or sum(width(text) for _, text in row) <= columns:
+        return [row]
+    head, *rest = row
+    room, indent = columns - width(head[1]), " " * width(head[1])
+    broken: list[Line] = []
+    spans: list[Span] = [head]
+    if room < LEAST_CELLS:  # no room beside it: below it
+        broken.append(line((head[0], head[1].rstrip())))
+        indent, spans = "    ", [("", "    ")]
+        room = columns - len(indent)
+        rest = [(style, text if i else text.lstrip()) for i, (style, text) in enumerate(rest)]
+    elif rest[0][1].startswith(" "):
+        indent += " "
+        room -= 1
+        spans, rest = [head, ("", " ")], [(rest[0][0], rest[0][1][1:]), *rest[1:]]
+    for part in _parts(rest, room):
+        broken.append(line(*spans, *part))
+        spans = [("", indent)]
+    return broken
+
+
+def _parts(spans: Sequence[Span], cells: int) -> Iterator[list[Span]]:
+    """The spans in rows of at most that many cells, each in its style."""
+    text, at = "".join(drawable(text) for _, text in spans), 0
+    for part in wrapped(text, cells):
+        at = max(text.find(part, at), at)  # a row leaves out the space that it was broken at
+        yield _cut(spans, at, at + len(part))
+        at += len(part)
+
+
+def _cut(spans: Sequence[Span], begin: int, end: int) -> list[Span]:
+    cut: list[Span] = []
+    for style, text in ((style, drawable(text)) for style, text in spans):
+        if piece := text[max(begin, 0) : max(end, 0)]:
+            cut.append((style, piece))
+        begin, end = begin - len(text), end - len(text)
+    return cut

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ml_intern.frontends.commands.mcp import Row, rows_of
 from ml_intern.frontends.headless.text import Line, line, lines
 from ml_intern.frontends.tui.screens.pager import Pager
-from ml_intern.frontends.tui.screens.styled import one_line, table
+from ml_intern.frontends.tui.screens.styled import one_line
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
+    from ml_intern.models.base import ToolSchema
 
-_WORDS = 90
-_STYLES = {"ready": "good", "failing": "bad", "dormant": "dim", "disabled": "dim"}
+_STYLES = {"ready": "good", "failing": "bad", "not used": "dim", "disabled": "dim"}
 
 
 async def show_tools(app: TuiApp, rest: str) -> None:
@@ -28,12 +30,13 @@ async def show_tools(app: TuiApp, rest: str) -> None:
         if (schema := known.get(rest)) is None:
             app.say(f"There is no built-in tool {rest}.", hint="/tools lists them.", bad=True)
             return
-        await app.push_screen_wait(Pager(rest, lines(schema.description)))
+        await app.push_screen_wait(Pager(rest, _in_full(rest, schema)))
         return
     remote = app.loaded.settings.tool_runtime == "sandbox"
     names = [name for name in BUILTIN if name in known and (remote or name not in IN_SANDBOX_ONLY)]
     rows = [line(("bold", f"{len(names)} built-in tools"), ("dim", "  /tools <name> shows what the model is told of one")), line()]
-    rows += table(("tool", "what it is for"), [(name, _first_sentence(known[name].description)) for name in names])
+    column = max(map(len, names)) + 1
+    rows += [line(("accent", f"{name:<{column}}"), f" {_first_sentence(known[name].description)}") for name in names]
     for server in await asyncio.to_thread(rows_of, app.loaded):
         rows += [line(), line(("bold", f"MCP server {server.name}"), ("dim", f"  {server.state}"))]
         rows += [line(f"  {server.name}__{tool}") for tool in server.tools] or [line(("dim", f"  {one_line(server.detail)}"))]
@@ -43,8 +46,24 @@ async def show_tools(app: TuiApp, rest: str) -> None:
 def _first_sentence(text: str) -> str:
     words = one_line(text)
     end = words.find(". ")
-    words = words[: end + 1] if 0 < end < _WORDS else words
-    return words if len(words) <= _WORDS else words[: _WORDS - 1] + "…"
+    return words[: end + 1] if end > 0 else words
+
+
+def _in_full(name: str, schema: ToolSchema) -> list[Line]:
+    """What the model is told of a tool, and how to see what a call of it is judged as."""
+    rows = [*lines(schema.description), line(), line(("bold", "Parameters")), line()]
+    required = schema.parameters.get("required", ())
+    given: dict[str, dict[str, Any]] = schema.parameters.get("properties", {})
+    column = max(map(len, given), default=0) + 1
+    for parameter, about in given.items():
+        kinds: list[str] | str = about.get("type", "any of several")
+        words = [kinds if isinstance(kinds, str) else " or ".join(kinds), "required" if parameter in required else ""]
+        if parameter not in required and about.get("default") not in (None, ""):
+            words.append(f"default {msgspec.json.encode(about['default']).decode()}")
+        told = one_line(str(about.get("description", "")))
+        rows.append(line(("accent", f"{parameter:<{column}}"), ("dim", f" {', '.join(filter(None, words))}"), f"  {told}"))
+    rows += [line(), line(("bold", "Whether it asks first")), line()]
+    return [*rows, *lines(f"That depends on the call: /permissions test {name}: …   shows it for one, and /permissions the rules.")]
 
 
 async def show_mcp(app: TuiApp, rest: str) -> None:

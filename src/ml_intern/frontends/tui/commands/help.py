@@ -52,6 +52,9 @@ def help_rows(app: TuiApp) -> list[Line]:
     rows: list[Line] = [line(("bold", "Commands")), line()]
     for command in COMMANDS:
         name = f"/{command.name} {command.arguments}".rstrip()
+        if len(name) > _NAMES:
+            rows.append(line(("accent", name)))
+            name = ""
         rows.append(line(("accent", f"{name:<{_NAMES}}"), f" {command.summary}"))
     rows += [line(), line(("bold", "Keys")), line()]
     nodes: list[tuple[str, DOMNode | type[DOMNode]]] = [("everywhere", app), ("composer", app.composer), ("conversation", app.conversation)]

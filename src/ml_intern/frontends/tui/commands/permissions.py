@@ -25,8 +25,8 @@ TRY = "test"
 _STYLES: dict[str, Style] = {"allow": "good", "ask": "warn", "deny": "bad"}
 _SCOPES = {"session": "in this session", "project": "in this folder, whatever works in it", "user": "everywhere"}
 _MODES = {
-    "ask": "No rule: what reads, or is contained, runs; the rest asks.",
-    "contained": "No rule: what is contained runs; the rest asks.",
+    "ask": "No rule: what only reads, or runs in a sandbox, runs; the rest asks.",
+    "contained": "No rule: what runs in a sandbox runs; the rest asks.",
     "yolo": "No rule: it runs (yolo is on).",
 }
 _WAYS = "Such as bash(pytest *), hf_jobs(run cpu-*), write(src/*), mcp:github:*"

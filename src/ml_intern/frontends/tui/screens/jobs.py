@@ -22,7 +22,7 @@ from ml_intern.frontends.headless.tally import duration, usd
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.tui.blocks.pen import LINK_SCHEMES
-from ml_intern.frontends.tui.screens.frame import FramedScreen
+from ml_intern.frontends.tui.screens.frame import WIDE, FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
 from ml_intern.frontends.tui.screens.questions import Confirm
 from ml_intern.frontends.tui.screens.styled import content, table
@@ -32,8 +32,15 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.backend import JobDesk
     from ml_intern.frontends.tui.commands.recall import JobRow
 
-KEYS = "↑↓ choose · Enter log · c cancel · a attach · o open page · Esc close"
-HEADS = ("status", "job", "hardware", "time", "cost", "whose")
+KEYS = (
+    "↑↓ choose · Enter log · c cancel · a attach · o open page · Esc close",
+    "Enter log · c cancel · a attach · o page · Esc",
+    "Enter log · c cancel · a attach",
+)
+"""The keys for the frame: the first that fits."""
+HEADS = ("status", "cost", "time", "job", "hardware", "whose")
+SHORT_ID = 12
+FRAME_CELLS = 6
 TICK_S = 1.0
 FLUSH_S = 0.1
 """Lines of a log are shown in batches: a job that prints thousands a second must not stop the keys."""
@@ -64,10 +71,10 @@ class ShownJob:
         took = self.took_s if self.took_s is not None else (now - self.began_at).total_seconds() if self.began_at else None
         return (
             self.status,
+            "" if self.cost_usd is None else usd(self.cost_usd),
+            "" if took is None else duration(took),
             self.id,
             self.hardware,
-            "" if took is None else duration(took),
-            "" if self.cost_usd is None else usd(self.cost_usd),
             "another session's" if self.info is not None else "this session's",
         )
 
@@ -136,11 +143,19 @@ class JobsScreen(FramedScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content("Jobs")
-            frame.border_subtitle = Content(KEYS)
+            frame.border_subtitle = Content(self._keys())
             yield Static(id="heads")
             yield OptionList()
             yield Static(id="caption")
             yield self._log
+
+    def _keys(self) -> str:
+        room = self.tui.size.width - FRAME_CELLS
+        return next((keys for keys in KEYS if len(keys) <= room), KEYS[-1])
+
+    def on_resize(self) -> None:
+        self.query_one(".frame", Vertical).border_subtitle = Content(self._keys())
+        self.update()
 
     def on_mount(self) -> None:
         self.set_interval(TICK_S, self.update)
@@ -162,7 +177,10 @@ class JobsScreen(FramedScreen[None]):
         own = sorted((of_session(row) for row in self._own()), key=lambda job: (not job.running, -_when(job)))
         ids = {job.id for job in own}
         shown = [*own, *(job for job in self._others if job.id not in ids)]
-        heads, *rows = table(HEADS, [job.cells(self._now()) for job in shown], right=("time", "cost"), widest={"job": 30, "hardware": 16})
+        longest = 30 if self.tui.size.width >= WIDE else SHORT_ID
+        heads, *rows = table(
+            HEADS, [job.cells(self._now()) for job in shown], right=("time", "cost"), widest={"job": longest, "hardware": 16}
+        )
         listed = self.query_one(OptionList)
         self.query_one("#heads", Static).update(content([heads]) if shown else Content("There are no jobs."))
         if [job.id for job in shown] == [job.id for job in self._shown]:
