@@ -56,8 +56,8 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         workplace = await asyncio.to_thread(open_workplace, place, log, spill_dir)
         given_up.push_async_callback(workplace.aclose)
         loaded = place.loaded
-        why_not, ready = place.programs.why_not, workplace.workspace.ready
-        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, ready, why_not)
+        programs, ready = place.programs, workplace.workspace.ready
+        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, ready, programs)
         given_up.push_async_callback(surroundings.aclose)
         traces = TraceSwitch(_traces(place.loaded, place, log, shared), partial(_traces_agreed, place, log, shared))
         given_up.push_async_callback(traces.aclose)

@@ -1,11 +1,13 @@
-"""Files of a project that its hooks name: they run outside the sandbox with the hook, so they are trusted with it, or not.
+"""Files of a project that its hooks run: they run outside the sandbox with the hook, so they are trusted with it, or not.
 
-Only what a command line names is found, as a shell would write it: ``./scripts/check.sh``, ``python tools/guard.py``,
-``"$CLAUDE_PROJECT_DIR"/x``. What such a file reads, sources or imports in its turn cannot be known.
+Only what a command line says is found, as a shell would read it (``hook_lines``): ``./scripts/check.sh``, ``python -m tools.guard``,
+``make guard``. What such a file reads, sources or imports in its turn cannot be known.
 """
 
 from __future__ import annotations
 
+import glob
+import itertools
 import os
 import re
 import stat
@@ -13,13 +15,43 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ml_intern.config.brought_file import read_brought
+from ml_intern.config.hook_lines import HOME, ROOT, Unclear, read_line
 from ml_intern.config.json_values import Json
 from ml_intern.errors import ConfigError
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_FILES = 200
-_BETWEEN_WORDS = re.compile(r"[\s;&|<>()=,`]+")
-_FOLDER = re.compile(r"\$\{?(?:CLAUDE_PROJECT_DIR|ML_INTERN_PROJECT_DIR|PWD)\}?")
+_PROGRAMS = frozenset(
+    [
+        ".sh",
+        ".bash",
+        ".zsh",
+        ".fish",
+        ".py",
+        ".pyz",
+        ".js",
+        ".mjs",
+        ".cjs",
+        ".ts",
+        ".mts",
+        ".rb",
+        ".pl",
+        ".pm",
+        ".php",
+        ".lua",
+        ".awk",
+        ".r",
+        ".R",
+        ".jl",
+        ".ps1",
+        ".jar",
+        ".exe",
+        ".mk",
+        ".tcl",
+        ".go",
+        ".rs",
+    ]
+)
 
 
 def commands_in(hooks: Json) -> Iterator[str]:
@@ -35,13 +67,19 @@ def commands_in(hooks: Json) -> Iterator[str]:
                 yield from commands_in(item)
 
 
-def hook_files(hooks: Json, folder: Path, cwd: Path) -> tuple[Path, ...]:
-    """Those of them that are there, by the names that lead to them. Hooks run in ``cwd``. Blocks."""
+def hook_files(hooks: Json, folder: Path) -> tuple[Path, ...]:
+    """Those of them that are there, by the names that lead to them. Hooks of a project run in its ``folder``. Blocks."""
     found: dict[Path, None] = {}
     for command in commands_in(hooks):
-        for path in _named(command, folder, cwd):
+        for path in _named(command, folder):
             found[path] = None
     return tuple(sorted(found))[:MAX_FILES]
+
+
+def unclear_lines(hooks: Json) -> tuple[str, ...]:
+    """Command lines of which it cannot be told which files they run."""
+    lines = dict.fromkeys(commands_in(hooks))
+    return tuple(line for line in lines if any(isinstance(each, Unclear) for each in read_line(line)))
 
 
 def file_digests(files: tuple[Path, ...], folder: Path) -> dict[str, str]:
@@ -58,19 +96,39 @@ def file_digests(files: tuple[Path, ...], folder: Path) -> dict[str, str]:
     return digests
 
 
-def _named(command: str, folder: Path, cwd: Path) -> Iterator[Path]:
-    bases = list(dict.fromkeys((folder, cwd)))
-    words = [word for word in _BETWEEN_WORDS.split(re.sub(r"[\"'\\]", "", command)) if word]
+def _named(command: str, folder: Path) -> Iterator[Path]:
+    words = [word for word in read_line(command) if not isinstance(word, Unclear)]
+    bases = [folder]
     for word in words:
-        for base in tuple(bases):
-            path = Path(os.path.normpath(base / _FOLDER.sub(lambda _, base=base: str(base), word)))
-            if not path.is_relative_to(folder) or path == folder:
-                continue
+        for base in tuple(bases):  # ``cd scripts && ./check.sh``, ``make -C tools``
+            bases += (path for path in _paths(word.text, base, folder) if path not in bases and stat.S_ISDIR(_mode(path)))
+    for word, base in itertools.product(words, bases):
+        for path in _paths(word.text, base, folder):
             mode = _mode(path)
-            if stat.S_ISDIR(mode):
-                bases.append(path)  # ``cd scripts && ./check.sh``
-            elif stat.S_ISREG(mode):
+            if stat.S_ISREG(mode) and (word.runs or _is_program(path, mode)):
                 yield path
+
+
+def _paths(word: str, base: Path, folder: Path) -> Iterator[Path]:
+    """What a word names in the project, patterns for the shell included."""
+    text = word.replace(ROOT, str(folder)).replace(HOME, os.path.expanduser("~"))
+    path = os.path.normpath(base / text)
+    names = (path,)
+    if re.search(r"[*?\[]", text) and not os.path.lexists(path):
+        names = tuple(itertools.islice(glob.iglob(os.path.normpath(base / text)), MAX_FILES))
+    for each in map(Path, names):
+        if each.is_relative_to(folder) and each != folder:
+            yield each
+
+
+def _is_program(path: Path, mode: int) -> bool:
+    if mode & 0o111 or path.suffix in _PROGRAMS:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def _mode(path: Path) -> int:

@@ -33,13 +33,13 @@ def configured_hooks(loaded: LoadedSettings) -> list[ConfiguredHook]:
     found: list[ConfiguredHook] = []
     for path in loaded.files:
         if path.suffix == ".json" and (data := read_object(path)).get(HOOKS):
-            found += _of_file(path, data, _state(path, data, trusted, loaded.cwd))
+            found += _of_file(path, data, _state(path, data, trusted))
     return found
 
 
-def _state(path: Path, data: JsonDict, trusted: TrustedFolders, cwd: Path) -> str:
+def _state(path: Path, data: JsonDict, trusted: TrustedFolders) -> str:
     project = path.parts[-2:] == PROJECT_FILE.parts
-    return UNTRUSTED if project and not trusted.covers(path.parent.parent, needs_trust(data), cwd) else ON
+    return UNTRUSTED if project and not trusted.covers(path.parent.parent, needs_trust(data)) else ON
 
 
 def _of_file(path: Path, data: JsonDict, state: str) -> list[ConfiguredHook]:

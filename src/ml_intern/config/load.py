@@ -166,7 +166,7 @@ def load_settings(
         _check_lower(merged, layers, overridden)
     for path in projects:
         data = read_object(path)
-        trusted = _is_trusted(path, data, process, cwd, warnings)
+        trusted = _is_trusted(path, data, process, warnings)
         layer = Layer(str(path), narrowed(data, merged, str(path), trusted=trusted))
         merged = merge(merged, layer.data)
         layers.append(layer)
@@ -191,13 +191,13 @@ def load_settings(
     )
 
 
-def _is_trusted(path: Path, project: JsonDict, environ: Environ, cwd: Path, warnings: list[str]) -> bool:
+def _is_trusted(path: Path, project: JsonDict, environ: Environ, warnings: list[str]) -> bool:
     """Whether what the file says of hooks and of calls to allow counts; if it says any and they do not, a warning tells."""
     if not (active := needs_trust(project)):
         return False
     folder = path.parent.parent
     folders = TrustedFolders(paths_from(environ).state_dir)
-    if folders.covers(folder, active, cwd):
+    if folders.covers(folder, active):
         return True
     what = " and ".join(words for key, words in (("hooks", "hooks"), ("permissions", "rules that allow calls")) if key in active)
     changed = " (they, or the files that they run, are not what you trusted)" if folders.knows(folder) else ""
@@ -284,6 +284,11 @@ def _roots(cwd: Path, home: Path) -> tuple[Path, ...]:
     except OSError:
         return (cwd,)
     return (cwd,)
+
+
+def project_root(loaded: LoadedSettings) -> Path:
+    """Where the project of its folder begins; the folder itself in no project."""
+    return _roots(loaded.cwd, home_dir(loaded.environ))[0]
 
 
 def _with_dotenv(process: Environ, roots: tuple[Path, ...]) -> tuple[Environ, list[Path], list[str]]:

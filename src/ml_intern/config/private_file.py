@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from ml_intern.config.paths import make_private
@@ -26,6 +26,24 @@ def replace_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
+
+
+def change_private(path: Path, change: Callable[[bytes | None], bytes | None], *, keep_mode: bool = False) -> bool:
+    """Read, change and replace, one process and thread at a time: no change is lost to another. False when nothing was to be changed.
+
+    ``change`` is given what the file holds, None where there is none; None from it leaves all as it is. Raises ``OSError``.
+    """
+    with taking_turns(path):
+        try:
+            before = path.read_bytes()
+        except FileNotFoundError:
+            before = None
+        after = change(before)
+        if after is None or after == before:
+            return False
+        mode = path.stat().st_mode & 0o777 if keep_mode and before is not None else 0o600
+        replace_private(path, after, mode=mode)
+        return True
 
 
 @contextlib.contextmanager

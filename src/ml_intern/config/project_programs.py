@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from ml_intern.config.hook_files import commands_in, hook_files
 from ml_intern.config.json_values import JsonDict, read_object
-from ml_intern.config.load import LoadedSettings
+from ml_intern.config.load import LoadedSettings, project_root
 from ml_intern.config.project import HOOKS, PROJECT_FILE
 from ml_intern.config.trust import TrustedFolders, needs_trust
 from ml_intern.errors import ConfigError
+
+
+class HookPlace(NamedTuple):
+    """Where a hook runs, and what it is told is the project's folder."""
+
+    cwd: Path
+    project: Path
 
 
 class _Project(Struct, frozen=True):
@@ -24,19 +32,24 @@ class ProjectPrograms:
     """Methods block: for a thread."""
 
     def __init__(self, loaded: LoadedSettings) -> None:
-        self._cwd = loaded.cwd
+        self._usual = HookPlace(loaded.cwd, project_root(loaded))
         self._trusted = TrustedFolders(loaded.paths.state_dir)
         self._projects = tuple(_projects(loaded)) if loaded.settings.hooks else ()
 
     def files(self) -> tuple[Path, ...]:
         """What the session's own commands may not change."""
-        return tuple(path for one in self._projects for path in hook_files(one.active.get(HOOKS), one.folder, self._cwd))
+        return tuple(path for one in self._projects for path in hook_files(one.active.get(HOOKS), one.folder))
+
+    def place(self, command: str) -> HookPlace:
+        """A project's hooks run in that project's folder, so that what they name is what was trusted; yours where the session works."""
+        folder = next((one.folder for one in self._projects if command in one.commands), None)
+        return self._usual if folder is None else HookPlace(folder, folder)
 
     def why_not(self, command: str) -> str:
         """Why this hook may not run now; empty when it may. What was trusted again meanwhile runs again."""
         for one in self._projects:
             if command in one.commands and not self._covers(one):
-                names = [str(path.relative_to(one.folder)) for path in hook_files(one.active.get(HOOKS), one.folder, self._cwd)]
+                names = [str(path.relative_to(one.folder)) for path in hook_files(one.active.get(HOOKS), one.folder)]
                 return (
                     f"It was not run: what the hooks of {one.folder} run is not what you trusted ({', '.join(names) or 'files are gone'}). "
                     "Look at it, then run `ml-intern trust`."
@@ -45,7 +58,7 @@ class ProjectPrograms:
 
     def _covers(self, one: _Project) -> bool:
         try:
-            return self._trusted.covers(one.folder, one.active, self._cwd)
+            return self._trusted.covers(one.folder, one.active)
         except ConfigError:
             return False
 
@@ -53,9 +66,11 @@ class ProjectPrograms:
 def _projects(loaded: LoadedSettings) -> list[_Project]:
     """Those whose hooks were found trusted when the settings were read: what is not is in no layer."""
     found: list[_Project] = []
+    known: set[str] = set()
     for layer in loaded.layers:
-        path = Path(layer.source)
+        path, commands = Path(layer.source), frozenset(commands_in(layer.data.get(HOOKS)))
         if path.parts[-2:] == PROJECT_FILE.parts and layer.data.get(HOOKS):
             active = needs_trust(read_object(path))
-            found.append(_Project(path.parent.parent, active, frozenset(commands_in(layer.data[HOOKS]))))
+            found.append(_Project(path.parent.parent, active, commands - known))  # its layer holds those below it as well
+        known |= commands
     return found

@@ -7,6 +7,7 @@ those programs are. When that changes (a pull, a hostile edit, a command of the 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 
 from ml_intern.config.json_values import JsonDict, merge
 from ml_intern.config.paths import private_dir
-from ml_intern.config.private_file import replace_private
+from ml_intern.config.private_file import change_private
 from ml_intern.errors import ConfigError
 
 FILE_NAME = "trusted.json"
@@ -52,54 +53,64 @@ class TrustedFolders:
     def all(self) -> tuple[Trusted, ...]:
         """Every trusted folder. Raises ``ConfigError`` for a file that is not ours."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Stored).folders
+            return self._decoded(self._path.read_bytes())
         except FileNotFoundError:
             return ()
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be read: {error.strerror}.") from error
-        except msgspec.MsgspecError as error:
-            raise ConfigError(f"{self._path} does not hold trusted folders: {error}.", hint="Delete it to trust none.") from error
 
-    def covers(self, folder: Path, active: JsonDict, cwd: Path | None = None) -> bool:
-        """Whether the user has trusted exactly this of exactly this folder; its hooks run in ``cwd``."""
+    def covers(self, folder: Path, active: JsonDict) -> bool:
+        """Whether the user has trusted exactly this of exactly this folder."""
         name = _name(folder)
         entries = [entry for entry in self.all() if entry.folder == name]
-        return bool(entries) and _digest(folder, active, cwd) in {entry.digest for entry in entries}
+        return bool(entries) and _digest(folder, active) in {entry.digest for entry in entries}
 
     def knows(self, folder: Path) -> bool:
         """Whether it was trusted as it was once."""
         name = _name(folder)
         return any(entry.folder == name for entry in self.all())
 
-    def trust(self, folder: Path, active: JsonDict, cwd: Path | None = None) -> None:
+    def trust(self, folder: Path, active: JsonDict) -> None:
         """From now on."""
         name = _name(folder)
-        entry = Trusted(folder=name, digest=_digest(folder, active, cwd), trusted_at=datetime.now(UTC))
-        self._write((*(one for one in self.all() if one.folder != name), entry))
+        entry = Trusted(folder=name, digest=_digest(folder, active), trusted_at=datetime.now(UTC))
+        self._change(lambda known: (*(one for one in known if one.folder != name), entry))
 
     def revoke(self, folder: Path) -> bool:
         """No more. False when it was not trusted."""
-        name, before = _name(folder), self.all()
-        left = tuple(entry for entry in before if entry.folder != name)
-        if len(left) < len(before):
-            self._write(left)
-        return len(left) < len(before)
+        name = _name(folder)
+        return self._change(lambda known: tuple(entry for entry in known if entry.folder != name))
 
-    def _write(self, folders: tuple[Trusted, ...]) -> None:
+    def _change(self, change: Callable[[tuple[Trusted, ...]], tuple[Trusted, ...]]) -> bool:
         private_dir(self._path.parent)
-        replace_private(self._path, msgspec.json.format(msgspec.json.encode(_Stored(folders))))
+
+        def changed(data: bytes | None) -> bytes | None:
+            before = self._decoded(data)
+            after = change(before)
+            return None if after == before else msgspec.json.format(msgspec.json.encode(_Stored(after)))
+
+        try:
+            return change_private(self._path, changed)
+        except OSError as error:
+            raise ConfigError(f"{self._path} cannot be written: {error.strerror}.") from error
+
+    def _decoded(self, data: bytes | None) -> tuple[Trusted, ...]:
+        try:
+            return () if data is None else msgspec.json.decode(data, type=_Stored).folders
+        except msgspec.MsgspecError as error:
+            raise ConfigError(f"{self._path} does not hold trusted folders: {error}.", hint="Delete it to trust none.") from error
 
 
 def _name(folder: Path) -> str:
     return os.path.realpath(folder)
 
 
-def _digest(folder: Path, active: JsonDict, cwd: Path | None) -> str:
+def _digest(folder: Path, active: JsonDict) -> str:
     import hashlib  # loads OpenSSL
 
     from ml_intern.config.hook_files import file_digests, hook_files
 
     told: JsonDict = active
-    if files := hook_files(active.get("hooks"), folder, cwd or folder):
+    if files := hook_files(active.get("hooks"), folder):
         told = {"active": active, "files": dict(file_digests(files, folder))}
     return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()

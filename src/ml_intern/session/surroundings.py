@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ml_intern.compute.child_env import child_environment
 from ml_intern.config.environ import Environ
+from ml_intern.config.project_programs import ProjectPrograms
 from ml_intern.config.settings import Settings
 from ml_intern.session.around_calls import AroundCalls
 from ml_intern.session.entrance import Entrance
-from ml_intern.session.hooks.setup import WhyNot, session_hooks
+from ml_intern.session.hooks.setup import session_hooks
 from ml_intern.session.hooks.watch import HookWatch
 from ml_intern.session.log import EventLog
 from ml_intern.session.rewind import Rewinder
@@ -29,12 +30,12 @@ class Surroundings:
         state_dir: Path,
         folder: Path,
         ready: Callable[[], Awaitable[None]],
-        why_not: WhyNot,
+        programs: ProjectPrograms,
     ) -> None:
-        """``state_dir`` is the program's, ``folder`` the session's own. ``why_not``: see ``HookRunner``."""
+        """``state_dir`` is the program's, ``folder`` the session's own."""
         self.log = log
         env = child_environment(environ.as_dict(), settings.sandbox.pass_env)
-        self.hooks = session_hooks(settings, env, log, folder, why_not)
+        self.hooks = session_hooks(settings, env, log, folder, programs)
         self._snapshots = _snapshots(settings, env, state_dir, log)
         self._watch = HookWatch(log, self.hooks)
         self.around = AroundCalls(ready=ready, hooks=self.hooks, snapshots=self._snapshots)

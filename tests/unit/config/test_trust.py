@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ml_intern.config.hook_files import hook_files
+from ml_intern.config.hook_files import hook_files, unclear_lines
 from ml_intern.config.json_values import JsonDict
 from ml_intern.config.load import LoadedSettings, load_settings
 from ml_intern.config.project_programs import ProjectPrograms
@@ -152,7 +153,7 @@ def test_a_script_of_the_project_that_a_hook_names_is_trusted_as_it_is_and_no_ot
     later = load(project, home)
     assert not later.settings.hooks
     assert "not what you trusted" in later.warnings[0]
-    TrustedFolders(state).trust(project, needs_trust(asked), project)
+    TrustedFolders(state).trust(project, needs_trust(asked))
     assert programs.why_not(command) == "", "trusted again, it runs again"
 
 
@@ -176,4 +177,110 @@ def test_hooks_of_the_users_own_are_not_the_projects(project: Path, home: Path) 
 
 def test_trusting_shows_the_files_that_hooks_run(project: Path) -> None:
     (project / "check.sh").write_text("x")
-    assert hook_files(HOOKS["hooks"], project, project) == (project / "check.sh",)
+    assert hook_files(HOOKS["hooks"], project) == (project / "check.sh",)
+
+
+# ── what is found in a line ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def asks(line: str) -> JsonDict:
+    return {"hooks": {"PreToolUse": [{"command": line}]}}
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("python -m tools.guard", ["tools/__init__.py", "tools/guard.py"]),
+        ("python3.12 -I -m tools.guard --strict", ["tools/__init__.py", "tools/guard.py"]),
+        ("make guard", ["Makefile"]),
+        ("make -C tools guard", ["Makefile", "tools/Makefile"]),
+        ("npm run guard", ["package.json"]),
+        ('"$(git rev-parse --show-toplevel)/check.sh"', ["check.sh"]),
+        ("$(git rev-parse --show-toplevel)/check.sh", ["check.sh"]),
+        ('"${CLAUDE_PROJECT_DIR:-.}/check.sh"', ["check.sh"]),
+        ("${CLAUDE_PROJECT_DIR:-.}/check.sh", ["check.sh"]),
+        ("~/work/check.sh", ["check.sh"]),
+        ("$HOME/work/check.sh", ["check.sh"]),
+        ("./check.*", ["check.sh"]),
+        ("timeout 5 ./check.sh", ["check.sh"]),
+        ("sh -c 'cd tools; exec ./guard.py'", ["tools/guard.py"]),
+        ("X=$(./check.sh) && echo $X", ["check.sh"]),
+        ("sh < plain", ["plain"]),
+        ("sh plain calls.jsonl", ["plain"]),
+    ],
+)
+def test_whatever_way_a_hook_names_its_program_the_file_is_found(
+    project: Path, monkeypatch: pytest.MonkeyPatch, line: str, files: list[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(project.parent))
+    (project / "tools").mkdir()
+    for name in ("check.sh", "tools/__init__.py", "tools/guard.py", "Makefile", "tools/Makefile", "package.json", "plain", "calls.jsonl"):
+        (project / name).write_text("x")
+    hooks = asks(line)["hooks"]
+    assert [str(path.relative_to(project)) for path in hook_files(hooks, project)] == files
+    assert unclear_lines(hooks) == ()
+
+
+@pytest.mark.parametrize(
+    "line", ["$GUARD", '"$(which guard)"', "python -c 'import tools.guard'", "cat x | sh", "sh -c '$X'", "bash $F", "echo 'x"]
+)
+def test_a_line_whose_programs_cannot_be_told_is_named(line: str) -> None:
+    assert unclear_lines(asks(line)["hooks"]) == (line,)
+
+
+@pytest.mark.parametrize("line", ["./check.sh", "jq -r .x", "cat | ./check.sh > out", "ruff check --quiet", "python3 guard.py --all"])
+def test_a_plain_line_is_clear(line: str) -> None:
+    assert unclear_lines(asks(line)["hooks"]) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cat >> calls.jsonl", "tee -a calls.jsonl", "jq . -o calls.jsonl", "cat > 'calls.jsonl'; ./check.sh", "./check.sh 2>>calls.jsonl",
+     "jq -c . --output=calls.jsonl", "wc -l calls.jsonl", "cat >> $CLAUDE_PROJECT_DIR/calls.jsonl"],
+)  # fmt: skip
+def test_a_hook_that_writes_into_the_project_stays_trusted(project: Path, home: Path, state: Path, line: str) -> None:
+    (project / "check.sh").write_text("exit 0")
+    write(project, asks(line))
+    TrustedFolders(state).trust(project, needs_trust(asks(line)))
+    programs = ProjectPrograms(load(project, home))
+    (project / "calls.jsonl").write_text("{}")
+    assert programs.why_not(line) == ""
+    assert load(project, home).settings.hooks
+
+
+def test_started_in_a_subfolder_the_same_is_trusted_and_the_hook_runs_in_its_projects_folder(
+    project: Path, home: Path, state: Path
+) -> None:
+    (project / ".git").mkdir()
+    (project / "check.sh").write_text("exit 0")
+    below = project / "below"
+    below.mkdir()
+    (below / "check.sh").write_text("another")
+    write(project, HOOKS)
+    TrustedFolders(state).trust(project, needs_trust(HOOKS))
+    for cwd in (below, project):
+        loaded = load(cwd, home)
+        programs = ProjectPrograms(loaded)
+        assert loaded.settings.hooks and loaded.warnings == ()
+        assert programs.place("./check.sh") == (project, project)
+        assert programs.place("a hook of the user's own") == (cwd, project)
+        assert programs.why_not("./check.sh") == ""
+
+
+def test_a_line_that_the_user_has_too_is_the_users(project: Path, home: Path, state: Path) -> None:
+    user = home / ".config/ml-intern/cli_agent_config.json"
+    user.parent.mkdir(parents=True)
+    user.write_text(json.dumps({"hooks": {"Stop": [{"command": "~/mine.sh"}]}}))
+    write(project, HOOKS)
+    (project / "check.sh").write_text("x")
+    TrustedFolders(state).trust(project, needs_trust(HOOKS))
+    programs = ProjectPrograms(load(project, home))
+    (project / "check.sh").write_text("evil")
+    assert programs.why_not("./check.sh") and programs.why_not("~/mine.sh") == ""
+
+
+def test_twenty_folders_trusted_at_once_are_all_kept(tmp_path: Path, state: Path) -> None:
+    folders = [tmp_path / str(n) for n in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda folder: TrustedFolders(state).trust(folder, {}), folders))
+    assert {entry.folder for entry in TrustedFolders(state).all()} == set(map(str, folders))

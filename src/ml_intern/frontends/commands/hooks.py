@@ -102,6 +102,7 @@ def _given(file: Any) -> JsonObject:
 
 async def _test(loaded: LoadedSettings, event: HookEvent, told: JsonObject) -> int:
     from ml_intern.compute.child_env import child_environment
+    from ml_intern.config.project_programs import ProjectPrograms
     from ml_intern.session.hooks.contract import Moment
     from ml_intern.session.hooks.runner import HookRunner
 
@@ -114,7 +115,8 @@ async def _test(loaded: LoadedSettings, event: HookEvent, told: JsonObject) -> i
     about = str(next((told[key] for key in keys if key in told), ""))
     env = child_environment(loaded.environ.as_dict(), loaded.settings.sandbox.pass_env)
     common = {"session_id": "test", "transcript_path": "", "cwd": str(loaded.cwd), "permission_mode": "default"}
-    runner = HookRunner(loaded.settings.hooks, cwd=loaded.cwd, env=env, common=common, look=look)
+    programs = await asyncio.to_thread(ProjectPrograms, loaded)
+    runner = HookRunner(loaded.settings.hooks, cwd=loaded.cwd, env=env, common=common, look=look, place=programs.place)
     if not runner.commands(event, about):
         why = f"No hook of {event} is run for '{about}'." if about else f"There is no hook for {event}."
         click.echo(plain(f"{why} `ml-intern hooks` lists them."), err=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ml_intern.config.hook_files import hook_files
+from ml_intern.config.hook_files import hook_files, unclear_lines
 from ml_intern.config.json_values import JsonDict, read_object
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.project import PROJECT_FILE
@@ -66,13 +66,13 @@ def _trust(folders: TrustedFolders, loaded: LoadedSettings, *, yes: bool) -> Non
         )
     for path, active in asking:
         folder = path.parent.parent
-        if folders.covers(folder, active, loaded.cwd):
+        if folders.covers(folder, active):
             click.echo(plain(f"{folder} is trusted already."))
             continue
-        _show(path, active, loaded.cwd)
+        _show(path, active)
         if not yes:
             click.confirm(plain(f"Trust {folder}? The programs above run with your rights, outside the sandbox"), abort=True)
-        folders.trust(folder, active, loaded.cwd)
+        folders.trust(folder, active)
         click.echo(plain(f"{folder} is trusted. Take it back with: ml-intern trust --revoke"))
 
 
@@ -80,12 +80,14 @@ def _project_files(loaded: LoadedSettings) -> list[Path]:
     return [path for path in loaded.files if path.parts[-2:] == PROJECT_FILE.parts]
 
 
-def _show(path: Path, active: JsonDict, cwd: Path) -> None:
+def _show(path: Path, active: JsonDict) -> None:
     click.echo(plain(f"{path} says:"))
     for event, rules in _items(active.get("hooks")):
         click.echo(plain(f"  hooks.{event}: {json.dumps(rules, ensure_ascii=False)}"))
-    for file in hook_files(active.get("hooks"), path.parent.parent, cwd):
+    for file in hook_files(active.get("hooks"), path.parent.parent):
         click.echo(plain(f"  they run {file}, as it is now"))
+    for line in unclear_lines(active.get("hooks")):
+        click.secho(plain(f"  I cannot tell which files this runs, so I cannot see whether they change: {line}"), fg="yellow")
     for key, rules in _items(active.get("permissions")):
         click.echo(plain(f"  permissions.{key}: {json.dumps(rules, ensure_ascii=False)}"))
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ml_intern.compute.piped import PipedResult, run_piped
 from ml_intern.config.hook_settings import HookCommand, HookRule, HookSettings
+from ml_intern.config.project_programs import HookPlace
 from ml_intern.protocol.messages import JsonObject
 from ml_intern.session.hooks.contract import HookEvent, Moment
 from ml_intern.session.hooks.verdict import SILENCE, Verdict, failed, judged, left_out, signed, together
@@ -42,7 +43,8 @@ def always(_: str) -> str:
 class HookRunner:
     """The hooks of one session. ``common`` is told to each of them (``session_id``, ``cwd``); ``look`` is given every end as it was.
 
-    ``why_not`` is asked before each run, in a thread: why this command line may not run now, or empty.
+    ``why_not`` is asked before each run, in a thread: why this command line may not run now, or empty. ``place`` says where it runs;
+    without, all of them in ``cwd``.
     """
 
     def __init__(
@@ -54,13 +56,14 @@ class HookRunner:
         common: JsonObject,
         look: Callable[[HookCommand, PipedResult], None] = nobody_looks,
         why_not: Callable[[str], str] = always,
+        place: Callable[[str], HookPlace] | None = None,
     ) -> None:
         self._settings = settings
-        self._cwd = cwd
-        self._env = {**env, "CLAUDE_PROJECT_DIR": str(cwd), "ML_INTERN_PROJECT_DIR": str(cwd)}
+        self._env = env
         self._common = common
         self._look = look
         self._why_not = why_not
+        self._place: Callable[[str], HookPlace] = place or (lambda _: HookPlace(cwd, cwd))
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._behind: set[asyncio.Task[None]] = set()
 
@@ -117,10 +120,15 @@ class HookRunner:
             return signed(left_out(moment.event, why), moment, command.command, 0.0, None)
         result: PipedResult | None = None
         try:
-            result = await run_piped(command.command, given, cwd=self._cwd, env=self._env, timeout_s=command.timeout)
+            result = await self._piped(command, given)
         except OSError as error:
-            verdict = failed(f"It could not be started: {error}.")
+            verdict = left_out(moment.event, f"It could not be started: {error}.")
         else:
             verdict = judged(moment.event, result, command.timeout)
             self._look(command, result)
         return signed(verdict, moment, command.command, round(time.monotonic() - started, 3), result)
+
+    async def _piped(self, command: HookCommand, given: bytes) -> PipedResult:
+        cwd, project = self._place(command.command)
+        env = {**self._env, "CLAUDE_PROJECT_DIR": str(project), "ML_INTERN_PROJECT_DIR": str(project)}
+        return await run_piped(command.command, given, cwd=cwd, env=env, timeout_s=command.timeout)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
+from ml_intern.config.project_programs import ProjectPrograms
 from ml_intern.config.settings import Settings
 from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
 from ml_intern.session.log import EventLog
 
-WhyNot: TypeAlias = Callable[[str], str]
-"""Of a command line: why it may not run now, or empty. Blocks."""
 
+def session_hooks(settings: Settings, env: Mapping[str, str], log: EventLog, folder: Path, programs: ProjectPrograms) -> Hooks:
+    """Where they run, and whether, is for ``programs`` to say.
 
-def session_hooks(settings: Settings, env: Mapping[str, str], log: EventLog, folder: Path, why_not: WhyNot) -> Hooks:
-    """They run in the session's folder. ``env`` is what commands get: no secrets but those that the user lets through.
-
-    ``folder`` is the session's own: the transcript that hooks may read lies there.
+    ``env`` is what commands get: no secrets but those that the user lets through. ``folder`` is the session's own:
+    the transcript that hooks may read lies there.
     """
     if not settings.hooks:
         return NO_HOOKS
@@ -26,5 +24,6 @@ def session_hooks(settings: Settings, env: Mapping[str, str], log: EventLog, fol
 
     state = log.state
     common = {"session_id": log.session_id, "transcript_path": "", "cwd": state.cwd}
-    runner = HookRunner(settings.hooks, cwd=Path(state.cwd), env=env, common=common, why_not=why_not)
+    cwd = Path(state.cwd)
+    runner = HookRunner(settings.hooks, cwd=cwd, env=env, common=common, why_not=programs.why_not, place=programs.place)
     return Hooks(log, runner, Transcript(log, folder))

@@ -20,6 +20,8 @@ LINE_CHARS = 300
 """Of the first line of standard error."""
 RAN = "ran"
 """A hook that let things be."""
+NOT_RUN = frozenset({126, 127})
+"""Exit codes of a shell that found no program, or none that may be run."""
 NO_REASON = "It gave no reason."
 _TEXT_IS_CONTEXT: frozenset[HookEvent] = frozenset({"UserPromptSubmit", "SessionStart"})
 """Events whose hooks may speak to the model without JSON."""
@@ -63,6 +65,8 @@ def judged(event: HookEvent, result: PipedResult, timeout_s: float) -> Verdict:
         return failed(f"It was stopped after {timeout_s:g} s.")
     if result.exit_code == BLOCKS:
         return Verdict(blocked=_cut(result.stderr) or NO_REASON)
+    if result.exit_code in NOT_RUN:
+        return left_out(event, f"It could not be run (exit code {result.exit_code}): {_cut(result.stderr) or 'no such program'}")
     if result.exit_code:
         return failed(f"Exit code {result.exit_code}. {_cut(result.stderr)}".strip())
     try:
