@@ -26,31 +26,35 @@ def read_brought(path: Path, limit: int, project: Path | None = None) -> bytes |
         real = os.path.realpath(path)
         if project is not None and real != os.path.join(os.path.realpath(project), os.path.relpath(path, project)):
             _check_link(path, Path(real), project)
-        # Not blocking: the end of a pipe that nobody writes to would never come.
-        fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return _regular(real, limit, os.O_NOFOLLOW)
+    except IsADirectoryError:
+        return None
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ESPIPE):
             raise ConfigError(f"{path} was not read: it is no regular file.") from error
         return None
+
+
+def read_named(path: Path, limit: int) -> bytes:
+    """At most ``limit`` bytes of a file that somebody named. Blocks, but waits for nobody. Raises ``OSError``, for a pipe or a device too."""
+    return _regular(str(path), limit)
+
+
+def _regular(path: str, limit: int, flags: int = 0) -> bytes:
+    # Not blocking: the end of a pipe that nobody writes to would never come.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     try:
         mode = os.fstat(fd).st_mode
         if stat.S_ISDIR(mode):
-            return None
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
-            raise ConfigError(f"{path} was not read: it is no regular file.")
-        return _read(fd, limit)
-    finally:
-        os.close(fd)
-
-
-def _read(fd: int, limit: int) -> bytes | None:
-    data = bytearray()
-    try:
+            raise OSError(errno.ESPIPE, "it is no regular file")
+        data = bytearray()
         while len(data) < limit and (chunk := os.read(fd, limit - len(data))):
             data += chunk
-    except OSError:
-        return None
-    return bytes(data)
+        return bytes(data)
+    finally:
+        os.close(fd)
 
 
 def _check_link(path: Path, real: Path, project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ml_intern.config.brought_file import read_named
 from ml_intern.protocol.messages import Image
 from ml_intern.tools.files.image_file import MAX_IMAGE_BYTES, as_image, media_type
 
@@ -39,8 +40,7 @@ def as_mention(pasted: str, root: Path) -> str:
 
 def _read(path: Path, name: str) -> tuple[Image | None, str]:
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_IMAGE_BYTES + 1)
+        data = read_named(path, MAX_IMAGE_BYTES + 1)
     except OSError as error:
         return None, f"{name} cannot be read: {error.strerror}."
     if len(data) > MAX_IMAGE_BYTES:

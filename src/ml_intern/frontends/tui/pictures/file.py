@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from ml_intern.config.brought_file import read_named
 from ml_intern.frontends.tui.pictures import sixel
 from ml_intern.frontends.tui.pictures.wish import Loaded, Pixels, Wish
 from ml_intern.frontends.tui.terminal.abilities import Colour
@@ -69,8 +70,7 @@ _DAMAGE = (
 
 def _opened(path: Path) -> Image.Image:
     """The picture in colours with alpha, upright."""
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
+    data = read_named(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise Unreadable(f"it is larger than {MAX_BYTES // 1_000_000} MB")
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)  # as Pillow's documentation advises
