@@ -36,7 +36,7 @@ def read_brought(path: Path, limit: int, project: Path | None = None) -> bytes |
 
 
 def read_named(path: Path, limit: int) -> bytes:
-    """At most ``limit`` bytes of a file that somebody named. Blocks, but waits for nobody. Raises ``OSError``, for a pipe or a device too."""
+    """At most ``limit`` bytes of a file that somebody named. Blocks, but waits for nobody. Raises ``OSError``, also for a pipe."""
     return _regular(str(path), limit)
 
 
