@@ -101,6 +101,11 @@ def test_a_link_that_leads_elsewhere_than_to_the_web_is_text(address: str) -> No
 # ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_tasks_of_a_list_are_boxes_and_brackets_elsewhere_stay() -> None:
+    assert rows(MarkdownBlock("- [ ] load\n- [X] **train**")) == [" • ☐ load", " • ☑ train"]
+    assert rows(MarkdownBlock("- [y] load\n\n[ ] train")) == [" • [y] load", "", "[ ] train"]
+
+
 def test_copying_a_part_of_long_code_gives_all_of_it() -> None:
     first = CodeBlock("a = 1", "python")
     second = CodeBlock("b = 2", "python", before=first)
@@ -114,7 +119,7 @@ def test_code_keeps_its_empty_rows_and_its_indent() -> None:
 def test_a_long_message_of_the_user_is_folded() -> None:
     block = UserBlock("\n".join(f"line {i}" for i in range(40)))
     assert len(rows(block)) == 12
-    assert rows(block)[-1] == "  … 29 more rows"
+    assert rows(block)[-1] == "  … 29 more rows: Ctrl-O or a click"
     block.folded = False
     assert len(rows(block)) == 40
 

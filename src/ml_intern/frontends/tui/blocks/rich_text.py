@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -25,6 +26,8 @@ from ml_intern.frontends.tui.theme import Palette
 _QUOTE = "▌"
 _RULE = re.compile(" *[─-╿][─-╿ ]*|-{10,}")
 """As rich draws them below the head of a table, and between sections."""
+
+_BOXES: Mapping[str, str] = MappingProxyType({"[ ] ": "☐ ", "[x] ": "☑ "})
 
 
 class RichPages:
@@ -90,12 +93,22 @@ class _Reply(Markdown):
     def __init__(self, markup: str, parser: MarkdownIt, palette: Palette) -> None:
         # rich's own constructor makes a parser for each text, which takes longer than drawing it
         self.markup = markup
-        self.parsed = _with_addresses(parser.parse(markup))
+        self.parsed = _with_addresses(_with_boxes(parser.parse(markup)))
         self.code_theme = self.inline_code_theme = palette.code_theme
         self.justify = None
         self.style = "none"
         self.hyperlinks = True
         self.inline_code_lexer = None
+
+
+def _with_boxes(tokens: list[Token]) -> list[Token]:
+    """``- [ ]`` and ``- [x]`` are tasks: https://github.github.com/gfm/#task-list-items-extension-"""
+    for before, paragraph, inline in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if (before.type, paragraph.type) == ("list_item_open", "paragraph_open") and inline.children:
+            first = inline.children[0]
+            if first.type == "text" and (box := _BOXES.get(first.content[:4].lower())) is not None:
+                first.content = box + first.content[4:]
+    return tokens
 
 
 def _with_addresses(tokens: list[Token]) -> list[Token]:
