@@ -34,6 +34,12 @@ def bare(of: Line) -> str:
     return "".join(text for _, text in of)
 
 
+_ONE_CELL = "\u00ad\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+"""Format characters that are drawn all the same: the soft hyphen, and marks that stand before a number."""
+_WIDE_NOW = (("\u2630", "\u2637"), ("\u268a", "\u268f"), ("\u4dc0", "\u4dff"), ("\U0001d300", "\U0001d376"))
+"""Trigrams, hexagrams and counting rods take two cells since Unicode 16, which is newer than Python's tables."""
+
+
 def width(text: str) -> int:
     """Terminal cells: East Asian wide characters and emoji take two, combining ones none."""
     return len(text) if text.isascii() else sum(map(_cells, text))
@@ -44,9 +50,11 @@ def _cells(character: str) -> int:
         return 1
     import unicodedata
 
+    if character in _ONE_CELL:
+        return 1
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return 2 if unicodedata.east_asian_width(character) in "WF" or any(low <= character <= high for low, high in _WIDE_NOW) else 1
 
 
 def clip_text(text: str, cells: int) -> str:
