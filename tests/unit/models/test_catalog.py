@@ -275,8 +275,9 @@ def test_choosing_a_model_imports_nothing_heavy() -> None:
 async def test_a_model_to_work_with_must_have_its_key(server: ModelServer) -> None:
     known = catalog_of(server, environ={"HF_HOME": "/nonexistent"})
     assert known.resolve("org/m").api_key is None
-    with pytest.raises(ConfigError, match="needs a key"):
+    with pytest.raises(ConfigError, match="needs a key") as missing:
         known.check("org/m")
+    assert all(words in missing.value.hint for words in ("`ml-intern setup`", "/setup", "HF_TOKEN", "/model")), missing.value.hint
     assert known.check("mine/m").provider == "mine"
     assert server.requests == []
     await known.aclose()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ml_intern.config.secret import SecretStr
 from ml_intern.errors import (
     BadRequest,
     BillingError,
@@ -89,6 +90,16 @@ def test_a_missing_token_is_told_from_a_refused_one(status: int) -> None:
     assert isinstance(missing, ModelAuthError)
     assert "none is set" in missing.message
     assert "HF_TOKEN" in missing.hint
+
+
+@pytest.mark.parametrize("provider", [ROUTER, OPENAI, ANTHROPIC])
+def test_a_key_that_is_refused_is_told_with_what_to_do_in_the_app_and_in_a_shell(provider: str) -> None:
+    key = None if provider == ROUTER else SecretStr("sk-wrong")
+    env = {OPENAI: "OPENAI_API_KEY", ANTHROPIC: "ANTHROPIC_API_KEY"}.get(provider, "HF_TOKEN")
+    model = resolved("openai", "https://example.com/v1", "a/model", provider=provider, api_key=key, api_key_env=env)
+    hint = refused(401, {"error": "no"}, model=model).hint  # type: ignore[attr-defined]
+    for words in ("`ml-intern setup`", "/setup", "/model", "--model", env):
+        assert words in hint, hint
 
 
 def test_a_pinned_provider_that_does_not_serve_is_answered_with_the_bare_id() -> None:
