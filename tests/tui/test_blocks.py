@@ -9,12 +9,14 @@ from rich.cells import cell_len
 
 from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.blocks.base import Block
+from ml_intern.frontends.tui.blocks.job import JobBlock
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.blocks.tool import OUTPUT_CHARS, OUTPUT_ROWS, ToolBlock
 from ml_intern.frontends.tui.blocks.words import CodeBlock, MarkdownBlock, NoticeBlock, ThinkingBlock, UserBlock
 from ml_intern.frontends.tui.cells import even, wrapped
 from ml_intern.protocol import display as d
 from ml_intern.protocol import events as e
+from ml_intern.protocol.resource_events import HfJobSubmit
 
 
 def pen(columns: int = 60, *, now: float = 0.0) -> Pen:
@@ -80,8 +82,9 @@ def test_markup_and_control_sequences_of_others_are_shown_as_text() -> None:
 # ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _links(block: Block) -> set[str]:
-    return {segment.style.link for strip in block.draw(pen()) for segment in strip if segment.style is not None and segment.style.link}
+def _links(block: Block, columns: int = 60) -> set[str]:
+    drawn = block.draw(pen(columns))
+    return {segment.style.link for strip in drawn for segment in strip if segment.style is not None and segment.style.link}
 
 
 def test_a_link_of_the_web_can_be_opened_and_says_where_it_leads() -> None:
@@ -223,3 +226,13 @@ def test_a_picture_that_cannot_be_drawn_is_a_link_to_its_file() -> None:
     assert links == {"file:///tmp/a%20plot%1B.jpg"}
     assert "\x1b" not in pen.file("picture", "a plot\x1b.jpg", "/tmp/a plot\x1b.jpg").text
     assert {part.style.link for part in pen.file("picture", "plot.jpg", "plot.jpg") if part.style is not None} == {None}
+
+
+def test_the_address_of_a_job_is_whole_on_a_narrow_screen_and_one_link() -> None:
+    url = "https://huggingface.co/jobs/an-organisation/6920f1c2d4e5a6b7c8d9e0f1"
+    job = HfJobSubmit(
+        job_id="6920f1c2", job_url=url, flavor="t4-small", timeout="1h", job_type="run", image="python", namespace="me", push_to_hub=False
+    )
+    block = JobBlock(job, started_at=None)
+    assert "".join(row.strip() for row in rows(block, 40)[1:]) == url
+    assert _links(block, 40) == {url}

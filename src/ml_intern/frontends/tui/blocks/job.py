@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.segment import Segment
+from textual.strip import Strip
+
 from ml_intern.frontends.headless.tally import clock, duration, usd
 from ml_intern.frontends.headless.text import Line, Style, line
-from ml_intern.frontends.tui.blocks.base import Block, Rows
+from ml_intern.frontends.tui.blocks.base import Block, Rows, guess_wrapped
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
 
+INDENT = 4
 ENDINGS: dict[str, tuple[str, Style]] = {"completed": ("✓", "good"), "canceled": ("■", "dim"), "deleted": ("■", "dim")}
 
 
@@ -42,7 +46,8 @@ class JobBlock(Block):
     def draw(self, pen: Pen) -> Rows:
         rows = [pen.line(self._head(pen.now))]
         if self._job.job_url:
-            rows.append(pen.narrower(2).link("  ", self._job.job_url))
+            address = pen.narrower(INDENT).wrapped(self._job.job_url, pen.palette.styles["accent"])
+            rows += [Strip([Segment(" " * INDENT), *row]) for row in address]
         if self._end is not None and self._end.message:
             rows += pen.lines([line(("dim", f"  {self._end.message}"))])
         return rows
@@ -58,4 +63,4 @@ class JobBlock(Block):
         return line((style, f"{mark} job"), about, ("dim", f"  {end.final_status} · {duration(end.wall_time_s)}{price}"))
 
     def guess_rows(self, columns: int) -> int:
-        return 1 + bool(self._job.job_url)
+        return 1 + (guess_wrapped(self._job.job_url, columns - INDENT) if self._job.job_url else 0)
