@@ -56,12 +56,12 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         workplace = await asyncio.to_thread(open_workplace, place, log, spill_dir)
         given_up.push_async_callback(workplace.aclose)
         loaded = place.loaded
-        programs, ready = place.programs, workplace.workspace.ready
-        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, ready, programs)
+        book = RuleBook(_kept_rules(place, state, shared), lambda: state.rules)
+        ready = partial(_ready_to_judge, workplace, book)
+        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, ready, place.programs)
         given_up.push_async_callback(surroundings.aclose)
         traces = TraceSwitch(_traces(place.loaded, place, log, shared), partial(_traces_agreed, place, log, shared))
         given_up.push_async_callback(traces.aclose)
-        book = RuleBook(_kept_rules(place, state, shared), lambda: state.rules)
         equipment = Equipment(place, log, workplace, shared, spill_dir, book, surroundings.hooks, traces.watch_subagent)
         given_up.push_async_callback(equipment.aclose)
         tools = Toolbox((*with_outside_tools(equipment.tools, shared.outside), *equipment.mcp_tools()), equipment.before_first_request)
@@ -162,6 +162,11 @@ def _turn_parts(
         stream=place.settings.stream,
         attended=not shared.auto_approve,
     )
+
+
+async def _ready_to_judge(workplace: Workplace, book: RuleBook) -> None:
+    await workplace.workspace.ready()
+    await book.refresh()
 
 
 def _base_mode(place: Place, shared: Shared) -> Mode:

@@ -257,8 +257,14 @@ class KeptInMemory:
     def read(self) -> Sequence[RuleInForce]:
         return tuple(self.rules)
 
-    def change(self, scope: str, outcome: str, rule: str, *, wanted: bool) -> bool:
+    def stamp(self) -> object:
+        return tuple(self.rules)
+
+    def change(self, scope: str, outcome: str, rule: str, *, wanted: bool, replaces: str = "") -> bool:
         before = len(self.rules)
+        if replaces:
+            known = (scope, outcome, replaces) in [(kept.scope, kept.outcome, kept.rule) for kept in self.rules]
+            return known and self.change(scope, outcome, replaces, wanted=False) and self.change(scope, outcome, rule, wanted=True)
         self.rules = [kept for kept in self.rules if (kept.scope, kept.outcome, kept.rule) != (scope, outcome, rule)]
         self.rules += [RuleInForce(outcome=outcome, rule=rule, scope=scope, origin="kept")] if wanted else []
         return len(self.rules) != before

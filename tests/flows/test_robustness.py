@@ -132,7 +132,7 @@ async def test_of_two_answers_at_once_the_first_one_counts(world: MakeWorld) -> 
 
 async def test_a_rule_that_cannot_be_kept_still_lets_the_call_run(world: MakeWorld) -> None:
     class Unwritable(KeptInMemory):
-        def change(self, scope: str, outcome: str, rule: str, *, wanted: bool) -> bool:
+        def change(self, scope: str, outcome: str, rule: str, *, wanted: bool, replaces: str = "") -> bool:
             raise PermissionError("read-only")
 
     w = await world([call("echo")], [call("echo", '{"n":2}')], "done", tools=[Echo(risk=ASKS)], kept=Unwritable())

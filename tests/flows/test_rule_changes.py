@@ -100,3 +100,18 @@ async def test_what_is_no_call_is_told(world: MakeWorld, text: str, says: str) -
     await w.session.submit(op.TryCall(call=text))
     tried = await w.until(e.CallTried)
     assert tried.outcome == "" and says in tried.reason
+
+
+@pytest.mark.parametrize("scope", ["session", "project", "user"])
+async def test_a_rule_is_changed_in_one_go_or_not_at_all(world: MakeWorld, scope: Any) -> None:
+    w = await world([call("echo")], "one", tools=[Echo()], kept=KeptInMemory())
+    await w.session.submit(op.ChangeRule(outcome="deny", rule="echo", scope=scope, replaces="read"))
+    assert "no rule `deny read` there to replace" in (await w.until(e.ErrorRaised)).error
+    assert w.of(e.RuleChanged) == []
+    await w.session.submit(change("read", "deny", scope))
+    await w.session.submit(op.ChangeRule(outcome="deny", rule="echo", scope=scope, replaces="read"))
+    await w.session.submit(op.ShowRules())
+    assert [rule.rule for rule in (await w.until(e.RulesInForce)).rules] == ["echo"]
+    assert [(event.rule, event.removed) for event in w.of(e.RuleChanged)] == [("read", False), ("read", True), ("echo", False)]
+    await w.say("go")
+    assert w.of(e.ToolFinished)[0].error_kind == "denied"

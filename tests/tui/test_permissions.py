@@ -16,7 +16,7 @@ GRANT = RuleInForce(outcome="allow", rule="bash(make *)", scope="session", origi
 UNTRUSTED = RuleInForce(outcome="allow", rule="bash(curl *)", origin="/home/shop/.ml-intern/config.json", idle="this folder is not trusted")
 
 
-def session_with(*rules: RuleInForce, mode: str = "ask") -> ScriptedHost:
+def session_with(*rules: RuleInForce, mode: str = "ask", another_error: bool = False) -> ScriptedHost:
     """A session that keeps rules and says so, as ``session/rules.py`` does."""
     kept = list(rules)
 
@@ -24,8 +24,10 @@ def session_with(*rules: RuleInForce, mode: str = "ask") -> ScriptedHost:
         match operation:
             case op.ShowRules():
                 host.emit(e.RulesInForce(rules=tuple(kept), mode=mode))
-            case op.ChangeRule(outcome=outcome, rule=text, scope=scope, remove=remove):
-                kept[:] = [rule for rule in kept if (rule.outcome, rule.rule, rule.scope) != (outcome, text, scope)]
+            case op.ChangeRule(outcome=outcome, rule=text, scope=scope, remove=remove, replaces=replaced):
+                kept[:] = [rule for rule in kept if (rule.outcome, rule.rule, rule.scope) != (outcome, replaced or text, scope)]
+                if another_error:
+                    host.emit(e.ErrorRaised(error="The model is not there.", ends_turn=False))
                 kept.extend([] if remove else [RuleInForce(outcome=outcome, rule=text, scope=scope, origin="kept")])
                 host.emit(e.RuleChanged(outcome=outcome, rule=text, scope=scope, removed=remove))
             case op.TryCall(call=call):
@@ -93,12 +95,24 @@ async def test_a_rule_is_edited_in_its_place() -> None:
         await pilot.press("end", "x", "enter")
         await until(pilot, lambda: shows(app, "is no permission rule"))
         await pilot.press("end", "backspace", "left", "left", *"-r ", "enter")
-        await until(pilot, lambda: len(changes(host)) == 2 and shows(app, "add a rule"))
+        await until(pilot, lambda: changes(host) != [] and shows(app, "add a rule"))
         await pilot.press("escape")
-    assert changes(host) == [
-        op.ChangeRule(outcome="deny", rule="bash(rm -r *)", scope="user"),
-        op.ChangeRule(outcome="deny", rule="bash(rm *)", scope="user", remove=True),
-    ]
+    assert changes(host) == [op.ChangeRule(outcome="deny", rule="bash(rm -r *)", scope="user", replaces="bash(rm *)")]
+
+
+async def test_an_error_of_something_else_is_not_the_answer_to_a_change() -> None:
+    host = session_with(DENY, another_error=True)
+    async with running(host, size=(120, 40)) as (app, pilot):
+        await command(app, pilot, host, "/permissions")
+        await until(pilot, lambda: shows(app, "bash(rm *)"))
+        await pilot.press(*"rm", "enter")
+        await until(pilot, lambda: shows(app, "remove it"))
+        await pilot.press("enter")
+        await until(pilot, lambda: shows(app, "Remove this rule?"))
+        await pilot.press("y")
+        await until(pilot, lambda: changes(host) != [] and shows(app, "add a rule"))
+        assert not shows(app, "bash(rm *)"), "the list waits for what the change made of it"
+        await pilot.press("escape")
 
 
 async def test_a_rule_is_added_where_the_user_wants_it() -> None:

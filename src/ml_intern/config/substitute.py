@@ -16,6 +16,11 @@ _VERBATIM = frozenset({"hooks"})
 """Lines for a shell, which has variables of its own."""
 
 
+def escaped(text: str) -> str:
+    """``text`` such that it stays what it is."""
+    return _REFERENCE.sub(lambda match: f"${match[0]}", text)
+
+
 class Substitution:
     """Replaces the references in one tree of settings, and remembers which variables went where (``used``)."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from ml_intern.protocol.operation_base import Operation
 
 RuleOutcome = Literal["deny", "ask", "allow"]
+OUTCOMES: tuple[RuleOutcome, ...] = get_args(RuleOutcome)
+"""In the order in which rules are looked at."""
 RuleScope = Literal["session", "project", "user"]
 
 
@@ -14,13 +16,14 @@ class ChangeRule(Operation, tag="change_rule", frozen=True):
     """Add a permission rule, or with ``remove`` take one back (a grant of this session too). It holds from the next call on.
 
     ``scope``: ``session`` (in this session's log), ``project`` (kept for its folder, with the user's own state) or ``user`` (the
-    user's settings file).
+    user's settings file). With ``replaces`` it stands in the place of that rule, of the same outcome and scope: both happen, or neither.
     """
 
     outcome: RuleOutcome
     rule: str
     scope: RuleScope
     remove: bool = False
+    replaces: str = ""
 
 
 class ShowRules(Operation, tag="show_rules", frozen=True):

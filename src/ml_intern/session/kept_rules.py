@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ml_intern.config.rule_sources import RuleSources, WrittenRule
 from ml_intern.protocol.permission_events import RuleInForce
-from ml_intern.protocol.permission_operations import RuleOutcome, RuleScope
+from ml_intern.protocol.permission_operations import OUTCOMES, RuleOutcome, RuleScope
 from ml_intern.session.project_rules import ProjectRules
-from ml_intern.session.rule_book import OUTCOMES
 
 PROJECT_ORIGIN = "this folder"
 USER_ORIGIN = "your settings"
@@ -31,14 +31,22 @@ class KeptRules:
         ]
         return (*kept, *map(_written, self._sources.read()), *self._more)
 
-    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool) -> bool:
+    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool, replaces: str = "") -> bool:
         """In the user's file, or for the folder."""
-        if scope == "user":
-            return self._sources.change(outcome, rule, wanted=wanted)
-        if not wanted:
-            return self._project.remove(rule, outcome)
-        self._project.add(rule, outcome)
-        return True
+        place = self._sources if scope == "user" else self._project
+        return place.change(outcome, rule, wanted=wanted, replaces=replaces)
+
+    def stamp(self) -> object:
+        """Of both files."""
+        return tuple(_stamp(path) for path in (self._sources.path, self._project.path))
+
+
+def _stamp(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _written(rule: WrittenRule) -> RuleInForce:

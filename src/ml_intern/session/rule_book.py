@@ -8,11 +8,9 @@ from typing import Protocol
 
 from ml_intern.errors import ConfigError
 from ml_intern.protocol.permission_events import RuleInForce
-from ml_intern.protocol.permission_operations import ChangeRule, RuleOutcome, RuleScope
+from ml_intern.protocol.permission_operations import OUTCOMES, ChangeRule, RuleOutcome, RuleScope
 from ml_intern.session.permissions import Rule, RuleTexts
 
-OUTCOMES: tuple[RuleOutcome, ...] = ("deny", "ask", "allow")
-"""In the order in which they are looked at."""
 SESSION_ORIGIN = "this session"
 
 
@@ -23,8 +21,12 @@ class Kept(Protocol):
         """All of them."""
         ...
 
-    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool) -> bool:
-        """Add one, or take one out; False when it is not there."""
+    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool, replaces: str = "") -> bool:
+        """Add one (in the place of another), or take one out; False when what is to go is not there."""
+        ...
+
+    def stamp(self) -> object:
+        """Another one once somebody changed what is kept. Cheap."""
         ...
 
 
@@ -35,9 +37,13 @@ class NothingKept:
         """None."""
         return ()
 
-    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool) -> bool:
+    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool, replaces: str = "") -> bool:
         """Refused."""
         raise ConfigError("This session has no place to keep rules in.", hint="Keep it for this session.")
+
+    def stamp(self) -> object:
+        """Always the same."""
+        return None
 
 
 class RuleBook:
@@ -47,7 +53,22 @@ class RuleBook:
         """Reads what is kept. Raises ``ConfigError``."""
         self._kept = kept
         self._own = own
+        self._turns = asyncio.Lock()  # of two changes at once, the later reading must be the one that stays
+        self._stamp = kept.stamp()
         self._read = tuple(kept.read())
+
+    async def refresh(self) -> None:
+        """Before calls are judged: another session may have changed what is kept. What cannot be read now stays as it was."""
+        async with self._turns:
+            try:
+                await asyncio.to_thread(self._read_if_changed)
+            except (ConfigError, OSError):
+                return  # half written by hand, say: it is read when it changes again
+
+    def _read_if_changed(self) -> None:
+        if (stamp := self._kept.stamp()) != self._stamp:
+            self._stamp = stamp
+            self._read = tuple(self._kept.read())
 
     def rules(self) -> tuple[RuleInForce, ...]:
         """In the order in which they are looked at, those without effect behind the others of their outcome."""
@@ -77,15 +98,20 @@ class RuleBook:
         """
         if not change.remove:
             Rule.parse(change.rule)
+        if change.remove and change.replaces:
+            raise ConfigError("A rule that is removed replaces none.")
         if change.scope == "session":
-            return not change.remove or (change.outcome, change.rule) in self._own()
+            gone = change.replaces or (change.rule if change.remove else "")
+            return not gone or (change.outcome, gone) in self._own()
         try:
-            return await asyncio.to_thread(self._change, change)
+            async with self._turns:
+                return await asyncio.to_thread(self._change, change)
         except OSError as error:
             raise ConfigError(f"The rule '{change.rule}' cannot be kept: {error}.", hint="Keep it for this session instead.") from error
 
     def _change(self, change: ChangeRule) -> bool:
-        changed = self._kept.change(change.scope, change.outcome, change.rule, wanted=not change.remove)
+        changed = self._kept.change(change.scope, change.outcome, change.rule, wanted=not change.remove, replaces=change.replaces)
+        self._stamp = self._kept.stamp()
         self._read = tuple(self._kept.read())
         return changed
 

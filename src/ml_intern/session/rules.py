@@ -38,6 +38,7 @@ class Rules:
 
     async def take(self, operation: ChangeRule | ShowRules | TryCall, mode: Mode) -> None:
         """Do it; events tell what came of it."""
+        await self._book.refresh()
         match operation:
             case ChangeRule():
                 await self._change(operation)
@@ -66,11 +67,11 @@ class Rules:
             return
         if done:
             changed = RuleChanged(outcome=change.outcome, rule=change.rule, scope=change.scope, removed=change.remove)
-            await self._log.append(changed)
+            gone = RuleChanged(outcome=change.outcome, rule=change.replaces, scope=change.scope, removed=True)
+            await self._log.append(*([gone] if change.replaces else []), changed)
         else:
-            await self._complain(
-                f"There is no rule `{change.outcome} {change.rule}` there to remove.", "/permissions shows those in force."
-            )
+            missing, what = change.replaces or change.rule, "replace" if change.replaces else "remove"
+            await self._complain(f"There is no rule `{change.outcome} {missing}` there to {what}.", "/permissions shows those in force.")
 
     async def _complain(self, text: str, hint: str = "") -> None:
         await self._log.append(ErrorRaised(error=text, hint=hint, kind="BadOperation", ends_turn=False))

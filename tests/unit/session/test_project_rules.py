@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,23 @@ def test_what_is_no_rule_is_not_kept(tmp_path: Path) -> None:
 def test_an_old_file_that_holds_no_rules_is_named(tmp_path: Path, content: str) -> None:
     rules = ProjectRules(tmp_path, tmp_path)
     rules.add("bash")
-    (file,) = (tmp_path / "projects").iterdir()
+    (file,) = (tmp_path / "projects").glob("*.json")
     file.write_text(content)
     with pytest.raises(ConfigError, match=file.name):
         rules.load()
+
+
+def test_twenty_rules_kept_at_once_are_all_there(tmp_path: Path) -> None:
+    rules = [f"bash(echo {n})" for n in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda rule: ProjectRules(tmp_path, tmp_path).add(rule), rules))
+    assert sorted(ProjectRules(tmp_path, tmp_path).load()) == sorted(rules)
+
+
+def test_a_rule_of_the_folder_takes_the_place_of_another_or_nothing_happens(tmp_path: Path) -> None:
+    rules = ProjectRules(tmp_path, tmp_path)
+    rules.add("bash")
+    rules.add("read")
+    assert rules.change("allow", "edit", wanted=True, replaces="bash")
+    assert not rules.change("allow", "glob", wanted=True, replaces="bash")
+    assert rules.load() == ("edit", "read")

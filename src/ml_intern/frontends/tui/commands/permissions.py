@@ -124,8 +124,8 @@ async def _change(app: TuiApp, rule: RuleInForce) -> None:
                 await _done(app, _operation(rule, remove=True))
         case "edit":
             text = await _asked_rule(app, "The rule", rule.rule)
-            if text and text != rule.rule and await _done(app, _operation(replace(rule, rule=text))):
-                await _done(app, _operation(rule, remove=True))
+            if text and text != rule.rule:
+                await _done(app, replace(_operation(rule), rule=text, replaces=rule.rule))
         case _:
             pass
 
@@ -167,10 +167,10 @@ async def _asked_rule(app: TuiApp, question: str, text: str) -> str:
     return ""
 
 
-async def _done(app: TuiApp, change: op.ChangeRule) -> bool:
-    """The conversation tells what was changed, and why it could not be."""
-    answer = await _answer(app, change, e.RuleChanged, e.ErrorRaised)
-    return isinstance(answer, e.RuleChanged)
+async def _done(app: TuiApp, change: op.ChangeRule) -> None:
+    """The conversation tells what was changed, or why it could not be: an error may be anybody's, so what comes after it is waited for."""
+    app.send(change)
+    await _answer(app, op.ShowRules(), e.RulesInForce)
 
 
 # ── testing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
