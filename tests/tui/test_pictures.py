@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Offset
+from textual.geometry import Offset, Region
 from textual.strip import Strip
 
 from ml_intern.config.settings import Settings
@@ -26,7 +26,7 @@ from ml_intern.frontends.tui.composer.images import images_in
 from ml_intern.frontends.tui.pictures.file import MAX_PIXELS, load
 from ml_intern.frontends.tui.pictures.gallery import KEPT, PLACE, Gallery, Shown
 from ml_intern.frontends.tui.pictures.kitty import CHUNK, placeholders, transmission
-from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
+from ml_intern.frontends.tui.pictures.overlay import SixelOverlay, standing_in
 from ml_intern.frontends.tui.pictures.sixel import encode
 from ml_intern.frontends.tui.pictures.wish import Wish
 from ml_intern.frontends.tui.terminal.abilities import Way
@@ -256,13 +256,11 @@ def cells(row: int, *, number: int = 5, height: int = 3) -> Strip:
     return Strip([Segment("  "), Segment("▀▀▀▀", Style(meta={PLACE: (number, row, height, 4)}))])
 
 
-def painted(rows: list[Strip], repainted: range, *, covered: bool = False, known: bool = True) -> list[str]:
-    """What is written after those rows of the view were drawn, which begins in column 10 of row 20."""
+def painted(rows: list[Strip], *, covered: bool = False, known: bool = True) -> list[str]:
+    """What is written for those rows of a view that begins in column 10 of row 20."""
     written: list[str] = []
     overlay = SixelOverlay(lambda number: f"<{number}>" * known, written.append)
-    overlay.repainted(repainted)
-    overlay.paint(rows, Offset(10, 20), lambda _: covered)
-    overlay.paint(rows, Offset(10, 20), lambda _: covered)  # nothing was drawn in between
+    overlay.paint(standing_in(rows, Offset(10, 20), lambda _: covered))
     return written
 
 
@@ -270,17 +268,41 @@ EMPTY = Strip([Segment("      ")])
 WHOLE = [EMPTY, cells(0), cells(1), cells(2), EMPTY]
 
 
-def test_a_sixel_is_painted_once_over_the_cells_that_were_drawn() -> None:
-    assert painted(WHOLE, range(5)) == ["\x1b7\x1b[22;13H<5>\x1b8"]
-    assert painted(WHOLE, range(2, 3)) == ["\x1b7\x1b[22;13H<5>\x1b8"]
-    assert painted(WHOLE, range(4, 5)) == painted(WHOLE, range(1)) == []
+def test_a_sixel_is_painted_over_the_cells_of_its_picture() -> None:
+    assert painted(WHOLE) == ["\x1b7\x1b[22;13H<5>\x1b8"]
 
 
 def test_a_sixel_that_is_cut_off_or_covered_or_forgotten_is_not_painted() -> None:
-    assert painted(WHOLE[:3], range(3)) == []
-    assert painted(WHOLE[2:], range(3)) == []
-    assert painted(WHOLE, range(5), covered=True) == []
-    assert painted(WHOLE, range(5), known=False) == []
+    assert painted(WHOLE[:3]) == []
+    assert painted(WHOLE[2:]) == []
+    assert painted(WHOLE, covered=True) == []
+    assert painted(WHOLE, known=False) == []
+
+
+async def test_sixels_are_painted_again_when_the_view_is_drawn_and_not_for_a_clock_that_ticks_elsewhere() -> None:
+    written: list[str] = []
+    overlay = SixelOverlay(str, written.append)
+    standing = ((5, Region(1, 2, 4, 3)),)
+    for _ in range(3):
+        overlay.displayed(lambda: standing)
+    assert len(written) == 1
+    overlay.moved()
+    for _ in range(3):  # the first is too soon after what was painted; the ticks behind it put nothing off
+        overlay.displayed(lambda: standing)
+    while len(written) < 2:
+        overlay.displayed(lambda: standing)
+        await asyncio.sleep(0.01)
+    overlay.close()
+
+
+async def test_a_sixel_that_was_covered_is_painted_when_it_is_free_again() -> None:
+    written: list[str] = []
+    overlay = SixelOverlay(str, written.append)
+    for standing in ((), ((5, Region(1, 2, 4, 3)),)):
+        overlay.displayed(lambda standing=standing: standing)
+    while not written:
+        await asyncio.sleep(0.01)
+    overlay.close()
 
 
 # ── in the conversation ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -321,8 +321,6 @@ class BlockView(SelectableRows, PictureRows):
         top = self.scroll_offset.y
         rows = [self._row(top + y) for y in crop.line_range]
         left, right = crop.column_span
-        if self._overlay is not None:
-            self._overlay.repainted(range(*crop.line_span))
         return rows if (left, right) == (0, self.size.width) else [row.crop(left, right) for row in rows]
 
     def _row(self, row: int) -> Strip:

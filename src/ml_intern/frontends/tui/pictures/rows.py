@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from textual.geometry import Region
 from textual.scroll_view import ScrollView
@@ -13,7 +13,7 @@ from textual.strip import Strip
 from ml_intern.frontends.tui.pictures.gallery import Gallery
 
 if TYPE_CHECKING:
-    from ml_intern.frontends.tui.pictures.overlay import SixelOverlay
+    from ml_intern.frontends.tui.pictures.overlay import SixelOverlay, Standing
     from ml_intern.frontends.tui.terminal.abilities import Abilities, Way
 
 
@@ -42,14 +42,20 @@ class PictureRows(ScrollView):
                 self._overlay = SixelOverlay(self.pictures.sixel, self.pictures.write)
             self._restyle()
 
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        if self._overlay is not None:
+            self._overlay.moved()
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
     def after_display(self) -> None:
         """What stands on the terminal is what Textual drew: what it cannot is painted now, or once the view is calm."""
         if self._overlay is not None and self.pictures.way == "sixel":
-            self._overlay.displayed(self._paint_sixels)
+            self._overlay.displayed(self._standing)
 
-    def _paint_sixels(self) -> None:
-        if self._overlay is not None and self.screen.is_current:
-            self._overlay.paint(self._shown_rows(), self.region.offset, self._covered)
+    def _standing(self) -> Standing:
+        from ml_intern.frontends.tui.pictures.overlay import standing_in
+
+        return standing_in(self._shown_rows(), self.region.offset, self._covered) if self.screen.is_current else ()
 
     def _covered(self, region: Region) -> bool:
         """Whether something stands there before this widget."""
