@@ -254,17 +254,41 @@ async def test_what_a_hook_prints_goes_to_the_model_behind_the_message(world: Ma
     assert texts[0] == "hi" and "the build is red" in texts[1]
 
 
-async def test_an_interrupt_while_a_hook_looks_at_a_message_keeps_the_words(world: MakeWorld, hooks: Configure, tmp_path: Path) -> None:
+async def test_an_interrupt_while_a_hook_looks_at_a_message_gives_the_words_back(
+    world: MakeWorld, hooks: Configure, tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "started")
     once = "[ -e $D/again ] && exit 0; touch $D/again; echo x > $D/started; sleep 1000"
     w = await world("hello", hooks=hooks(UserPromptSubmit=once))
     await w.session.submit(op.UserInput(text="first"))
     await asyncio.to_thread((tmp_path / "started").read_text)
     await w.session.submit(op.Interrupt())
-    assert isinstance(await w.turn_end(), e.Interrupted)
+    interrupted = await w.turn_end()
+    assert isinstance(interrupted, e.Interrupted) and [one.content for one in interrupted.unread] == ["first"]
     await w.session.submit(op.UserInput(text="second"))
     await w.until(e.TurnComplete)
-    assert [x.content for x in w.of(e.UserMessageAdded)] == ["first", "second"]
+    assert [x.content for x in w.of(e.UserMessageAdded)] == ["second"]
+
+
+async def test_steering_that_a_hook_looks_at_is_given_back_by_an_interrupt(world: MakeWorld, hooks: Configure, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "started")
+    second = "cat > $D/told; grep -q zebra $D/told || exit 0; echo x > $D/started; sleep 1000"
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(args, ctx):  # type: ignore[no-untyped-def]
+        started.set()
+        await go_on.wait()
+        return "done"
+
+    w = await world([call("echo")], tools=[Echo(wait)], hooks=hooks(UserPromptSubmit=second))
+    await w.session.submit(op.UserInput(text="go"))
+    await asyncio.wait_for(started.wait(), 5)
+    await w.session.submit(op.UserInput(text="zebra"))
+    go_on.set()
+    await asyncio.to_thread((tmp_path / "started").read_text)
+    await w.session.submit(op.Interrupt())
+    interrupted = await w.turn_end()
+    assert isinstance(interrupted, e.Interrupted) and [one.content for one in interrupted.unread] == ["zebra"]
 
 
 async def test_a_hook_makes_the_model_go_on_but_not_for_ever(world: MakeWorld, hooks: Configure, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from ml_intern.models.base import RetryNotice, TextDelta
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
-from ml_intern.protocol.messages import AssistantMessage, ToolMessage
+from ml_intern.protocol.messages import AssistantMessage, ToolMessage, UnreadMessage, UserMessage
 
 from .conftest import MakeWorld
 from .support import ASKS, Echo, World, call
@@ -178,7 +178,7 @@ async def test_a_second_interrupt_does_not_tear_up_the_first(world: MakeWorld) -
     assert len(w.of(e.Interrupted)) == 1
 
 
-async def test_words_typed_before_an_interrupt_are_kept_for_the_next_turn(world: MakeWorld) -> None:
+async def test_words_that_an_interrupt_kept_from_being_read_are_their_senders_again_and_run_unasked_never(world: MakeWorld) -> None:
     started = asyncio.Event()
 
     async def hang(args, ctx):  # type: ignore[no-untyped-def]
@@ -189,9 +189,27 @@ async def test_words_typed_before_an_interrupt_are_kept_for_the_next_turn(world:
     await w.session.submit(op.UserInput(text="go"))
     await asyncio.wait_for(started.wait(), 5)
     await w.session.submit(op.UserInput(text="use the small set"))
+    await w.session.submit(op.UserInput(text="and be quick", sent_by="process 7"))
     await _interrupt(w)
+    (interrupted,) = w.of(e.Interrupted)
+    assert interrupted.unread == (UnreadMessage("use the small set"), UnreadMessage("and be quick", sent_by="process 7"))
     await _still_works(w)
-    assert [m.text for m in w.port.requests[-1][-2:]] == ["use the small set", "again"]
+    assert [m.text for m in w.port.requests[-1] if isinstance(m, UserMessage)] == ["go", "again"]
+
+
+async def test_words_that_wait_when_the_session_is_closed_are_in_its_log(world: MakeWorld) -> None:
+    started = asyncio.Event()
+
+    async def hang(args, ctx):  # type: ignore[no-untyped-def]
+        started.set()
+        await asyncio.sleep(600)
+
+    w = await world([call("echo")], tools=[Echo(hang)])
+    await w.session.submit(op.UserInput(text="go"))
+    await asyncio.wait_for(started.wait(), 5)
+    await w.session.submit(op.UserInput(text="use the small set"))
+    await w.session.aclose()
+    assert [one.content for event in w.of(e.Interrupted) for one in event.unread] == ["use the small set"]
 
 
 async def test_an_interrupt_right_behind_the_words_still_ends_the_turn(world: MakeWorld) -> None:

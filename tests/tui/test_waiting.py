@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ml_intern.frontends.tui.activity import ActivityLine
+from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.messages import UnreadMessage
 from tests.tui.pilots import running_turn
 from tests.tui.scripted import running, screen_text, scripted, settled
-from tests.unit.frontends.fake_host import SESSION
+from tests.unit.frontends.fake_host import SESSION, started
 
 DONE = e.TurnComplete(history_size=1, final_response="")
 
@@ -47,6 +49,72 @@ async def test_messages_for_after_the_turn_are_seen_taken_back_by_up_and_gone_wh
         await settled(app, pilot, host)
         assert host.operations == [op.UserInput(text="first")]
         assert not any("↳" in row for row in screen_text(app))
+
+
+def arrows(app: TuiApp) -> list[str]:
+    return [row.strip() for row in screen_text(app) if "↳" in row]
+
+
+async def test_a_message_that_the_session_does_not_take_is_the_users_again() -> None:
+    host = scripted(play=quiet)
+    async with running(host) as (app, pilot):
+        host.emit(*running_turn())
+        await settled(app, pilot, host)
+        host.closed = True
+        await pilot.press(*"less", "enter")
+        await settled(app, pilot, host)
+        assert (arrows(app), app.composer.text) == ([], "less")
+        assert any("This session is closed." in row for row in screen_text(app))
+
+
+async def test_a_message_with_a_secret_waits_no_longer_than_any_other() -> None:
+    host = scripted(play=quiet)
+    async with running(host) as (app, pilot):
+        host.emit(*running_turn())
+        await settled(app, pilot, host)
+        for text in ("the key is hunter2", "and be quick"):
+            app.send(op.UserInput(text=text))
+        await settled(app, pilot, host)
+        host.emit(e.UserMessageAdded(content="somebody else's", steering=True, sent_by="process 7"))
+        host.emit(e.UserMessageAdded(content="the key is [REDACTED]", steering=True))
+        await settled(app, pilot, host)
+        (row,) = arrows(app)
+        assert row.endswith("and be quick")
+
+
+async def test_a_message_that_a_hook_blocks_waits_no_longer() -> None:
+    host = scripted(play=quiet)
+    async with running(host) as (app, pilot):
+        host.emit(*running_turn())
+        await settled(app, pilot, host)
+        for text in ("push it", "and be quick"):
+            app.send(op.UserInput(text=text))
+        await settled(app, pilot, host)
+        host.emit(e.ErrorRaised(error="No pushing.", kind="HookBlocked", ends_turn=False))
+        await settled(app, pilot, host)
+        (row,) = arrows(app)
+        assert row.endswith("and be quick")
+
+
+async def test_an_interrupt_brings_back_what_was_not_read_and_what_was_to_follow_and_nothing_else() -> None:
+    host = scripted(play=quiet)
+    async with running(host) as (app, pilot):
+        host.emit(*running_turn())
+        await settled(app, pilot, host)
+        for text in ("the key is hunter2", "after the interrupt"):
+            app.send(op.UserInput(text=text))
+        await pilot.press(*"then", "alt+enter", *"half")
+        await settled(app, pilot, host)
+        unread = (UnreadMessage("somebody else's", sent_by="process 7"), UnreadMessage("the key is [REDACTED]"))
+        host.emit(e.Interrupted(unread=unread))
+        await settled(app, pilot, host)
+        assert app.composer.text == "the key is hunter2\nthen\nhalf" and arrows(app) == []
+        host.emit(*started("after the interrupt"))
+        await settled(app, pilot, host)
+        assert arrows(app) == []
+        host.emit(DONE)
+        await settled(app, pilot, host)
+        assert len(host.operations) == 2, "nothing is sent unasked"
 
 
 async def test_a_call_that_waits_for_another_says_so_and_has_no_clock_until_it_runs() -> None:

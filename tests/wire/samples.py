@@ -10,7 +10,7 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol import resource_events as r
 from ml_intern.protocol.codec import SCHEMA_VERSION, Envelope, encode, encode_operation
 from ml_intern.protocol.display import Diff, Job, Link, Picture, Plan, PlanItem, Table, Text
-from ml_intern.protocol.messages import Image, Thinking, ToolCall
+from ml_intern.protocol.messages import Image, Thinking, ToolCall, UnreadMessage
 from ml_intern.protocol.permission_events import RuleInForce
 
 CALL = ToolCall("call_1", "bash", '{"command":"ls"}')
@@ -75,7 +75,7 @@ EVENTS: tuple[e.AnyEvent, ...] = (
     e.Compacted(old_tokens=100_000, new_tokens=20_000, summary="So far: …", keep_from_seq=50, shortened=(51,)),
     e.UndoComplete(cut_seq=12),
     e.TurnComplete(history_size=9, final_response="Done.", reason="iteration_limit", detail="Stopped after 3 steps.", steps=3),
-    e.Interrupted(),
+    e.Interrupted(unread=(UnreadMessage("Use less memory", (Image("image/png", "aGk="),), "process 7"),)),
     e.ErrorRaised(error="Key refused.", kind="ModelAuthError", hint="Set HF_TOKEN.", ends_turn=False),
     e.ToolCalled(tool="bash", arguments={"command": "ls"}, tool_call_id="call_1"),
     e.ToolLog(tool="bash", log="a\nb\n", tool_call_id="call_1", agent_id="a1", label="papers"),

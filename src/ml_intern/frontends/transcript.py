@@ -45,7 +45,9 @@ class Transcript:
             case UndoComplete() if event.cut_seq:
                 return [line(("warn", f"↶ undone: everything from event {event.cut_seq} on"))]
             case Interrupted():
-                return [line(("warn", "· interrupted"))]
+                unread = [row for one in event.unread for row in lines(one.content, "dim", "    ")]
+                told = [line(("warn", "  not read, and not kept; send it again if it still holds:")), *unread] if unread else []
+                return [line(("warn", "· interrupted")), *told]
             case TurnComplete() if event.reason != "done":
                 return [line(("warn", f"· stopped: {event.reason.replace('_', ' ')}{': ' + event.detail if event.detail else ''}"))]
             case _:

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from ml_intern.protocol.display import Display, PlanItem
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.hook_events import HookRan
-from ml_intern.protocol.messages import Image, Thinking, ToolCall
+from ml_intern.protocol.messages import Image, Thinking, ToolCall, UnreadMessage
 from ml_intern.protocol.permission_events import CallTried, PermissionGranted, RuleChanged, RulesInForce
 from ml_intern.protocol.remote_events import ConnectionChanged, OperationReceived, RemoteAnswered
 from ml_intern.protocol.resource_events import (
@@ -246,7 +246,10 @@ class TurnComplete(Event, frozen=True):
 
 
 class Interrupted(Event, frozen=True):
+    """``unread``: what was said before and had not reached the model, oldest first. The session drops it: it is its senders' again."""
+
     wire = "interrupted"
+    unread: tuple[UnreadMessage, ...] = ()
 
 
 class ErrorRaised(Event, frozen=True):

@@ -17,6 +17,14 @@ class Image(Struct, frozen=True, forbid_unknown_fields=True):
     data: str
 
 
+class UnreadMessage(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a user said and no turn has read. ``sent_by``: see ``Operation``."""
+
+    content: str
+    images: tuple[Image, ...] = ()
+    sent_by: str = ""
+
+
 class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
     """One call as the model wrote it. ``arguments`` is its JSON text, untouched: it may be malformed."""
 

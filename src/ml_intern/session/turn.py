@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ from ml_intern.protocol.events import (
     ToolFinished,
     TurnComplete,
 )
-from ml_intern.protocol.messages import AssistantMessage, Message
+from ml_intern.protocol.messages import AssistantMessage, Message, UnreadMessage
 from ml_intern.protocol.operations import UserInput
 from ml_intern.session.affordable import affordable
 from ml_intern.session.compaction import Compactor
@@ -42,7 +43,14 @@ class Inbox(Struct, kw_only=True):
     """What arrived while the turn ran, for its next step."""
 
     messages: list[UserInput] = field(default_factory=list[UserInput])
+    unread: list[UserInput] = field(default_factory=list[UserInput])
+    """What an interrupt kept from being read."""
     compact: bool = False
+
+    def interrupted(self) -> Interrupted:
+        """The event that gives back what was not read."""
+        unread, self.unread = self.unread, []
+        return Interrupted(unread=tuple(UnreadMessage(one.text, one.images, one.sent_by) for one in unread))
 
 
 class TurnParts(Struct, frozen=True, kw_only=True):
@@ -86,7 +94,7 @@ class Turn:
             logger.exception("the turn failed")
             await self._close_with(ErrorRaised(error=f"{type(error).__name__}: {error}", kind="Defect", hint="See the log file."))
         except BaseException:
-            await self._close_with(Interrupted())
+            await self._close_with(self._inbox.interrupted())
             raise
         else:
             await self._end(stop)
@@ -108,7 +116,7 @@ class Turn:
         except MlInternError as error:
             await self._log.append(ErrorRaised(error=error.message, kind=type(error).__name__, hint=error.hint))
         except BaseException:
-            await self._log.append(Interrupted())
+            await self._log.append(self._inbox.interrupted())
             raise
 
     async def _compact_now(self) -> None:
@@ -140,7 +148,13 @@ class Turn:
 
     async def _deliver_steering(self) -> None:
         messages, self._inbox.messages = self._inbox.messages, []
-        await self._p.entrance.let_in(messages, steering=True)
+        stored = len(self._state.history.user_seqs())
+        try:
+            await self._p.entrance.let_in(messages, steering=True)
+        except asyncio.CancelledError:
+            if len(self._state.history.user_seqs()) == stored:  # its hooks were interrupted
+                self._inbox.unread[:0] = messages
+            raise
 
     async def _consult(self) -> Stop | None:
         """Every policy in its order, before a step."""

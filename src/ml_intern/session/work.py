@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from ml_intern.errors import StoreError
-from ml_intern.protocol.events import Interrupted, Processing
+from ml_intern.protocol.events import Processing
 from ml_intern.protocol.operations import UserInput
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_port import ModelPort
@@ -24,8 +24,6 @@ class Work:
         self._log: EventLog = parts.log
         self.model = model
         self._inbox = Inbox()
-        self._held: list[UserInput] = []
-        """What was typed before an interrupt: it goes ahead of what is said next."""
         self._task: asyncio.Task[None] | None = None
         self._turn: Turn | None = None
         self._interrupting = False
@@ -66,7 +64,7 @@ class Work:
         if task is None or task.done() or self._interrupting:
             return
         self._interrupting = True
-        self._held += self._inbox.messages
+        self._inbox.unread += self._inbox.messages
         self._inbox.messages.clear()
         await asyncio.sleep(0)  # a task that is cancelled before its first step would never write its end
         task.cancel()
@@ -85,8 +83,7 @@ class Work:
         await self._parts.entrance.aclose()
 
     def _start_turns(self, messages: Sequence[UserInput]) -> None:
-        first, self._held = [*self._held, *messages], []
-        self._start(lambda: self._run_turns(first))
+        self._start(lambda: self._run_turns(messages))
 
     def _start(self, job: Job) -> None:
         self._interrupting = False
@@ -97,6 +94,8 @@ class Work:
             try:
                 await job()
                 await self._run_late()
+                if self._inbox.unread:  # the turn had ended when the interrupt came
+                    await self._log.append(self._inbox.interrupted())
             except asyncio.CancelledError:
                 await self._end_interrupted()
                 raise
@@ -105,8 +104,8 @@ class Work:
 
     async def _end_interrupted(self) -> None:
         """An interrupt between a turn's first event and its first step must still end it in the log."""
-        if self._log.state.turn_running:
-            await self._log.append(Interrupted())
+        if self._log.state.turn_running or self._inbox.unread:
+            await self._log.append(self._inbox.interrupted())
         if self._inbox.messages and not self._closed:  # they came after the interrupt
             messages, self._inbox.messages = self._inbox.messages, []
             self._start_turns(messages)
@@ -126,8 +125,8 @@ class Work:
             let_in = await self._parts.entrance.let_in(messages, Processing(message="Processing user input"))
         except asyncio.CancelledError:
             if not self._log.state.turn_running:  # its hooks were interrupted, before anything was stored
-                self._held += messages
-                await self._log.append(Interrupted())
+                self._inbox.unread[:0] = messages
+                await self._log.append(self._inbox.interrupted())
             raise
         if let_in:
             await self._run(Turn.run)

@@ -23,6 +23,7 @@ from ml_intern.frontends.headless.text import Line, bare
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.messages import UnreadMessage
 from ml_intern.session.control import Welcome
 from ml_intern.session.state import SessionState
 
@@ -362,6 +363,14 @@ async def test_a_line_for_a_card_that_was_decided_elsewhere_answers_no_other() -
     editor.feed(b"\r")
     await terminal.settled()
     assert terminal.host.operations == [] and "Once more, please" in terminal.text and editor.text == ""
+    await terminal.left()
+
+
+async def test_what_an_interrupt_kept_from_being_read_is_told() -> None:
+    terminal = Terminal(Joined())
+    terminal.host.emit(e.Processing(message="…"), e.Interrupted(unread=(UnreadMessage("use less memory", sent_by="process 77"),)))
+    await terminal.settled()
+    assert "not read" in terminal.text and "use less memory" in terminal.text
     await terminal.left()
 
 

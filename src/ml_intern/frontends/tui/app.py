@@ -61,7 +61,7 @@ class TuiApp(AppParts):
         self._opening = opening
         self._backend: Backend | None = None
         self._unopened: MlInternError | None = None
-        self._outbox = Outbox(self._complain)
+        self._outbox = Outbox(self._not_taken)
         self._readers: list[EventReader] = []
         self.recall = Recall()
         self._stopped_at = float("-inf")
@@ -182,9 +182,9 @@ class TuiApp(AppParts):
         """To the session, as soon as it is open. Where it could not be opened, a model opens it, and all else is refused."""
         match operation, self._unopened:
             case _, None:
-                self._outbox.send(operation)
                 if isinstance(operation, op.UserInput):
-                    self.waiting_lines.sent(operation.text)
+                    self.waiting_lines.sent(operation)
+                self._outbox.send(operation)
             case op.SwitchModel(), _:
                 self.reopen(self.loaded.with_model(operation.model))
             case op.New(), _:
@@ -199,6 +199,13 @@ class TuiApp(AppParts):
             self.say("Not sent: there is no session. Your text is in the composer.", hint=hint, bad=True)
         elif not isinstance(operation, op.Interrupt):
             self._complain(error)
+
+    def _not_taken(self, operation: op.AnyOperation, error: MlInternError) -> None:
+        """By the session that is open: what was said is the user's again."""
+        if isinstance(operation, op.UserInput):
+            self.waiting_lines.unsent(operation)
+            self.composer.put_back(operation.text)
+        self._complain(error)
 
     def _complain(self, error: MlInternError) -> None:
         self.say(error.message, hint=error.hint, bad=True)

@@ -13,10 +13,10 @@ _MOVES = (op.New, op.Resume, op.Fork)
 
 
 class Outbox:
-    """``complain`` is told what a session refused at once; all else comes back as events."""
+    """``refused`` is told what a session did not take; all else comes back as events."""
 
-    def __init__(self, complain: Callable[[MlInternError], None]) -> None:
-        self._complain = complain
+    def __init__(self, refused: Callable[[op.AnyOperation, MlInternError], None]) -> None:
+        self._refused = refused
         self._backend: Backend | None = None
         self._waiting: list[op.AnyOperation] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,7 +61,7 @@ class Outbox:
         try:
             await backend.submit(operation)
         except MlInternError as error:
-            self._complain(error)
+            self._refused(operation, error)
 
     async def aclose(self) -> None:
         """Nothing more is sent."""

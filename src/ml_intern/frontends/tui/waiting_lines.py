@@ -10,6 +10,7 @@ from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
+from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
 
 MOST_ROWS = 4
@@ -23,15 +24,21 @@ class WaitingLines(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._steering: list[str] = []
-        """Handed to the session, which reads them before its next step."""
+        self._sent: list[op.UserInput] = []
+        """Handed to the session and not heard of since, oldest first. It tells of them in this order, with secrets taken out."""
         self._later: tuple[str, ...] = ()
+        self._begun = False
+        self._running = False
 
-    def sent(self, text: str) -> None:
-        """A message went to the session; while a turn runs it waits there."""
-        if own_app(self).figures.turn_running:
-            self._steering.append(text)
-            self._changed()
+    def sent(self, message: op.UserInput) -> None:
+        """A message goes to the session; while a turn runs it waits there."""
+        self._sent.append(message)
+        self._changed()
+
+    def unsent(self, message: op.UserInput) -> None:
+        """The session did not take it."""
+        self._sent = [one for one in self._sent if one is not message]
+        self._changed()
 
     def keep_back(self, texts: tuple[str, ...]) -> None:
         """What waits for the end of the turn, oldest first."""
@@ -39,28 +46,47 @@ class WaitingLines(Widget):
         self._changed()
 
     def begin(self, *, keep: bool) -> None:
-        """See ``EventReader``."""
-        self._steering.clear()
+        """See ``EventReader``. What was sent before the first session was open is for that one."""
+        if self._begun:
+            self._sent.clear()
+        self._begun, self._running = True, False
         self._changed()
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
-        match envelope.event:
-            case e.UserMessageAdded(content=text) if text in self._steering:
-                self._steering.remove(text)
-            case e.ErrorRaised(kind="HookBlocked") if self._steering:
-                self._steering.pop(0)
-            case e.SessionShutdown() | e.ConnectionChanged(over=True):
-                self._steering.clear()
+        match event := envelope.event:
+            case e.Processing():
+                self._running = True
+            case e.UserMessageAdded(sent_by=sender) if live and sender == own_app(self).sender:
+                del self._sent[:1]
+            case e.ErrorRaised(kind="HookBlocked") if live:
+                del self._sent[:1]
+                self._running = self._running and not event.ends_turn
+            case e.Interrupted() | e.TurnComplete() | e.ErrorRaised(ends_turn=True):
+                self._running = False
+                if live and isinstance(event, e.Interrupted):
+                    self._give_back(event)
+            case e.SessionShutdown() | e.ConnectionChanged(over=True) if live:
+                self._sent.clear()
             case _:
                 return
         self._changed()
+
+    def _give_back(self, event: e.Interrupted) -> None:
+        """What the interrupt kept from being read, and what was to follow: nothing is sent unasked, nothing is lost."""
+        app = own_app(self)
+        unread = [one.content for one in event.unread if one.sent_by == app.sender]
+        own, self._sent = self._sent[: len(unread)], self._sent[len(unread) :]
+        texts = [*(one.text for one in own), *unread[len(own) :], *app.composer.queue.take_all()]
+        if texts:
+            app.composer.put_back("\n".join(texts))
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def rows(self) -> list[Line]:
         """The newest last; of many the oldest are counted."""
-        told = [("handed over, read at the next step", text) for text in self._steering] + [
+        steering = [message.text for message in self._sent] if self._running else []
+        told = [("handed over, read at the next step", text) for text in steering] + [
             ("waits for the end of the turn", text) for text in self._later
         ]
         more = len(told) - MOST_ROWS

@@ -40,13 +40,20 @@ class Queue:
         self._show()
         return text
 
+    def take_all(self) -> tuple[str, ...]:
+        """Nothing is sent any more."""
+        texts = self.waiting
+        self._waiting.clear()
+        self._show()
+        return texts
+
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``: what was meant for one session is not for another."""
         self._waiting.clear()
         self._show()
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
-        """See ``EventReader``. After an interrupt or an error nothing is sent by itself."""
+        """See ``EventReader``. After an error nothing is sent by itself; see ``WaitingLines`` for an interrupt."""
         if live and isinstance(envelope.event, e.TurnComplete) and self._waiting:
             message = self._waiting.pop(0)
             self._show()
