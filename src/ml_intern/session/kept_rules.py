@@ -8,6 +8,7 @@ from pathlib import Path
 from ml_intern.config.rule_sources import RuleSources, WrittenRule
 from ml_intern.protocol.permission_events import RuleInForce
 from ml_intern.protocol.permission_operations import OUTCOMES, RuleOutcome, RuleScope
+from ml_intern.session.permissions import Rule
 from ml_intern.session.project_rules import ProjectRules
 
 PROJECT_ORIGIN = "this folder"
@@ -25,7 +26,7 @@ class KeptRules:
     def read(self) -> Sequence[RuleInForce]:
         """The folder's, the settings', and what settings say otherwise."""
         kept = [
-            RuleInForce(outcome=outcome, rule=rule, scope="project", origin=PROJECT_ORIGIN)
+            RuleInForce(outcome=outcome, rule=rule, scope="project", origin=PROJECT_ORIGIN, idle=_idle(outcome, rule))
             for outcome in OUTCOMES
             for rule in self._project.load(outcome)
         ]
@@ -55,5 +56,9 @@ def _written(rule: WrittenRule) -> RuleInForce:
         rule=rule.rule,
         scope="user" if rule.is_users else "",
         origin=USER_ORIGIN if rule.is_users else rule.source,
-        idle=rule.idle,
+        idle=rule.idle or _idle(rule.kind, rule.rule),
     )
+
+
+def _idle(outcome: RuleOutcome, rule: str) -> str:
+    return Rule.parse(rule).never if outcome == "allow" else ""

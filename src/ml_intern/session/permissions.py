@@ -16,8 +16,10 @@ from msgspec import Struct
 
 from ml_intern.errors import ConfigError
 from ml_intern.tools.base import Effect, PermissionSubject, Risk
+from ml_intern.tools.bash.families import is_family, operands_wanted
 
 _RULE = re.compile(r"\s*([A-Za-z0-9_*:.-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_WITH_FAMILIES = "bash"
 HARMLESS = frozenset({Effect.READS, Effect.ASKS_USER})
 FAMILY = " ..."
 """Ends a pattern that covers a family of commands: see ``PermissionSubject.families``. In a deny or ask rule it is `` *``."""
@@ -73,6 +75,26 @@ class Rule(Struct, frozen=True):
             pattern = f"{family} *"
         start = _pieces(pattern.removesuffix(" *"))[0]
         return cls(text, _glob(tool), _glob(pattern), start, family)
+
+    @classmethod
+    def wanted(cls, text: str) -> Rule:
+        """One that somebody adds. Raises ``ConfigError`` also for one that could never allow anything, as nothing is of its family."""
+        rule = cls.parse(text)
+        if why := rule.never:
+            hint = f"Write `{text.strip().removesuffix(')').rstrip().removesuffix(FAMILY)} *)` for whatever begins so."
+            raise ConfigError(f"The rule '{text}' would never allow anything: {why}.", hint=hint)
+        return rule
+
+    @property
+    def never(self) -> str:
+        """Why it cannot allow anything; empty when it can."""
+        if not self.family or (is_family(self.family) and self._names(_WITH_FAMILIES, ())):
+            return ""
+        if not self._names(_WITH_FAMILIES, ()):
+            return f"`...` is for commands of {_WITH_FAMILIES}"
+        more = "".join(f" NAME{n or ''}" for n in range(operands_wanted(self.family)))
+        form = f": it wants a name there, as in `{self.family}{more} ...`" if more else ""
+        return f"`...` is not known to be harmless behind `{self.family}`{form}"
 
     def covers(self, tool: str, part: str, aliases: tuple[str, ...] = ()) -> bool:
         """Whether it matches this part of a call of that tool, by its name or one of its aliases."""

@@ -97,7 +97,7 @@ class RuleBook:
         Raises ``ConfigError`` for what is no rule, and for a file that cannot be written.
         """
         if not change.remove:
-            Rule.parse(change.rule)
+            (Rule.wanted if change.outcome == "allow" else Rule.parse)(change.rule)
         if change.remove and change.replaces:
             raise ConfigError("A rule that is removed replaces none.")
         if change.scope == "session":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from ml_intern.config.private_file import replace_private
+from ml_intern.config.private_file import change_private, hold, replace_private
 
 
 def mode_of(path: Path) -> int:
@@ -46,3 +48,38 @@ def test_what_cannot_be_put_in_place_leaves_nothing_beside_it(tmp_path: Path) ->
     with pytest.raises(OSError):
         replace_private(path, b"data")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_changes_at_once_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda n: change_private(path, lambda data: (data or b"") + bytes([n])), range(20)))
+    assert sorted(path.read_bytes()) == list(range(20))
+    assert mode_of(path) == 0o600
+
+
+def test_a_change_that_says_nothing_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert not change_private(path, lambda _: None) and not path.exists()
+    replace_private(path, b"x", mode=0o644)
+    before = path.stat().st_ino
+    assert not change_private(path, lambda data: data) and path.stat().st_ino == before
+    assert change_private(path, lambda _: b"y", keep_mode=True) and mode_of(path) == 0o644
+
+
+def test_a_lock_whose_file_was_removed_while_we_waited_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who held it removes the file as it goes: the lock on what we had opened keeps nobody out."""
+    path = tmp_path / "lock"
+    really, removed = fcntl.flock, list[int]()
+
+    def removed_meanwhile(fd: int, operation: int) -> None:
+        if not removed:
+            removed.append(fd)
+            path.unlink()
+        really(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    fd = hold(path)
+    assert fd is not None and os.path.samestat(os.fstat(fd), path.stat())
+    assert hold(path) is None
+    os.close(fd)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -306,3 +308,55 @@ def test_always_is_not_offered_for_a_line_that_does_more_than_one_command_and_no
 def test_a_grant_for_a_part_never_covers_the_line(joint: str, other: str) -> None:
     granted = Permissions(allow=[rule_for("bash", shell("git commit -m x"))])
     assert granted.judge("bash", shell(f"git commit -m x {joint} {other}"), CODE, Mode.ASK).outcome is Outcome.ASK
+
+
+# ── families ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "line", ["git push ./evil main", "git push ~/evil main", "git fetch ../evil", "git pull me@host main", "git push a.b c"]
+)
+def test_what_is_no_name_of_a_remote_is_of_no_family(line: str) -> None:
+    assert family(line) == ""
+
+
+@pytest.mark.parametrize("line", ["HEAD:refs/heads/main", "feature:main", "main:", "refs/heads/a:refs/heads/b"])
+def test_always_for_a_branch_does_not_grant_to_push_it_to_another(line: str) -> None:
+    rule = rule_for("bash", command("git push origin feature"))
+    permissions = Permissions(allow=[rule])
+    assert permissions.judge("bash", command("git push origin other"), OUTSIDE, Mode.ASK).outcome is Outcome.ALLOW
+    for verb in ("push", "fetch", "pull"):
+        assert family(f"git {verb} origin {line}") == ""
+    assert permissions.judge("bash", command(f"git push origin {line}"), OUTSIDE, Mode.ASK).outcome is Outcome.ASK
+    assert rule_for("bash", command(f"git push origin {line}")) == f"bash(git push origin {line})"
+
+
+@pytest.mark.parametrize(
+    "line", ["git push origin2 main", "git push", "git push origin:x", "python x", "git pull origin main", "git push --force origin main"]
+)
+def test_a_family_grants_its_own_commands_and_no_other(line: str) -> None:
+    rule = Rule.parse("bash(git push origin ...)")
+    assert rule.allows("bash", "git push origin main", family("git push origin main"))
+    assert not rule.allows("bash", line, family(line))
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("bash(kubectl get ...)", "`kubectl get NAME ...`"),
+        ("bash(git push ...)", "`git push NAME ...`"),
+        ("bash(pytest ...)", "not known to be harmless behind `pytest`"),
+        ("bash(git push origin main ...)", "not known"),
+        ("read(git add ...)", "for commands of bash"),
+    ],
+)
+def test_a_rule_that_could_never_allow_anything_is_refused_with_the_right_form(rule: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)) as raised:
+        Rule.wanted(rule)
+    assert rule.replace("...", "*") in raised.value.hint
+    assert Rule.parse(rule).never, "one that is written somewhere is read, and shown to be without effect"
+
+
+@pytest.mark.parametrize("rule", ["bash(kubectl get pods ...)", "bash(git log ...)", "*(ruff check ...)", "bash(x *)"])
+def test_a_rule_for_a_family_that_there_is_is_taken(rule: str) -> None:
+    assert Rule.wanted(rule).never == ""

@@ -67,6 +67,8 @@ _GIT_READS = frozenset({
 """With options that ``git_reads`` knows to read only."""
 _PLAIN = re.compile(r"(?![-+:])(?!.*(?:(?<!\bs3):/|::))[^$`*?\[{]*", re.DOTALL)
 """An operand that is neither an option, nor a force (``+main``) or a deletion (``:main``), nor an address, nor for the shell to replace."""
+_REFS = frozenset({"git push", "git fetch", "git pull"})
+"""Whose operands may say where to (``HEAD:refs/heads/main``): what was granted for one branch is not granted for another's name."""
 _OUTSIDE = re.compile(r"/|~|(?:.*/)?\.\.(?:/|$)", re.DOTALL)
 """A path out of the repository: ``git diff`` shows any two files then."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -86,6 +88,17 @@ def family(part: str) -> str:
     return ""
 
 
+def is_family(beginning: str) -> bool:
+    """Whether any command belongs to it."""
+    return family(f"{beginning} x") == beginning
+
+
+def operands_wanted(beginning: str) -> int:
+    """How many operands are missing for it to be a family; 0 when it would be none with more of them either."""
+    known = _FAMILIES.get(beginning)
+    return 0 if known is None or is_family(beginning) else known.named
+
+
 def _with_operands(beginning: str, known: _Family, rest: list[str]) -> str:
     operands: list[str] = []
     left = iter(rest)
@@ -96,7 +109,7 @@ def _with_operands(beginning: str, known: _Family, rest: list[str]) -> str:
                 return ""
             if name in known.values and not equals and not _PLAIN.fullmatch(next(left, "-")):
                 return ""
-        elif _PLAIN.fullmatch(word):
+        elif _PLAIN.fullmatch(word) and not (":" in word and beginning in _REFS):
             operands.append(word)
         else:
             return ""

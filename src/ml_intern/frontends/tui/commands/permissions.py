@@ -137,7 +137,7 @@ def _operation(rule: RuleInForce, *, remove: bool = False) -> op.ChangeRule:
 
 async def _add(app: TuiApp, text: str) -> None:
     if text:
-        Rule.parse(text)
+        Rule.parse(text)  # an allow rule must say more, and the session refuses it otherwise
     elif not (text := await _asked_rule(app, "Which calls?", "")):
         return
     offered = [op.ChangeRule(outcome=outcome, rule=text, scope=scope) for outcome in _ORDER for scope in _PLACES]
