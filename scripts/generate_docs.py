@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -270,6 +270,8 @@ def _type_name(annotation: Any) -> str:
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
         return "object"
+    if origin is Literal:
+        return " | ".join(json.dumps(value) for value in arguments)
     if arguments:
         return " | ".join(_type_name(argument) for argument in arguments)
     return "any"

@@ -117,17 +117,17 @@ async def test_several_are_decided_one_by_one_or_together() -> None:
     assert [(answer.tool_call_id, answer.approved) for answer in decided(host)] == [("c2", True), ("c1", True), ("c3", True)]
 
 
-async def test_this_and_the_rest_switches_asking_off() -> None:
+async def test_this_and_the_rest_asks_no_more_until_the_turn_ends() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending())))
     async with running(host) as (app, pilot):
         await pilot.press("f2", "A")
-        assert "every later call of this session without asking" in "\n".join(screen_text(app))
+        assert "every later call of this turn without asking" in "\n".join(screen_text(app))
         assert host.operations == []
         await pilot.press("enter")
         await settled(app, pilot, host)
         assert "/yolo off asks again" in "\n".join(screen_text(app))
     assert [each for each in host.operations if not isinstance(each, op.Interrupt)] == [
-        op.SetAutoApproval(enabled=True),
+        op.SetAutoApproval(enabled=True, scope="turn"),
         op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),)),
     ]
 
@@ -222,6 +222,16 @@ async def test_a_cap_that_is_reached_is_raised_by_an_amount_and_nothing_else() -
         await settled(app, pilot, host)
     assert op.SetAutoApproval(enabled=False, cost_cap_usd=12.5) in host.operations
     assert decided(host) == [op.ApprovalAnswer(tool_call_id="c1", approved=True)]
+
+
+async def test_a_higher_cap_leaves_yolo_for_this_turn_as_it_is() -> None:
+    tool = pending(tool="yolo_budget", arguments={"cap_usd": 5.0}, display=(), remember_rule="")
+    said = e.SessionUpdate(session_id=STARTED.session_id, auto_approval={"enabled": False, "cost_cap_usd": 5.0, "this_turn": True})
+    host = scripted(past=(STARTED, *started(), said, asked(tool, yolo_budget=True)))
+    async with running(host) as (app, pilot):
+        await pilot.press("f2", "y", *"12", "enter")
+        await settled(app, pilot, host)
+    assert op.SetAutoApproval(enabled=True, scope="turn", cost_cap_usd=12.0) in host.operations
 
 
 async def test_a_question_is_answered_by_number_or_in_words_or_declined() -> None:

@@ -88,6 +88,21 @@ async def test_auto_approval_and_another_model_are_shown_at_once() -> None:
         assert screen_text(app)[-1].endswith("· yolo")
 
 
+async def test_yolo_for_a_turn_is_shown_until_the_turn_ends_also_where_another_terminal_said_it() -> None:
+    host = scripted()
+    said = e.SessionUpdate(session_id=SESSION, auto_approval={"enabled": False, "cost_cap_usd": None, "this_turn": True})
+    async with running(host, size=(120, 20)) as (app, pilot):
+        host.emit(e.Processing(message=""), said)
+        await settled(app, pilot, host)
+        assert screen_text(app)[-1].endswith("· yolo until this turn ends")
+        await pilot.resize_terminal(44, 20)
+        await settled(app, pilot, host)
+        assert screen_text(app)[-1].endswith("· yolo this turn")
+        host.emit(e.Interrupted())
+        await settled(app, pilot, host)
+        assert screen_text(app)[-1].endswith("· ask")
+
+
 # ── the branch ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

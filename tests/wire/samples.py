@@ -43,6 +43,7 @@ EVENTS: tuple[e.AnyEvent, ...] = (
     e.SessionStarted(session_id="s1", cwd="/w", model="org/model", effort="high", parent_id="s0", forked_at_seq=7),
     e.Ready(message="Agent initialized", tool_count=9),
     e.SessionUpdate(session_id="s1", auto_approval={"enabled": True, "cost_cap_usd": 5.0}, title="Digits"),
+    e.SessionUpdate(session_id="s1", auto_approval={"enabled": False, "cost_cap_usd": 5.0, "this_turn": True}),
     e.ModelSwitched(model="org/other", previous="org/model"),
     e.EffortChanged(effort="max", effective="high", note="max not supported, using high"),
     e.NewComplete(
@@ -158,6 +159,7 @@ OPERATIONS: tuple[op.AnyOperation, ...] = (
     op.SwitchModel(model="org/other"),
     op.SetEffort(effort="low"),
     op.SetAutoApproval(enabled=True, cost_cap_usd=5.0),
+    op.SetAutoApproval(enabled=True, scope="turn"),
     op.SetTitle(title="Digits"),
     op.ReviewTraceSharing(),
     op.ChangeRule(outcome="deny", rule="bash(rm *)", scope="user", remove=True),

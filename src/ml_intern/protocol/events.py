@@ -53,7 +53,10 @@ class Ready(Event, frozen=True):
 
 
 class SessionUpdate(Event, frozen=True):
-    """Auto-approval or the title changed. ``auto_approval``: enabled, cost_cap_usd, estimated_spend_usd, remaining_usd."""
+    """Auto-approval or the title changed. ``auto_approval``: enabled, cost_cap_usd, estimated_spend_usd, remaining_usd, this_turn.
+
+    ``this_turn``: on until the turn that runs ends, whatever ``enabled`` says of the session.
+    """
 
     wire = "session_update"
     session_id: str

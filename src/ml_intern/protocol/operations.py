@@ -96,9 +96,13 @@ class SetEffort(Operation, tag="set_effort", frozen=True):
 
 
 class SetAutoApproval(Operation, tag="set_auto_approval", frozen=True):
-    """Approve without asking (recurring jobs excepted). ``cost_cap_usd`` changes the cap, ``lift_cap`` takes it away."""
+    """Approve without asking (recurring jobs excepted), for this session or until the turn that runs ends.
+
+    ``cost_cap_usd`` changes the cap, ``lift_cap`` takes it away.
+    """
 
     enabled: bool
+    scope: Literal["session", "turn"] = "session"
     cost_cap_usd: float | None = None
     lift_cap: bool = False
 

@@ -13,6 +13,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
 from ml_intern.session.approvals import Decision, Gate
+from ml_intern.session.auto_approval import AutoApproval
 from ml_intern.session.decisions import Decisions
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_directory import ModelDirectory
@@ -62,7 +63,8 @@ class Session:
         self._changing = asyncio.Lock()
         """Held by operations that start or stop work: one of them at a time."""
         self._closed = False
-        parts.turn.runner.mode = Mode.YOLO if self.state.auto_approval else parts.base_mode
+        self._auto_approval = AutoApproval(self.log, parts.base_mode)
+        parts.turn.runner.mode = self._auto_approval.mode
 
     async def start(self) -> None:
         """After a resume: tell of a rewind cut short, answer what a crash left open, and go on waiting for approvals asked for."""
@@ -109,7 +111,7 @@ class Session:
             case op.ReviewTraceSharing():
                 await self._review_traces()
             case op.ChangeRule() | op.ShowRules() | op.TryCall():
-                await self._p.rules.take(operation, self._p.turn.runner.mode)
+                await self._p.rules.take(operation, self._auto_approval.mode())
             case op.Shutdown():
                 await self.aclose()
             case op.New() | op.Resume() | op.Fork():
@@ -135,7 +137,7 @@ class Session:
             case op.SetEffort():
                 await self._set_effort(operation.effort)
             case op.SetAutoApproval():
-                await self._set_auto_approval(operation)
+                await self._auto_approval.take(operation, self._complain)
             case op.SetTitle():
                 await self.log.append(e.SessionUpdate(session_id=self.log.session_id, auto_approval={}, title=operation.title))
             case _:
@@ -176,20 +178,6 @@ class Session:
             await self._complain(f"'{effort}' is no reasoning effort.", hint=f"Choose one of {', '.join(op.EFFORTS)}, or none.")
         else:
             await self.log.append(e.EffortChanged(effort=effort, effective=effort))
-
-    async def _set_auto_approval(self, operation: op.SetAutoApproval) -> None:
-        spending = self.state.spending
-        cap = None if operation.lift_cap else spending.cap_usd if operation.cost_cap_usd is None else operation.cost_cap_usd
-        remaining = None if cap is None else max(0.0, cap - spending.committed_usd)
-        auto_approval = {
-            "enabled": operation.enabled,
-            "cost_cap_usd": cap,
-            "estimated_spend_usd": spending.committed_usd,
-            "remaining_usd": remaining,
-        }
-        await self.log.append(e.SessionUpdate(session_id=self.log.session_id, auto_approval=auto_approval))
-        careful = Mode.ASK if self._p.base_mode is Mode.YOLO else self._p.base_mode
-        self._p.turn.runner.mode = Mode.YOLO if operation.enabled else careful
 
     async def _review_traces(self) -> None:
         try:

@@ -74,7 +74,7 @@ class SessionState:
         self.session_id = self.cwd = self.model = self.title = self.parent_id = ""
         self.effort: str | None = None
         self.effective_effort: dict[str, str | None] = {}
-        self.auto_approval = False
+        self.auto_approval = self.yolo_this_turn = False
         self.history = History()
         self.plan: tuple[PlanItem, ...] = ()
         self._plans: list[tuple[int, tuple[PlanItem, ...]]] = []
@@ -139,12 +139,14 @@ class SessionState:
         if event.forked:  # the parent looks after them
             self.jobs.clear()
             self.sandboxes.clear()
+            self.yolo_this_turn = False  # said of the parent's turn
 
     def _session_update(self, seq: int, event: e.SessionUpdate) -> None:
         self.title = event.title or self.title
         if event.auto_approval:
             self.auto_approval = bool(event.auto_approval.get("enabled", self.auto_approval))
             self.spending.cap_usd = event.auto_approval.get("cost_cap_usd")
+            self.yolo_this_turn = self.turn_running and bool(event.auto_approval.get("this_turn", self.yolo_this_turn))
 
     def _model_switched(self, seq: int, event: e.ModelSwitched) -> None:
         self.model = event.model
@@ -318,7 +320,7 @@ class SessionState:
             self.rewinding = ""
         if isinstance(event, e.ErrorRaised) and not event.ends_turn:
             return
-        self.turn_running = False
+        self.turn_running = self.yolo_this_turn = False
         self.pending.clear()
         self.questions.clear()
 

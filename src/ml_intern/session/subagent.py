@@ -295,7 +295,7 @@ def _turn_parts(parts: SubagentParts, log: EventLog, tools: Toolbox) -> TurnPart
         clock=parts.clock,
         around=AroundCalls(hooks=parts.hooks),
     )
-    runner.mode = Mode.CONTAINED
+    runner.mode = lambda: Mode.CONTAINED
     return TurnParts(
         log=log,
         runner=runner,

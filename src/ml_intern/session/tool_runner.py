@@ -10,7 +10,7 @@ import asyncio
 import logging
 from asyncio import Future
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class ToolRunner:
         self._spill_dir = spill_dir
         self._clock = clock
         self._budget = Budget(log.state.spending)
-        self.mode = Mode.ASK
+        self.mode: Callable[[], Mode] = lambda: Mode.ASK
 
     async def answer(self, calls: Sequence[ToolCall]) -> None:
         """Run a batch. Cancelled, it still answers every call before it raises."""
@@ -167,11 +167,11 @@ class ToolRunner:
         assert plan.tool is not None and plan.args is not None
         tool, call = plan.tool, plan.call
         plan.risk = tool.risk(plan.args)
-        judgement = weighed(self._permissions.judge(call.name, tool.subject(plan.args), plan.risk, self.mode), verdict)
+        judgement = weighed(self._permissions.judge(call.name, tool.subject(plan.args), plan.risk, self.mode()), verdict)
         if judgement.outcome is Outcome.DENY:
             plan.failure = _failure("denied", f"Not permitted: {judgement.reason} The call was not run.")
             return
-        cost = self._budget.judge(call.id, plan.risk, self.mode)
+        cost = self._budget.judge(call.id, plan.risk, self.mode())
         if judgement.outcome is Outcome.ASK or cost.blocked:
             plan.pending = self._pending(plan, judgement, cost.blocked, cost.remaining_usd)
         elif call.id in self._log.state.pending:
@@ -189,7 +189,7 @@ class ToolRunner:
             display=plan.tool.preview(plan.args),
             recurring=Effect.RECURRING in plan.risk.effects,
             remember_rule=rule_for(plan.call.name, plan.tool.subject(plan.args)),
-            auto_approval_blocked=bool(blocked) and self.mode is not Mode.ASK,
+            auto_approval_blocked=bool(blocked) and self.mode() is not Mode.ASK,
             block_reason=blocked or None,
             estimated_cost_usd=plan.risk.cost_usd,
             remaining_cap_usd=remaining,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ml_intern.protocol import events as e
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, HfJobComplete, HfJobSubmit
 
@@ -21,6 +23,7 @@ class Figures:
         self.unpriced_calls = 0
         self.cap_usd: float | None = None
         self.auto_approval = False
+        self.yolo_this_turn = False
         self.jobs: dict[str, HfJobSubmit] = {}
         self.turn_running = False
         self.turn_count = 0
@@ -31,6 +34,16 @@ class Figures:
         """Spent and set aside."""
         return self.spent_usd + sum(self._reserved.values())
 
+    @property
+    def yolo(self) -> bool:
+        """Whether calls run unasked now: in this session, or until this turn ends."""
+        return self.auto_approval or self.yolo_this_turn
+
+    @property
+    def yolo_scope(self) -> Literal["session", "turn"]:
+        """What ``yolo`` is said of, for an operation that is to leave it as it is."""
+        return "turn" if self.yolo_this_turn and not self.auto_approval else "session"
+
     def apply(self, event: e.AnyEvent) -> bool:
         """Count one event; false when it changes nothing here."""
         match event:
@@ -38,6 +51,7 @@ class Figures:
                 self.session_id, self.cwd, self.model, self.effort = event.session_id, event.cwd, event.model, event.effort
             case e.ResumedFrom():
                 self.cwd = event.cwd or self.cwd
+                self.yolo_this_turn = self.yolo_this_turn and not event.forked
             case e.ModelSwitched():
                 self.model = event.model
             case e.EffortChanged():
@@ -51,6 +65,7 @@ class Figures:
                 self.turn_count += 1
             case e.TurnComplete() | e.Interrupted() | e.ErrorRaised():
                 self.turn_running = self.turn_running and isinstance(event, e.ErrorRaised) and not event.ends_turn
+                self.yolo_this_turn = self.yolo_this_turn and self.turn_running
             case _:
                 return self._count(event)
         return True
@@ -60,6 +75,7 @@ class Figures:
         if event.auto_approval:
             self.auto_approval = bool(event.auto_approval.get("enabled", self.auto_approval))
             self.cap_usd = event.auto_approval.get("cost_cap_usd")
+            self.yolo_this_turn = self.turn_running and bool(event.auto_approval.get("this_turn", self.yolo_this_turn))
 
     def _count(self, event: e.AnyEvent) -> bool:
         match event:

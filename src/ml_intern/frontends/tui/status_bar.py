@@ -22,7 +22,7 @@ from ml_intern.protocol.codec import Envelope
 SEPARATOR: Span = ("dim", " · ")
 BAR_CELLS = 8
 SHORTENED = (
-    "tokens", "place", "context", "model", "place", "place", "jobs", "context", "money", "money", "context", "mode"
+    "tokens", "mode", "place", "context", "model", "place", "place", "jobs", "context", "money", "money", "context", "mode"
 )  # fmt: skip
 """Parts that give way where there is no room, the first one first; a part that is named again gives way once more. The model stays."""
 ALMOST_FULL, FULL = 0.7, 0.9
@@ -92,7 +92,7 @@ class StatusBar(Widget):
             "tokens": [_only("dim", f"{tokens(figures.total_tokens)} tokens" if figures.total_tokens else "")],
             "money": self._money(),
             "jobs": [_only("accent", f"{len(figures.jobs)} job{'s' * (len(figures.jobs) > 1)}" if figures.jobs else "")],
-            "mode": [self._permission_mode()],
+            "mode": self._permission_mode(),
         }
 
     def _place(self) -> list[list[Span]]:
@@ -128,10 +128,12 @@ class StatusBar(Widget):
         near = figures.committed_usd >= ALMOST_FULL * figures.cap_usd
         return [_only("warn" if near else "", f"{spent} of {usd(figures.cap_usd)}"), _only("warn" if near else "", spent)]
 
-    def _permission_mode(self) -> list[Span]:
+    def _permission_mode(self) -> list[list[Span]]:
         if self.figures.auto_approval or self.mode == "yolo":
-            return _only("warn", "yolo")
-        return _only("accent" if self.mode == "read-only" else "dim", self.mode)
+            return [_only("warn", "yolo")] * 2
+        if self.figures.yolo_this_turn:
+            return [_only("warn", "yolo until this turn ends"), _only("warn", "yolo this turn")]
+        return [_only("accent" if self.mode == "read-only" else "dim", self.mode)] * 2
 
 
 def _only(style: Style, text: str) -> list[Span]:

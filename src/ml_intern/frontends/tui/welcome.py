@@ -83,7 +83,7 @@ class Welcome:
         effort = figures.effort if figures.model else settings.reasoning_effort
         model = figures.model or settings.model_name or "the one that your keys are for"
         yield "model", [("", model), ("dim", f" · effort {effort}")] if effort else [("", model)]
-        yield "mode", [("", MODES["yolo" if figures.auto_approval else self._app.status.mode])]
+        yield "mode", [("", MODES["yolo" if figures.yolo else self._app.status.mode])]
         if self._found:
             yield "found", [("", self._found)]
 

@@ -41,7 +41,8 @@ class Hooks:
         if self._runner is None or self._log is None or not self._runner.commands(event, about):
             return SILENCE
         told: JsonObject = dict(details)
-        mode = "bypassPermissions" if self._log.state.auto_approval else "default"
+        state = self._log.state
+        mode = "bypassPermissions" if state.auto_approval or state.yolo_this_turn else "default"
         path = await self._transcript.catch_up() if self._transcript is not None else ""
         moment = Moment(event=event, about=about, details=told, tool_call_id=call_id)
         verdict = await self._runner.run(moment, self._take_late, permission_mode=mode, transcript_path=path)

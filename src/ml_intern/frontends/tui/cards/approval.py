@@ -41,7 +41,9 @@ class ApprovalCard(Card):
         Binding(DEFAULT_KEYS["always_session"], "sweep('session')", "Always in this session (asks once more)", id="always_session"),
         Binding(DEFAULT_KEYS["always_project"], "sweep('project')", "Always in this project (asks once more)", id="always_project"),
         Binding(DEFAULT_KEYS["approve_all"], "sweep('all')", "Approve all that wait (asks once more)", id="approve_all"),
-        Binding(DEFAULT_KEYS["approve_rest"], "sweep('rest')", "Approve them and ask no more: /yolo (asks once more)", id="approve_rest"),
+        Binding(
+            DEFAULT_KEYS["approve_rest"], "sweep('rest')", "Approve them and the rest of this turn (asks once more)", id="approve_rest"
+        ),
         Binding("enter", "confirm", "Yes, to what it asks once more", show=False),
     ]
 
@@ -55,7 +57,7 @@ class ApprovalCard(Card):
             self.by_key = by_key
 
     class AllApproved(Message):
-        """Everything that waits; with ``rest`` also what comes, unasked."""
+        """Everything that waits; with ``rest`` also what comes until the turn ends, unasked."""
 
         def __init__(self, *, rest: bool) -> None:
             super().__init__()
@@ -108,7 +110,7 @@ class ApprovalCard(Card):
             return f"y yes · n no · e edit · {'s p ' if self.tool.remember_rule else ''}{'a ' if self._of > 1 else ''}A · Esc"
         always = f"\ns always in this session, p in this project: {marked(self.tool.remember_rule)}" if self.tool.remember_rule else ""
         every = f" · a all {self._of}" if self._of > 1 else ""
-        return f"y approve · n reject · e edit{every} · A approve, ask no more · Esc back{always}"
+        return f"y approve · n reject · e edit{every} · A the rest of this turn · Esc back{always}"
 
     def _question(self, sweeping: Sweeping) -> str:
         match sweeping:
@@ -118,7 +120,7 @@ class ApprovalCard(Card):
                 return f"Approve all {self._of} that wait, also those that you do not see here?"
             case "rest":
                 waiting = f"all {self._of} that wait" if self._of > 1 else "this"
-                return f"Approve {waiting}, and every later call of this session without asking, up to the cap (/yolo off asks again)?"
+                return f"Approve {waiting}, and every later call of this turn without asking, up to the cap (/yolo off asks again)?"
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -241,19 +241,22 @@ class CardDock(Vertical):
         message.stop()
         self._by_key = message.by_key
         if message.cap_usd is not None:
-            self.tui.send(op.SetAutoApproval(enabled=self._auto(), cost_cap_usd=message.cap_usd))
+            figures = self.tui.status.figures
+            self.tui.send(op.SetAutoApproval(enabled=figures.yolo, scope=figures.yolo_scope, cost_cap_usd=message.cap_usd))
         self._send((message.answer,))
 
     def on_approval_card_all_approved(self, message: ApprovalCard.AllApproved) -> None:
-        """Questions of money are never part of it. ``rest`` is /yolo, and says so."""
+        """Questions of money are never part of it. ``rest``: what this turn still calls, too."""
         from ml_intern.frontends.tui.cards.approval import ApprovalCard
         from ml_intern.frontends.tui.cards.facts import MONEY
 
         message.stop()
         cards = [card for card in self._cards.values() if isinstance(card, ApprovalCard) and card.tool.tool not in MONEY]
         if message.rest:
-            self.tui.send(op.SetAutoApproval(enabled=True))
-            self.tui.say("From now on this session asks no more, up to its cap: recurring jobs still ask.", hint="/yolo off asks again.")
+            self.tui.send(op.SetAutoApproval(enabled=True, scope="turn"))
+            self.tui.say(
+                "Until this turn ends nothing more is asked, up to the cap: recurring jobs still ask.", hint="/yolo off asks again."
+            )
         self._send(tuple(op.ApprovalAnswer(tool_call_id=card.tool.tool_call_id, approved=True) for card in cards))
 
     def on_question_card_answered(self, message: QuestionCard.Answered) -> None:
@@ -276,6 +279,3 @@ class CardDock(Vertical):
         self._sent |= keys
         if new:
             self.tui.send(op.ExecApproval(approvals=new))
-
-    def _auto(self) -> bool:
-        return self.tui.status.figures.auto_approval

@@ -61,11 +61,9 @@ def _facts(app: TuiApp) -> list[tuple[str, str]]:
 def _approval(figures: Figures, read_only: bool) -> str:
     if read_only:
         return "read-only: whatever changes or starts anything is refused"
-    return (
-        "yolo: calls run unasked, recurring jobs excepted"
-        if figures.auto_approval
-        else "asks before it changes or spends what nothing limits"
-    )
+    if figures.yolo_scope == "turn":
+        return "yolo until this turn ends: its calls run unasked, recurring jobs excepted"
+    return "yolo: calls run unasked, recurring jobs excepted" if figures.auto_approval else "asks you before anything risky or paid"
 
 
 def _context(app: TuiApp) -> str:
@@ -124,7 +122,7 @@ async def yolo(app: TuiApp, rest: str) -> None:
     if word in ("", "on", OFF):
         wanted = op.SetAutoApproval(enabled=not enabled if not word else word == "on")
     elif word == "nocap":
-        wanted = op.SetAutoApproval(enabled=enabled, lift_cap=True)
+        wanted = op.SetAutoApproval(enabled=app.status.figures.yolo, scope=app.status.figures.yolo_scope, lift_cap=True)
     elif (cap := _dollars(word)) is not None:
         wanted = op.SetAutoApproval(enabled=True, cost_cap_usd=cap)
     else:
@@ -143,8 +141,10 @@ def _dollars(word: str) -> float | None:
 
 
 def _yolo_words(wanted: op.SetAutoApproval, cap_usd: float | None) -> str:
+    if wanted.lift_cap and (wanted.scope == "turn" or not wanted.enabled):
+        return "The cap is lifted."
     if not wanted.enabled:
-        return "The cap is lifted." if wanted.lift_cap else "Yolo is off: what nothing limits is asked for again."
+        return "Yolo is off: you are asked again before anything risky or paid."
     cap = None if wanted.lift_cap else cap_usd if wanted.cost_cap_usd is None else wanted.cost_cap_usd
     limit = f"at most {usd(cap)} is spent" if cap is not None else "there is no cap on what is spent (/yolo 5 sets one of $5)"
     return f"Yolo is on: calls run unasked, recurring jobs excepted, and {limit}."
