@@ -266,7 +266,7 @@ class Factory:
             SlackAnswers(destination, answers.app_token, place.settings.services.slack),
             replace(answers, expires_s=min(wait_s, answers.expires_s)),
             session.state,
-            submit=session.submit,
+            answer=session.answer,
             append=session.log.append,
             scrub=place.scrubber.scrub,
             now=self._clock.now,

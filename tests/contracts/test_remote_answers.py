@@ -27,6 +27,7 @@ from ml_intern.sinks.remote_answers import AnswerDesk
 from ml_intern.testing.fake_slack_socket import FakeSlackSocket
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+UBOSS = "uboss (UBOSS) on slack"
 BASH = e.PendingTool(tool="bash", arguments={"command": "rm -r <!channel> *build*"}, tool_call_id="c1", reason="It writes outside.")
 
 
@@ -39,6 +40,7 @@ class Waiting:
         self.audit: list[e.RemoteAnswered | e.ToolLog] = []
         self.now = NOW
         self.closed = False
+        self.decided_elsewhere = False
         self._queue: asyncio.Queue[Envelope | None] = asyncio.Queue()
         self.changed = asyncio.Event()
         destination = SlackDestination(token=SecretStr(FakeSlackSocket.TOKEN), channel="C1")
@@ -47,7 +49,7 @@ class Waiting:
             SlackAnswers(destination, app_token, slack.url),
             AnswerSettings(**{"enabled": True, "app_token": app_token, "allowed_users": ("UBOSS",), **settings}),
             self.state,
-            submit=self._submit,
+            answer=self._submit,
             append=self._append,
             scrub=lambda text: text.replace("hunter2", "[REDACTED]"),
             now=lambda: self.now,
@@ -67,11 +69,12 @@ class Waiting:
         while (envelope := await self._queue.get()) is not None:
             yield envelope
 
-    async def _submit(self, operation: op.AnyOperation) -> None:
+    async def _submit(self, operation: op.ExecApproval | op.AnswerQuestion) -> bool:
         if self.closed:
             raise SessionClosed("This session is closed.")
         self.submitted.append(operation)
         self.changed.set()
+        return not self.decided_elsewhere
 
     async def _append(self, event: e.RemoteAnswered | e.ToolLog) -> None:
         self.audit.append(event)
@@ -115,10 +118,10 @@ async def test_an_approval_in_slack_is_the_sessions_operation_and_audited(slack:
     await slack.until(1, slack.posted)
     slack.click(slack.posted[0], "Approve", user="UBOSS")
     await waiting.until_submitted()
-    assert waiting.submitted == [op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),))]
+    assert waiting.submitted == [op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),), sent_by=UBOSS)]
     assert waiting.audit == [e.RemoteAnswered(service="slack", user="UBOSS", where="C1", keys=("c1",), answer="approve", outcome="taken")]
     await slack.until(1, slack.acknowledged)
-    waiting.emit(e.ToolStateChange(tool_call_id="c1", tool="bash", state="approved"))
+    waiting.emit(e.ToolStateChange(tool_call_id="c1", tool="bash", state="approved", sent_by=UBOSS))
     await slack.until(1, slack.updated)
     assert "approved by uboss (UBOSS) on slack, 2026-11-21" in slack.updated[0]["text"]
     assert all(block["type"] != "actions" for block in slack.updated[0]["blocks"])
@@ -196,6 +199,20 @@ async def test_what_was_decided_in_the_terminal_is_closed_in_slack_and_a_late_cl
     assert waiting.submitted == [] and waiting.outcomes == ["late"] and "decided already" in slack.ephemeral[0]["text"]
 
 
+async def test_a_click_that_loses_against_the_terminal_is_late_in_the_audit_on_the_card_and_to_who_clicked(
+    slack: FakeSlackSocket, waiting: Waiting
+) -> None:
+    waiting.emit(asks(BASH))
+    await slack.until(1, slack.posted)
+    waiting.decided_elsewhere = True
+    slack.click(slack.posted[0], "Approve", user="UBOSS")
+    await slack.until(1, slack.ephemeral)
+    assert waiting.outcomes == ["late"] and "decided already" in slack.ephemeral[0]["text"]
+    waiting.emit(e.ToolStateChange(tool_call_id="c1", tool="bash", state="rejected"))
+    await slack.until(1, slack.updated)
+    assert "rejected in its terminal, 2026-11-21" in slack.updated[0]["text"]
+
+
 async def test_a_click_on_an_older_card_of_the_same_call_is_not_taken_for_the_new_one(slack: FakeSlackSocket, waiting: Waiting) -> None:
     waiting.emit(asks(BASH), e.ToolStateChange(tool_call_id="c1", tool="bash", state="cancelled"), asks(BASH))
     await slack.until(2, slack.posted)
@@ -209,7 +226,7 @@ async def test_a_question_is_answered_by_its_options(slack: FakeSlackSocket, wai
     await slack.until(1, slack.posted)
     slack.click(slack.posted[0], "large", user="UBOSS")
     await waiting.until_submitted()
-    assert waiting.submitted == [op.AnswerQuestion(question_id="q1", answer="large")]
+    assert waiting.submitted == [op.AnswerQuestion(question_id="q1", answer="large", sent_by=UBOSS)]
 
 
 async def test_a_rejection_may_have_a_reason(slack: FakeSlackSocket, waiting: Waiting) -> None:
@@ -263,7 +280,7 @@ async def test_a_question_is_answered_in_words(slack: FakeSlackSocket, waiting: 
     await slack.until(1, slack.opened)
     slack.write(slack.opened[0], "medium", user="UBOSS")
     await waiting.until_submitted()
-    assert waiting.submitted == [op.AnswerQuestion(question_id="q1", answer="medium")]
+    assert waiting.submitted == [op.AnswerQuestion(question_id="q1", answer="medium", sent_by=UBOSS)]
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -301,6 +318,13 @@ async def test_the_card_says_what_it_may_do_its_worst_case_and_what_is_left(slac
     text = slack.posted[0]["blocks"][0]["text"]["text"]
     for words in ("It may: spends.", "It costs at most $2.00.", "$7.50 is left of the budget.", "never pushes"):
         assert words in text
+
+
+async def test_little_money_is_not_none(slack: FakeSlackSocket, waiting: Waiting) -> None:
+    waiting.emit(asks(structs.replace(BASH, estimated_cost_usd=0.004, remaining_cap_usd=0.05)))
+    await slack.until(1, slack.posted)
+    text = slack.posted[0]["blocks"][0]["text"]["text"]
+    assert "at most $0.0040." in text and "$0.0500 is left" in text
 
 
 async def test_an_expired_question_says_so_and_loses_its_buttons(slack: FakeSlackSocket) -> None:

@@ -250,3 +250,17 @@ async def test_words_that_come_during_a_compaction_start_a_turn_after_it(world: 
     await w.session.submit(op.Compact())
     await w.session.submit(op.UserInput(text="two"))
     assert (await w.turn_end(2)).final_response == "second"
+
+
+async def test_an_approval_whose_sender_is_cut_off_is_decided_all_the_same(world: MakeWorld) -> None:
+    w = await world([call("echo", "{}", "c1")], "done", tools=[Echo(risk=ASKS)])
+    await w.session.submit(op.UserInput(text="go"))
+    await w.until(e.ApprovalRequired)
+    approval = op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=True),))
+    sending = asyncio.create_task(w.session.submit(approval))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait([sending])
+    assert sending.cancelled()
+    end = await w.turn_end()
+    assert isinstance(end, e.TurnComplete) and [finished.success for finished in w.of(e.ToolFinished)] == [True]

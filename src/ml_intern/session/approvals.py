@@ -53,6 +53,10 @@ class Gate(Generic[A]):
         self._claimed.add(key)
         return True
 
+    def release(self, key: str) -> None:
+        """It was claimed and could not be decided: somebody else may."""
+        self._claimed.discard(key)
+
     def answer(self, key: str, value: A) -> bool:
         """Answer a question. False when it is not open (any more)."""
         future = self._open.get(key)

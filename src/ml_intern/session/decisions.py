@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from ml_intern.compute.to_the_end import to_the_end
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.session.approvals import Abandoned, Decision, Gate
@@ -21,14 +22,17 @@ class Decisions:
         self._questions = questions
         self._rules = rules
 
-    async def take(self, operation: op.ExecApproval, complain: Callable[[str], Awaitable[None]]) -> None:
-        """One by one, in the order given."""
+    async def take(self, operation: op.ExecApproval, complain: Callable[[str], Awaitable[None]]) -> bool:
+        """One by one, in the order given. Whether each of them decided."""
+        taken = True
         for answer in operation.approvals:
             pending = self._log.state.pending.get(answer.tool_call_id)
             if pending is None or not self._gate.claim(answer.tool_call_id):
                 await complain(f"No pending approval to process for '{answer.tool_call_id}'.")
+                taken = False
                 continue
-            await self._decide(pending, answer, operation.sent_by)
+            await to_the_end(self._decide(pending, answer, operation.sent_by))
+        return taken
 
     async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> None:
         changed = e.ToolStateChange(
@@ -39,10 +43,17 @@ class Decisions:
             arguments=answer.arguments,
             sent_by=sent_by,
         )
+        try:
+            await self._store(pending, answer, changed)
+        except BaseException:
+            self._gate.release(pending.tool_call_id)  # what was claimed and not decided would never be answered
+            raise
+        self._gate.answer(pending.tool_call_id, answer)
+
+    async def _store(self, pending: e.PendingTool, answer: op.ApprovalAnswer, changed: e.ToolStateChange) -> None:
         always = answer.approved and pending.remember_rule and answer.remember
         granted = [await self._rules.grant(pending.remember_rule, always)] if always else []
         await self._log.append(changed, *granted)
-        self._gate.answer(pending.tool_call_id, answer)
 
     async def abandon_all(self, sent_by: str) -> None:
         """The user typed instead of deciding."""
@@ -51,6 +62,9 @@ class Decisions:
                 continue
             pending = self._log.state.pending.get(key)
             tool = pending.tool if pending is not None else ""
-            await self._log.append(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned", sent_by=sent_by))
-            self._gate.answer(key, Abandoned())
+            await to_the_end(self._abandon(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned", sent_by=sent_by)))
         await self._questions.decline_all(sent_by=sent_by)
+
+    async def _abandon(self, changed: e.ToolStateChange) -> None:
+        await self._log.append(changed)
+        self._gate.answer(changed.tool_call_id, Abandoned())

@@ -214,8 +214,8 @@ class _Door:
                     )
                 )
                 return Taken()
-            case op.UserInput() | op.ExecApproval() | op.AnswerQuestion():
-                pass  # their events name the sender
+            case op.UserInput() | op.ExecApproval() | op.AnswerQuestion() | op.ShowRules() | op.TryCall():
+                pass  # their events name the sender, or they change nothing
             case _:
                 self._session.log.show(e.OperationReceived(operation=operation_name(operation), sent_by=operation.sent_by))
         try:

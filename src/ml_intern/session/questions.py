@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ml_intern.compute.to_the_end import to_the_end
 from ml_intern.protocol.events import QuestionAnswered, QuestionAsked
 from ml_intern.session.approvals import Gate
 from ml_intern.session.log import EventLog
@@ -27,8 +28,11 @@ class Questions:
         """Store and deliver an answer. False when nobody waits for it."""
         if not self._gate.claim(question_id):
             return False
-        await self._log.append(QuestionAnswered(question_id=question_id, answer=answer, sent_by=sent_by))
-        return self._gate.answer(question_id, answer)
+        return await to_the_end(self._answer(QuestionAnswered(question_id=question_id, answer=answer, sent_by=sent_by)))
+
+    async def _answer(self, answered: QuestionAnswered) -> bool:
+        await self._log.append(answered)
+        return self._gate.answer(answered.question_id, answered.answer)
 
     async def decline_all(self, *, sent_by: str = "") -> None:
         """The user spoke of something else: nobody will answer these."""

@@ -101,11 +101,8 @@ class Session:
                     await self._start_or_stop(operation)
             case op.Interrupt():
                 await self._work.interrupt()
-            case op.ExecApproval():
-                await self._decisions.take(operation, self._complain)
-            case op.AnswerQuestion():
-                if not await self._p.questions.answer(operation.question_id, operation.answer, sent_by=operation.sent_by):
-                    await self._complain(f"No question '{operation.question_id}' waits for an answer.")
+            case op.ExecApproval() | op.AnswerQuestion():
+                await self.answer(operation)
             case op.SwitchModel() | op.SetEffort() | op.SetAutoApproval() | op.SetTitle():
                 await self._change(operation)
             case op.ReviewTraceSharing():
@@ -118,6 +115,17 @@ class Session:
                 await self._complain(f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
             case _:
                 assert_never(operation)
+
+    async def answer(self, operation: op.ExecApproval | op.AnswerQuestion) -> bool:
+        """Take an answer to what waits. Whether it decided: somebody else may have been faster. Raises ``SessionClosed``."""
+        if self._closed:
+            raise SessionClosed("This session is closed.", hint="Resume it to go on.")
+        if isinstance(operation, op.ExecApproval):
+            return await self._decisions.take(operation, self._complain)
+        taken = await self._p.questions.answer(operation.question_id, operation.answer, sent_by=operation.sent_by)
+        if not taken:
+            await self._complain(f"No question '{operation.question_id}' waits for an answer.")
+        return taken
 
     async def _start_or_stop(self, operation: op.UserInput | op.Compact | op.Undo | op.Rewind) -> None:
         match operation:

@@ -17,6 +17,7 @@ from ml_intern.errors import MlInternError
 from ml_intern.gateways.remote_answers import Card, Choice, Click, RemoteAnswers, Reply
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.display import Text
 from ml_intern.protocol.invisible import marked
@@ -32,6 +33,8 @@ TEXT_CHARS = 2_700
 """What fits the text of a card; of the rest its length is told."""
 MOST_OPTIONS = 8
 CLOSING_S = 3.0
+LONGEST_NAME = 80
+_LATE = "late", "That was decided already, or belongs to a session that is not open here."
 _DECIDED = ("approved", "rejected", "abandoned", "cancelled")
 
 
@@ -57,7 +60,7 @@ class _Posted(Struct, frozen=True, kw_only=True):
 
 
 class AnswerDesk:
-    """One session's desk. ``submit`` and ``append`` are the session's; ``scrub`` takes secrets out of a text."""
+    """One session's desk. ``answer`` (whether it decided) and ``append`` are the session's; ``scrub`` takes secrets out of a text."""
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class AnswerDesk:
         settings: AnswerSettings,
         waiting: Waiting,
         *,
-        submit: Callable[[op.AnyOperation], Awaitable[None]],
+        answer: Callable[[op.ExecApproval | op.AnswerQuestion], Awaitable[bool]],
         append: Callable[[e.RemoteAnswered | e.ToolLog], Awaitable[None]],
         scrub: Callable[[str], str],
         now: Callable[[], datetime],
@@ -75,14 +78,12 @@ class AnswerDesk:
         self._service = service
         self._settings = settings
         self._waiting = waiting
-        self._submit = submit
+        self._answer = answer
         self._append = append
         self._scrub = scrub
         self._now = now
         self._about = about
         self._posted: dict[str, _Posted] = {}
-        self._by: dict[str, str] = {}
-        """Who decided it here, by item."""
         self._expiring: set[asyncio.Task[None]] = set()
         self._working: asyncio.Task[None] | None = None
 
@@ -129,12 +130,12 @@ class AnswerDesk:
             case e.QuestionAsked():
                 await self._ask(event)
             case e.ToolStateChange() if event.state in _DECIDED:
-                await self._close(event.tool_call_id, self._decided(event.tool_call_id, event.state, event.sent_by, event.note))
+                await self._close(event.tool_call_id, self._decided(event.state, event.sent_by, event.note))
             case e.ToolFinished():
                 await self._close(event.tool_call_id, "over")
             case e.QuestionAnswered():
                 how = "answered" if event.answer is not None else "declined"
-                await self._close(event.question_id, self._decided(event.question_id, how, event.sent_by, event.answer or ""))
+                await self._close(event.question_id, self._decided(how, event.sent_by, event.answer or ""))
             case e.TurnComplete() | e.Interrupted():
                 for card in tuple(self._posted.values()):
                     await self._close(card.item, "the turn is over")
@@ -168,10 +169,10 @@ class AnswerDesk:
             self._posted[key] = msgspec.structs.replace(card, expired=True)
             await self._say_closed(card, f"expired here {self._when()}: it can still be answered in the terminal")
 
-    def _decided(self, item: str, how: str, sent_by: str, words: str) -> str:
+    def _decided(self, how: str, sent_by: str, words: str) -> str:
         """Who, where, when, and with which words."""
-        by = self._by.pop(item, "")
-        where = f"by {by} on {self._service.service}" if by else f"in {sent_by}" if sent_by else "in its terminal"
+        here = sent_by.endswith(f" on {self._service.service}")
+        where = f"by {sent_by}" if here else f"in {sent_by}" if sent_by else "in its terminal"
         said = f": {_bounded(self._scrub(words), 500)}" if words else ""
         return f"{how} {where}, {self._when()}{said}"
 
@@ -226,7 +227,16 @@ class AnswerDesk:
         outcome, told = self._judge(click, card)
         if outcome == "taken" and click.words is None and click.value in _ASKS:
             return Reply(asks=_ASKS[click.value])
-        audit = e.RemoteAnswered(
+        try:
+            if outcome == "taken" and card is not None and not await self._answer(self._operation(card.item, click)):
+                outcome, told = _LATE  # somebody was faster: the audit must not say otherwise
+            await self._append(self._audit(click, card, outcome))
+        except MlInternError as error:
+            return Reply(text=f"That was not taken: {error.message}")
+        return Reply(text=told)
+
+    def _audit(self, click: Click, card: _Posted | None, outcome: str) -> e.RemoteAnswered:
+        return e.RemoteAnswered(
             service=self._service.service,
             user=click.user,
             where=click.where,
@@ -234,35 +244,29 @@ class AnswerDesk:
             answer=click.value if card and click.value in card.choices else "",
             outcome=outcome,
         )
-        try:
-            await self._append(audit)
-            if outcome == "taken" and card is not None:
-                self._by[card.item] = f"{click.name} ({click.user})" if click.name else click.user
-                await self._submit(self._operation(card.item, click))
-        except MlInternError as error:
-            return Reply(text=f"That was not taken: {error.message}")
-        return Reply(text=told)
 
     def _judge(self, click: Click, card: _Posted | None) -> tuple[str, str]:
         if click.user not in self._settings.allowed_users:
             return "foreign", "You are not on the list of who may answer (messaging.answers.allowed_users)."
         if card is None or (card.item not in self._waiting.pending and card.item not in self._waiting.questions):
-            return "late", "That was decided already, or belongs to a session that is not open here."
+            return _LATE
         if card.expired or self._now() >= card.expires_at:
             return "expired", "That question has expired here: answer it in the terminal."
         if click.value not in card.choices:
             return "unreadable", "That answer is none of those that were offered."
         return "taken", ""
 
-    def _operation(self, item: str, click: Click) -> op.AnyOperation:
+    def _operation(self, item: str, click: Click) -> op.ExecApproval | op.AnswerQuestion:
+        name = " ".join(click.name.split())[:LONGEST_NAME]
+        sender = f"{name} ({click.user}) on {self._service.service}" if name else f"{click.user} on {self._service.service}"
         if (question := self._waiting.questions.get(item)) is not None:
-            return op.AnswerQuestion(question_id=item, answer=_answer(question, click))
+            return op.AnswerQuestion(question_id=item, answer=_answer(question, click), sent_by=sender)
         approved = click.value in (APPROVE, ALWAYS)
         by = f"Rejected by {click.user} on {self._service.service}"
         feedback = None if approved else f"{by}: {click.words.strip()}" if click.words and click.words.strip() else f"{by}."
         remember = "session" if click.value == ALWAYS else ""
         answer = op.ApprovalAnswer(tool_call_id=item, approved=approved, feedback=feedback, remember=remember)
-        return op.ExecApproval(approvals=(answer,))
+        return op.ExecApproval(approvals=(answer,), sent_by=sender)
 
 
 def _answer(question: e.QuestionAsked, click: Click) -> str | None:
@@ -275,11 +279,11 @@ def _costs(tool: e.PendingTool) -> list[str]:
     """What it may do, its worst case, and what that leaves."""
     rows = [f"It may: {', '.join(tool.risk)}."] if tool.risk else []
     if tool.estimated_cost_usd is not None:
-        rows.append(f"It costs at most ${tool.estimated_cost_usd:.2f}.")
+        rows.append(f"It costs at most {usd(tool.estimated_cost_usd)}.")
     elif "spends" in tool.risk:
         rows.append("What it costs is not known.")
     if tool.remaining_cap_usd is not None:
-        rows.append(f"${tool.remaining_cap_usd:.2f} is left of the budget.")
+        rows.append(f"{usd(tool.remaining_cap_usd)} is left of the budget.")
     if tool.recurring:
         rows.append("It recurs until its schedule is deleted.")
     return rows

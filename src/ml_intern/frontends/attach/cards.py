@@ -25,7 +25,7 @@ def approval_card(tool: PendingTool) -> list[Line]:
     rows += [row for item in tool.display for row in display_lines(item)]
     if tool.estimated_cost_usd is not None:
         left = "" if tool.remaining_cap_usd is None else f", {usd(tool.remaining_cap_usd)} left of the cap"
-        rows.append(line(("warn", f"  costs about {usd(tool.estimated_cost_usd)}{left}")))
+        rows.append(line(("warn", f"  costs at most {usd(tool.estimated_cost_usd)}{left}")))
     if tool.recurring:
         rows.append(line(("warn", "  it recurs: it goes on costing until somebody stops it")))
     if invisible:
