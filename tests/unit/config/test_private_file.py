@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -67,19 +69,22 @@ def test_a_change_that_says_nothing_writes_nothing(tmp_path: Path) -> None:
     assert change_private(path, lambda _: b"y", keep_mode=True) and mode_of(path) == 0o644
 
 
-def test_a_lock_whose_file_was_removed_while_we_waited_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_whose_file_was_removed_while_we_waited_is_taken_anew(tmp_path: Path) -> None:
     """Who held it removes the file as it goes: the lock on what we had opened keeps nobody out."""
     path = tmp_path / "lock"
-    really, removed = fcntl.flock, list[int]()
+    removed: list[Path] = []
 
-    def removed_meanwhile(fd: int, operation: int) -> None:
-        if not removed:
-            removed.append(fd)
+    def remove_before_the_lock(frame: FrameType, event: str, called: object) -> None:
+        if event == "c_call" and called is fcntl.flock and not removed:
+            removed.append(path)
             path.unlink()
-        really(fd, operation)
 
-    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
-    fd = hold(path)
+    sys.setprofile(remove_before_the_lock)
+    try:
+        fd = hold(path)
+    finally:
+        sys.setprofile(None)
+    assert removed
     assert fd is not None and os.path.samestat(os.fstat(fd), path.stat())
     assert hold(path) is None
     os.close(fd)
