@@ -88,7 +88,7 @@ def test_an_agent_that_is_over_takes_one_row_with_what_it_has_used() -> None:
     block.follow(over(0, "done"))
     block.finish(answered(0, REPORT))
     (wide,), (narrow,) = rows(block, 118), rows(block, 60)
-    assert wide.startswith("✓ research  Find") and wide.endswith("4 steps · 13.0k tokens · 8 calls · $0.0300 · 1:15")
+    assert wide.startswith("✓ research  Find") and wide.endswith("4 steps · 13k tokens · 8 calls · $0.0300 · 1:15")
     assert narrow.endswith("4 steps · $0.0300 · 1:15"), "what says least gives way"
 
 
@@ -100,7 +100,7 @@ def test_an_agent_that_ended_early_says_how_once_and_why(outcome: str, success: 
     block.follow(over(0, outcome, "its limit of steps"))
     block.finish(answered(0, "what it had found", success=success, error_kind=kind))
     head, why, *_ = rows(block, 118)
-    assert head.count(outcome) == 1 and head.endswith(f"{outcome} · 4 steps · 13.0k tokens · 8 calls · $0.0300 · 1:15")
+    assert head.count(outcome) == 1 and head.endswith(f"{outcome} · 4 steps · 13k tokens · 8 calls · $0.0300 · 1:15")
     assert why == "  its limit of steps"
 
 

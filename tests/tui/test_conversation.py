@@ -156,8 +156,8 @@ async def test_parallel_sub_agents_have_a_live_card_each() -> None:
         host.emit(*started(), *(e.ToolCalled(tool="research", arguments={"task": f"t{i}"}, tool_call_id=str(i)) for i in (1, 2)), *agents)
         await settled(app, pilot, host)
         text = shown(app)
-    assert re.search(r"└ look 1 +1 step · 1.0k tokens · 1 call · \$0.00", text)
-    assert re.search(r"└ look 2 +2 steps · 2.0k tokens · 2 calls · \$0.00", text)
+    assert re.search(r"└ look 1 +1 step · 1k tokens · 1 call · \$0.00", text)
+    assert re.search(r"└ look 2 +2 steps · 2k tokens · 2 calls · \$0.00", text)
 
 
 async def test_a_job_card_follows_the_job_to_its_end_and_the_status_bar_counts_it() -> None:

@@ -27,12 +27,12 @@ def llm(cost_usd: float | None = 1.5, tokens: int = 50_000, kind: str = "main") 
 @pytest.mark.parametrize(
     ("columns", "shown"),
     [
-        (120, "fake/model high · /home/shop · ██░░░░░░ 25% of 200.0k · 50.0k tokens · $1.5000 of $20.00 · ask"),
-        (88, "fake/model high · /home/shop · ██░░░░░░ 25% of 200.0k · $1.5000 of $20.00 · ask"),
-        (76, "fake/model high · shop · ██░░░░░░ 25% of 200.0k · $1.5000 of $20.00 · ask"),
-        (66, "fake/model high · shop · ██░░░░░░ 25% · $1.5000 of $20.00 · ask"),
-        (50, "model · ██░░░░░░ 25% · $1.5000 of $20.00 · ask"),
-        (34, "model · 25% · $1.5000 · ask"),
+        (120, "fake/model high · /home/shop · ██░░░░░░ 25% of 200k · 50k tokens · $1.50 of $20.00 · ask"),
+        (88, "fake/model high · /home/shop · ██░░░░░░ 25% of 200k · $1.50 of $20.00 · ask"),
+        (76, "fake/model high · shop · ██░░░░░░ 25% of 200k · $1.50 of $20.00 · ask"),
+        (66, "fake/model high · shop · ██░░░░░░ 25% · $1.50 of $20.00 · ask"),
+        (50, "model · ██░░░░░░ 25% · $1.50 of $20.00 · ask"),
+        (34, "model · 25% · $1.50 · ask"),
         (14, "model · ask"),
         (9, "model"),
     ],
@@ -47,10 +47,10 @@ async def test_an_unknown_price_and_an_unknown_window_are_said_to_be_unknown() -
     host = scripted(past=(STARTED, llm(cost_usd=None)))
     host.context_window = None
     async with running(host, size=(120, 20)) as (app, pilot):
-        assert "context 50.0k · 50.0k tokens · price unknown" in screen_text(app)[-1]
+        assert "context 50k · 50k tokens · price unknown" in screen_text(app)[-1]
         host.emit(llm(cost_usd=0.5))
         await settled(app, pilot, host)
-        assert "≥ $0.5000" in screen_text(app)[-1]
+        assert "≥ $0.50" in screen_text(app)[-1]
 
 
 async def test_money_that_is_set_aside_counts_until_it_is_settled() -> None:
@@ -58,16 +58,16 @@ async def test_money_that_is_set_aside_counts_until_it_is_settled() -> None:
     async with running(host, size=(120, 20)) as (app, pilot):
         host.emit(BudgetReserved(reservation_id="r", amount_usd=4.0, kind="job"))
         await settled(app, pilot, host)
-        assert "$4.0000 of $20.00" in screen_text(app)[-1]
+        assert "$4.00 of $20.00" in screen_text(app)[-1]
         host.emit(BudgetSettled(reservation_id="r", actual_usd=1.0))
         await settled(app, pilot, host)
-        assert "$1.0000 of $20.00" in screen_text(app)[-1]
+        assert "$1.00 of $20.00" in screen_text(app)[-1]
 
 
 async def test_a_call_aside_does_not_change_how_full_the_context_is() -> None:
     host = scripted(past=(STARTED, llm(), llm(tokens=9_000, kind="research")))
     async with running(host, size=(120, 20)) as (app, _):
-        assert "25% of 200.0k · 59.0k tokens" in screen_text(app)[-1]
+        assert "25% of 200k · 59k tokens" in screen_text(app)[-1]
 
 
 @pytest.mark.parametrize(

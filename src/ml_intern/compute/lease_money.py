@@ -11,6 +11,7 @@ from msgspec import Struct
 from ml_intern.compute.jobs import CALL_LABEL, job_labels
 from ml_intern.compute.lease_terms import LeaseBook
 from ml_intern.errors import ToolError
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
 
 HOUR_S = 3600.0
@@ -94,7 +95,7 @@ class LeaseMoney:
                 f"The price of a {hardware} sandbox is not known, so the cost cap cannot hold.", hint="The user can lift the cap."
             )
         if price > remaining:
-            text = f"A {hardware} sandbox costs ${price:.2f} an hour, and the cost cap leaves ${remaining:.2f}."
+            text = f"A {hardware} sandbox costs {usd(price)} an hour, and the cost cap leaves {usd(remaining)}."
             raise ToolError(text, hint="The user can raise the cap.")
 
     async def release(self, reservation_id: str) -> None:

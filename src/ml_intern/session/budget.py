@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ml_intern.protocol.amounts import usd
 from ml_intern.session.permissions import Mode
 from ml_intern.session.state import Spending
 from ml_intern.tools.base import Effect, Risk
@@ -52,5 +53,5 @@ class Budget:
         if cost_usd is None:
             return "Its cost cannot be estimated, so the cap cannot hold."
         if cost_usd > remaining:
-            return f"Estimated cost ${cost_usd:.2f} exceeds the remaining cap ${remaining:.2f}."
+            return f"Estimated cost {usd(cost_usd)} exceeds the remaining cap {usd(remaining)}."
         return ""

@@ -10,6 +10,7 @@ import msgspec
 
 from ml_intern.protocol import display as d
 from ml_intern.protocol import events as e
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.codec import Envelope, decode_data, encode
 from ml_intern.stores.base import EventStore, SessionRecord, StoredEvent
 
@@ -49,7 +50,7 @@ def to_markdown(record: SessionRecord, envelopes: Iterable[Envelope]) -> Iterato
 
 
 def _cost(record: SessionRecord) -> str:
-    known = f"${record.cost_usd:.4f}"
+    known = usd(record.cost_usd)
     if not record.unpriced_calls:
         return known
     return f"{known} and {record.unpriced_calls} calls whose price is unknown" if record.cost_usd else "unknown"

@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from ml_intern.frontends.cli import main
-from ml_intern.frontends.commands.session_table import age, as_table, size
+from ml_intern.frontends.commands.session_table import age, as_table
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import decode, encode_data
 from ml_intern.stores.base import SessionPatch, SessionRecord, StoredEvent
@@ -241,8 +241,3 @@ def test_a_damaged_store_is_said_in_a_sentence(run: Run, path: Path) -> None:
 )
 def test_ages_are_told_in_the_largest_unit(seconds: float, text: str) -> None:
     assert age(seconds, NOW + timedelta(hours=12)) == text
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (999_500, "1.0 MB"), (3_400_000, "3.4 MB")])
-def test_sizes_are_told_in_the_largest_unit(count: int, text: str) -> None:
-    assert size(count) == text

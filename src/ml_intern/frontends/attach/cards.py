@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from ml_intern.frontends.headless.show import display_lines
-from ml_intern.frontends.headless.tally import usd
 from ml_intern.frontends.headless.text import Line, line, lines
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.events import PendingTool, QuestionAsked
 from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.shown_call import shown_call, warning

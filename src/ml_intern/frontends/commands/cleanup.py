@@ -17,6 +17,7 @@ from ml_intern.frontends.commands.sessions import open_store
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
 from ml_intern.gateways.outside import Outside
+from ml_intern.protocol.amounts import usd
 from ml_intern.session.orphans import Orphan, Orphans
 
 HEADS = ("id", "hardware", "age", "session", "cost", "")
@@ -80,7 +81,7 @@ def _show(found: Sequence[Orphan], told: dict[str, str], *, yes: bool, as_json: 
 
 def _cells(orphan: Orphan, told: str) -> tuple[str, ...]:
     age = "–" if orphan.age_s is None else f"{orphan.age_s / 3600:.1f} h"
-    cost = "unknown" if orphan.cost_usd is None else f"${orphan.cost_usd:.2f}"
+    cost = "unknown" if orphan.cost_usd is None else usd(orphan.cost_usd)
     state = "" if orphan.alive else "gone already"
     if not orphan.known:
         state = "of another machine"

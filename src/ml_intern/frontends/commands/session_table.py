@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ml_intern.frontends.commands.open_sessions import open_words
-from ml_intern.frontends.headless.tally import cost
 from ml_intern.frontends.headless.text import clip_text, width
 from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.amounts import cost, size_text
 from ml_intern.stores.base import SessionRecord
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _cells(place: int, record: SessionRecord, live: Mapping[str, Welcome], now: 
         age((now - record.updated_at).total_seconds(), record.updated_at),
         str(record.turn_count),
         cost(record.cost_usd, record.unpriced_calls),
-        size(record.size_bytes),
+        size_text(record.size_bytes),
         _line(record.model),
         folder_words(record.cwd),
         _line(record.title or record.preview),
@@ -102,13 +102,6 @@ def age(seconds: float, at: datetime) -> str:
     if seconds < 86_400:
         return f"{int(seconds // 3_600)} h"
     return f"{int(seconds // 86_400)} d" if seconds < 31 * 86_400 else f"{at.astimezone():%Y-%m-%d}"
-
-
-def size(count: int) -> str:
-    """Such as ``812 B``, ``12 kB``, ``3.4 MB``."""
-    if count < 1_000:
-        return f"{count} B"
-    return f"{count / 1_000:.0f} kB" if count < 999_500 else f"{count / 1_000_000:.1f} MB"
 
 
 def folder_words(path: str) -> str:

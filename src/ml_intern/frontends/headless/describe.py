@@ -8,10 +8,10 @@ from typing import assert_never
 from ml_intern.frontends.headless.describe_own import describe_own
 from ml_intern.frontends.headless.describe_remote import describe_remote
 from ml_intern.frontends.headless.show import answer_lines, call_line, plan_lines
-from ml_intern.frontends.headless.tally import duration, tokens, usd
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines
 from ml_intern.protocol import events as e
 from ml_intern.protocol import resource_events as r
+from ml_intern.protocol.amounts import count_text, duration, usd
 
 SILENT = (
     e.Ready | e.SessionUpdate | e.NewComplete | e.ResumeComplete | e.SessionShutdown | e.UserMessageAdded | e.Processing
@@ -89,7 +89,7 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
 
 def _subagent(event: e.SubagentProgress | e.SubagentFinished) -> str:
     counts = f"{event.steps} step{'s' * (event.steps != 1)}, {event.tool_calls} call{'s' * (event.tool_calls != 1)}"
-    return f"{counts}, {tokens(event.tokens)} tokens, {usd(event.cost_usd)}"
+    return f"{counts}, {count_text(event.tokens)} tokens, {usd(event.cost_usd)}"
 
 
 def _notice(event: NOTICE, verbose: bool) -> list[Line]:
@@ -99,7 +99,7 @@ def _notice(event: NOTICE, verbose: bool) -> list[Line]:
         case e.Retrying():
             return [line(("warn", f"! {event.reason} · trying again in {duration(event.delay_s)} (attempt {event.attempt})"))]
         case e.Compacted():
-            return [line(("dim", f"· older history summarised: {tokens(event.old_tokens)} → {tokens(event.new_tokens)} tokens"))]
+            return [line(("dim", f"· older history summarised: {count_text(event.old_tokens)} → {count_text(event.new_tokens)} tokens"))]
         case e.SessionTerminated():
             return lines(f"✗ {event.user_message or event.error}", "bad")
         case e.ErrorRaised():

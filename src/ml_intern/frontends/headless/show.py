@@ -7,10 +7,10 @@ from typing import assert_never
 
 import msgspec
 
-from ml_intern.frontends.headless.tally import duration
 from ml_intern.frontends.headless.text import Line, Style, line, lines, width
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol import display as d
+from ml_intern.protocol.amounts import duration
 from ml_intern.protocol.events import ToolFinished
 from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.messages import JsonObject

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ml_intern.protocol.amounts import count_text, duration, usd
 from ml_intern.protocol.events import AnyEvent, LlmCall
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
 
@@ -52,40 +53,5 @@ class Tally:
         """One line: time, steps, tokens of the context as it is now, money."""
         parts = [duration(elapsed_s)]
         if self.steps:
-            parts += [f"{self.steps} step{'s' * (self.steps != 1)}", f"context {tokens(self.context_tokens)}", self.cost]
+            parts += [f"{self.steps} step{'s' * (self.steps != 1)}", f"context {count_text(self.context_tokens)}", self.cost]
         return " · ".join(parts)
-
-
-def usd(amount: float) -> str:
-    """Four decimals while they say something."""
-    return f"${amount:.2f}" if amount >= 10 or amount == 0 else f"${amount:.4f}"
-
-
-def cost(amount: float, unpriced_calls: int) -> str:
-    """Unknown is not free: ``unknown`` when no call had a price, ``≥ $0.12`` when some had none."""
-    if not unpriced_calls:
-        return usd(amount)
-    return f"≥ {usd(amount)}" if amount else "unknown"
-
-
-def tokens(count: int) -> str:
-    """Such as ``812``, ``12.4k``, ``1.2M``."""
-    if count < 1_000:
-        return str(count)
-    return f"{count / 1_000:.1f}k" if count < 999_950 else f"{count / 1_000_000:.1f}M"
-
-
-def duration(seconds: float) -> str:
-    """Such as ``12 ms``, ``0.3 s``, ``42 s``, ``3:07``, ``1:02:03``."""
-    if seconds < 0.0995:
-        return f"{seconds * 1_000:.0f} ms"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    return f"{round(seconds)} s" if seconds < 59.5 else clock(seconds)
-
-
-def clock(seconds: float) -> str:
-    """Such as ``0:42``, ``3:07``, ``1:02:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

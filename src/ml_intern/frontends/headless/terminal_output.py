@@ -14,9 +14,10 @@ from ml_intern.frontends.headless.plain_output import summary
 from ml_intern.frontends.headless.plan import PlanTeller
 from ml_intern.frontends.headless.region import LiveRegion
 from ml_intern.frontends.headless.show import answer_lines, call_line
-from ml_intern.frontends.headless.tally import Tally, clock, tokens
+from ml_intern.frontends.headless.tally import Tally
 from ml_intern.frontends.headless.text import Line, clip, line, lines, wrap
 from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.amounts import clock, count_text
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.events import (
     AnyEvent,
@@ -256,7 +257,7 @@ class TerminalOutput:
         doing = "running" if self._running and self._doing != "stopping" else self._doing
         parts = [clock(now - self._started_at)]
         if self._tally.steps:
-            parts += [f"step {self._tally.steps}", f"context {tokens(self._tally.context_tokens)}", self._tally.cost]
+            parts += [f"step {self._tally.steps}", f"context {count_text(self._tally.context_tokens)}", self._tally.cost]
         return line(("accent", f"{spinner} {doing}"), ("dim", " · " + " · ".join(parts)))
 
     async def _tick(self) -> None:

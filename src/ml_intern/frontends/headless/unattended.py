@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ml_intern.frontends.headless.tally import clock
+from ml_intern.protocol.amounts import clock
 from ml_intern.protocol.events import ApprovalRequired, PendingTool
 from ml_intern.protocol.operations import ApprovalAnswer, ExecApproval
 

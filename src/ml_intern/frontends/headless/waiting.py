@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from ml_intern.frontends.headless.tally import usd
 from ml_intern.frontends.headless.text import clip_text
 from ml_intern.frontends.headless.unattended import late_approval
 from ml_intern.protocol import events as e
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.operations import AnswerQuestion, AnyOperation
 
 REJECTED = "it was rejected"

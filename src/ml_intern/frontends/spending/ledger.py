@@ -15,6 +15,8 @@ from ml_intern.protocol.subagent_events import SubagentFinished
 
 RECENT_TURNS = 5
 """So many turns tell what the next one will cost."""
+LEAST_USD, LEAST_TURNS, LEAST_STEPS = 0.01, 2, 3
+"""Less tells nothing about what comes: a greeting for a fraction of a cent would promise thousands of turns."""
 RECENT_STEPS = 20
 """So many steps tell how fast money goes now."""
 
@@ -120,18 +122,19 @@ class Ledger(Struct):
             return None
         remaining = max(0.0, self.cap_usd - self.spent_usd - self.reserved_usd)
         spent, seconds = sum(usd for usd, _ in self._turns), sum(taken for _, taken in self._turns)
-        turns = remaining * len(self._turns) / spent if spent > 0 else None
-        hours = remaining * seconds / spent / 3600 if spent > 0 and seconds > 0 else None
+        tells = spent >= LEAST_USD and len(self._turns) >= LEAST_TURNS
+        turns = remaining * len(self._turns) / spent if tells else None
+        hours = remaining * seconds / spent / 3600 if tells and seconds > 0 else None
         steps, minutes = self._pace(remaining)
         running = self._turn_began is not None
         return Forecast(remaining_usd=remaining, turns=turns, hours=hours, steps=steps, minutes=minutes, running=running)
 
     def _pace(self, remaining_usd: float) -> tuple[float | None, float | None]:
-        if len(self._steps) < 2:
+        if len(self._steps) < LEAST_STEPS:
             return None, None
         (began_at, before), (ended_at, after) = self._steps[0], self._steps[-1]
         spent, seconds = after - before, (ended_at - began_at).total_seconds()
-        if spent <= 0:
+        if spent < LEAST_USD:
             return None, None
         return remaining_usd * (len(self._steps) - 1) / spent, remaining_usd * seconds / spent / 60 if seconds > 0 else None
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ml_intern.frontends.headless.table import table
-from ml_intern.frontends.headless.tally import cost, tokens, usd
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.spending.ledger import Account, Ledger
 from ml_intern.frontends.spending.tool_shares import MAIN
+from ml_intern.protocol.amounts import cost, count_text, usd
 
-_NUMBERS = ("calls", "in", "cached", "out", "cost", "set aside")
+_NUMBERS = ("calls", "in", "cached", "out", "cost", "reserved")
+_TOOL_HEADS = (
+    "tokens sent: what the tool's outputs added to the requests to the model, counted again with each request.",
+    "model: what that share of the requests cost. started: jobs, sandboxes and research that the tool started, which come on top.",
+)
 _KINDS = {
     "main": "the conversation",
     "compaction": "summaries",
@@ -25,8 +29,8 @@ def cost_rows(ledger: Ledger, now: datetime | None = None) -> list[Line]:
     """The tables. ``now`` tells how long what runs has been running."""
     rows = [line(("bold", f"Spent: {cost(ledger.spent_usd, ledger.unpriced)}"))]
     if ledger.reserved_usd:
-        pace = f", which costs {usd(ledger.usd_per_minute)} a minute now" if ledger.usd_per_minute else ""
-        rows.append(line(f"Set aside for what runs: {usd(ledger.reserved_usd)}{pace}"))
+        pace = f"; it costs {usd(ledger.usd_per_minute)} a minute now" if ledger.usd_per_minute else ""
+        rows.append(line(f"Reserved, the most that what runs may still cost: {usd(ledger.reserved_usd)}{pace}"))
     if ledger.unpriced:
         rows.append(
             line(("warn", f"{ledger.unpriced} calls have no known price: the cost is at least that. Set `prices` of the provider."))
@@ -41,8 +45,7 @@ def cost_rows(ledger: Ledger, now: datetime | None = None) -> list[Line]:
         rows += [line(), line(("bold", "By what it was for")), *_calls(kinds, "for")]
     if ledger.by_tool.by_tool:
         rows += [line(), line(("bold", "By tool")), *_tools(ledger)]
-        rows.append(line(("dim", "A step is split by what its request carried: the outputs of each tool, and the rest. All steps add up.")))
-        rows.append(line(("dim", "Beside that stand the jobs and sub-agents that a tool started.")))
+        rows += [line(("dim", words)) for words in _TOOL_HEADS]
     if ledger.by_holder:
         rows += [line(), line(("bold", "Jobs, sandboxes, research")), *_holders(ledger, now or datetime.now(UTC))]
         rows.append(line(("dim", "Research is part of its models' cost above; jobs and sandboxes are part of theirs.")))
@@ -55,7 +58,7 @@ def _cached(ledger: Ledger) -> str:
     if not read:
         return ""
     share = f"{read / max(prompt, 1):.0%}"
-    return f"From the providers' caches: {tokens(read)} of {tokens(prompt)} tokens that were sent ({share}){_saved(ledger)}"
+    return f"From the providers' caches: {count_text(read)} of {count_text(prompt)} tokens that were sent ({share}){_saved(ledger)}"
 
 
 def _saved(ledger: Ledger) -> str:
@@ -74,17 +77,17 @@ def _tools(ledger: Ledger) -> list[Line]:
         (
             name,
             str(account.calls),
-            tokens(account.tokens),
+            count_text(account.tokens),
             cost(account.model_usd, unpriced),
             usd(account.own_usd) if account.own_usd else "",
         )
         for name, account in sorted(shares.by_tool.items(), key=lambda item: -(item[1].model_usd + item[1].own_usd))
     ]
     rest = shares.conversation
-    rows.append(("the conversation itself", "", tokens(rest.tokens), cost(rest.model_usd, unpriced), ""))
+    rows.append(("the conversation itself", "", count_text(rest.tokens), cost(rest.model_usd, unpriced), ""))
     total = rest.model_usd + sum(account.model_usd for account in shares.by_tool.values())
-    rows.append(("all steps", "", "", cost(total, unpriced), ""))
-    heads = ("calls", "carried", "in steps", "beside")
+    rows.append(("together", "", "", cost(total, unpriced), ""))
+    heads = ("calls", "tokens sent", "model", "started")
     return table(("tool", *heads), rows, right=heads, widest={"tool": 44})
 
 
@@ -117,15 +120,15 @@ def _calls(accounts: dict[str, Account], head: str) -> list[Line]:
         (
             name,
             str(account.calls),
-            tokens(account.prompt_tokens),
-            tokens(account.cached_tokens),
-            tokens(account.completion_tokens),
+            count_text(account.prompt_tokens),
+            count_text(account.cached_tokens),
+            count_text(account.completion_tokens),
             usd(account.reserved_usd) if account.reserved_usd > 0 else "",
             cost(account.usd, account.unpriced),
         )
         for name, account in ordered
     ]
-    return table((head, "calls", "in", "cached", "out", "set aside", "cost"), rows, right=_NUMBERS, widest={head: 44})
+    return table((head, "calls", "in", "cached", "out", "reserved", "cost"), rows, right=_NUMBERS, widest={head: 44})
 
 
 def _note(account: Account, now: datetime) -> str:
@@ -146,5 +149,5 @@ def _holders(ledger: Ledger, now: datetime) -> list[Line]:
         )
         for name, account in ledger.by_holder.items()
     ]
-    heads = ("what", "started by", "", "a minute", "set aside", "cost")
+    heads = ("what", "started by", "", "a minute", "reserved", "cost")
     return table(heads, rows, right=(*_NUMBERS, "a minute"), widest={"what": 40, "": 44})

@@ -12,11 +12,11 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from ml_intern.frontends.headless.tally import clock, tokens
 from ml_intern.frontends.headless.text import Line, Style, line, width
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
+from ml_intern.protocol.amounts import clock, count_text
 from ml_intern.protocol.codec import Envelope
 
 TICK_S = 0.125
@@ -164,7 +164,7 @@ class ActivityLine(Widget):
     def _wordings(self, now: float) -> Iterator[tuple[str, list[str]]]:
         """What is going on, and what is told of it: the longest first. What Esc does is told as long as there is room for anything."""
         times, turn = clock(now - self._since), clock(now - self._turn_since) if self._turn_since < self._since else ""
-        count = tokens(self._received // CHARS_PER_TOKEN) if self._received >= CHARS_PER_TOKEN else ""
+        count = count_text(self._received // CHARS_PER_TOKEN) if self._received >= CHARS_PER_TOKEN else ""
         hint = self._hint or ("" if self._in_card() else ESCAPE)
         few = "Esc" if hint == ESCAPE else hint
         doing, short = self._doing, _SHORT.get(self._doing, self._doing)

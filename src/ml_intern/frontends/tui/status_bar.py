@@ -10,13 +10,13 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ml_intern.frontends.headless.tally import cost, tokens, usd
 from ml_intern.frontends.headless.text import Span, Style, line, width
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.git_branch import branch_of
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
+from ml_intern.protocol.amounts import cost, count_text, usd
 from ml_intern.protocol.codec import Envelope
 
 SEPARATOR: Span = ("dim", " · ")
@@ -89,7 +89,7 @@ class StatusBar(Widget):
             "model": [_only(style, f"{model} {figures.effort}" if figures.effort else model), _only(style, model.rpartition("/")[2])],
             "place": self._place(),
             "context": self._context_parts(),
-            "tokens": [_only("dim", f"{tokens(figures.total_tokens)} tokens" if figures.total_tokens else "")],
+            "tokens": [_only("dim", f"{count_text(figures.total_tokens)} tokens" if figures.total_tokens else "")],
             "money": self._money(),
             "jobs": [_only("accent", f"{len(figures.jobs)} job{'s' * (len(figures.jobs) > 1)}" if figures.jobs else "")],
             "mode": self._permission_mode(),
@@ -112,13 +112,13 @@ class StatusBar(Widget):
     def _context_parts(self) -> list[list[Span]]:
         used, window = self.figures.context_tokens, self.window
         if not window:
-            return [_only("", f"context {tokens(used)}" if used else ""), _only("", f"{tokens(used)} ctx" if used else "")]
+            return [_only("", f"context {count_text(used)}" if used else ""), _only("", f"{count_text(used)} ctx" if used else "")]
         share = min(used / window, 1.0)
         style: Style = "bad" if share >= FULL else "warn" if share >= ALMOST_FULL else "good"
         filled = round(share * BAR_CELLS)
         bar: list[Span] = [(style, "█" * filled), ("dim", "░" * (BAR_CELLS - filled))]
         percent = f"{share:.0%}"
-        return [[*bar, ("", f" {percent} of {tokens(window)}")], [*bar, ("", f" {percent}")], _only(style, percent)]
+        return [[*bar, ("", f" {percent} of {count_text(window)}")], [*bar, ("", f" {percent}")], _only(style, percent)]
 
     def _money(self) -> list[list[Span]]:
         figures = self.figures

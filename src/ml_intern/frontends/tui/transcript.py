@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_intern.frontends.headless.describe import describe
-from ml_intern.frontends.headless.tally import tokens
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.block_view import FRAME_S, PAST_FRAME_S
 from ml_intern.frontends.tui.blocks.job import JobBlock
@@ -18,6 +17,7 @@ from ml_intern.frontends.tui.blocks.words import NoticeBlock, UserBlock
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.reply import StreamedReply
 from ml_intern.protocol import events as e
+from ml_intern.protocol.amounts import count_text
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
 from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
@@ -170,7 +170,7 @@ class Transcript:
             case e.QuestionAsked() | e.QuestionAnswered():
                 pass  # the status bar and the cards show them
             case e.Compacted():
-                self._notice(line(("dim", f"· context summarised: {tokens(event.old_tokens)} → {tokens(event.new_tokens)} tokens")))
+                self._notice(line(("dim", f"· context summarised: {count_text(event.old_tokens)} → {count_text(event.new_tokens)} tokens")))
             case _:
                 self._tell(event)
 

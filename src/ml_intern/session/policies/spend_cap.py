@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ml_intern.protocol.amounts import usd
 from ml_intern.session.policies.base import PROCEED, Ask, Policy, StepView, Stop, Verdict
 
 
@@ -17,7 +18,7 @@ class SpendCap(Policy):
             return Stop("spend_cap", "No cap can hold: the price of this model is unknown. Set providers.<name>.prices, or lift the cap.")
         if view.spent_usd + view.next_call_usd <= view.cap_usd:
             return PROCEED
-        detail = f"Spent ${view.spent_usd:.4f} of ${view.cap_usd:.2f}; the next call may cost ${view.next_call_usd:.4f}."
+        detail = f"Spent {usd(view.spent_usd)} of {usd(view.cap_usd)}; the next call may cost {usd(view.next_call_usd)}."
         if not view.can_ask:
             return Stop("spend_cap", detail)
         arguments = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ml_intern.protocol.amounts import usd
 from ml_intern.session.policies.base import PROCEED, Ask, Policy, StepView, Verdict
 
 
@@ -19,5 +20,5 @@ class UsageWarning(Policy):
         return Ask(
             "usage_threshold",
             {"threshold_usd": view.next_warning_usd, "current_spend_usd": view.spent_usd, "next_threshold_usd": following},
-            f"This session has spent ${view.spent_usd:.2f}; the next notice comes at ${following:.2f}.",
+            f"This session has spent {usd(view.spent_usd)}; the next notice comes at {usd(following)}.",
         )

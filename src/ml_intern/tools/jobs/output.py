@@ -10,6 +10,7 @@ import msgspec
 
 from ml_intern.compute.hf_script import is_carrier, shown
 from ml_intern.compute.jobs import Hardware, HardwareList, JobInfo, Stage
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.display import Table
 from ml_intern.tools.bash.plain_text import plain
 
@@ -90,7 +91,7 @@ def price(hardware: Hardware | None) -> str:
     """``$4.00/h``, or that nobody knows."""
     if hardware is None or hardware.usd_per_hour is None:
         return "price unknown"
-    return f"${hardware.usd_per_hour:.2f}/h"
+    return f"{usd(hardware.usd_per_hour)}/h"
 
 
 def flavours(listed: HardwareList) -> str:

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from ml_intern.compute.hf_machine import Machine
 from ml_intern.compute.lease_terms import Started
 from ml_intern.errors import ServiceError, ToolError
+from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.display import Link, Text
 from ml_intern.protocol.events import ToolStateChange
 from ml_intern.tools.base import Display, Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
@@ -124,7 +125,7 @@ class SandboxCreateTool(Tool[SandboxCreateArgs]):
         return Risk(effects=effects, writes=touched, cost_usd=price, reason=self._reason(args, price))
 
     def _reason(self, args: SandboxCreateArgs, price: float | None) -> str:
-        cost = "a price nobody knows" if price is None else f"${price:.2f} an hour"
+        cost = "a price nobody knows" if price is None else f"{usd(price)} an hour"
         before = args.running if isinstance(args, SeenArgs) else ""
         instead = f", in place of the {before} one" if before else ""
         token = " It is given your Hugging Face token as the secret HF_TOKEN." if self._forwards_token else ""
@@ -187,7 +188,7 @@ class SandboxCreateTool(Tool[SandboxCreateArgs]):
         except ServiceError as error:
             return ToolOutput(text=f"Sandbox {self._lease.sandbox_id} ({self._lease.hardware}) does not answer: {error}", success=False)
         price = self._lease.price(self._lease.hardware or "")
-        cost = "price unknown" if price is None else f"${price:.2f} an hour"
+        cost = "price unknown" if price is None else f"{usd(price)} an hour"
         return ToolOutput(text=f"Sandbox {self._lease.sandbox_id} ({self._lease.hardware}, {cost}) is active and answers.")
 
 

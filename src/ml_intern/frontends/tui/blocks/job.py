@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.segment import Segment
 from textual.strip import Strip
 
-from ml_intern.frontends.headless.tally import clock, duration, usd
 from ml_intern.frontends.headless.text import Line, Style, line
 from ml_intern.frontends.tui.blocks.base import Block, Rows, guess_wrapped
 from ml_intern.frontends.tui.blocks.pen import Pen
+from ml_intern.protocol.amounts import clock, duration, usd
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
 
 INDENT = 4

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.segment import Segment
 from textual.strip import Strip
 
-from ml_intern.frontends.headless.tally import clock, duration
 from ml_intern.frontends.headless.text import Style, line
 from ml_intern.frontends.tui.blocks.base import Block, Rows, guess_wrapped
 from ml_intern.frontends.tui.blocks.pen import Pen, joined
 from ml_intern.frontends.tui.blocks.tool import INDENT, LIVE_CHARS, OUTPUT_ROWS, even_lines, middle_out, tail_rows
 from ml_intern.frontends.tui.selected_rows import MARK
+from ml_intern.protocol.amounts import clock, duration
 
 LIVE_ROWS, LIVE_ROWS_UNFOLDED = 10, 40
 FOLDED_ROWS = 30

@@ -9,7 +9,6 @@ from rich.segment import Segment
 from textual.strip import Strip
 
 from ml_intern.frontends.headless.show import call_line
-from ml_intern.frontends.headless.tally import clock, duration
 from ml_intern.frontends.headless.text import Style, line
 from ml_intern.frontends.tui.blocks.agent import Agent
 from ml_intern.frontends.tui.blocks.base import Block, Rows
@@ -18,6 +17,7 @@ from ml_intern.frontends.tui.blocks.pen import Pen, joined
 from ml_intern.frontends.tui.cells import even, links_in
 from ml_intern.frontends.tui.selected_rows import BORDER, MARK
 from ml_intern.protocol import display as d
+from ml_intern.protocol.amounts import clock, duration
 from ml_intern.protocol.events import ToolFinished
 from ml_intern.protocol.messages import JsonObject
 from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_intern.frontends.headless.tally import cost, tokens, usd
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.amounts import cost, count_text, usd
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -68,7 +68,7 @@ def _approval(figures: Figures, read_only: bool) -> str:
 
 def _context(app: TuiApp) -> str:
     used, window = app.status.figures.context_tokens, app.status.window
-    return f"{tokens(used)} of {tokens(window)} tokens ({used * 100 // window} %)" if window else f"{tokens(used)} tokens"
+    return f"{count_text(used)} of {count_text(window)} tokens ({used * 100 // window} %)" if window else f"{count_text(used)} tokens"
 
 
 def _money(figures: Figures) -> str:

@@ -18,7 +18,6 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ml_intern.errors import MlInternError
-from ml_intern.frontends.headless.tally import duration, usd
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.tui.blocks.pen import LINK_SCHEMES
@@ -26,6 +25,7 @@ from ml_intern.frontends.tui.screens.frame import WIDE, FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
 from ml_intern.frontends.tui.screens.questions import Confirm
 from ml_intern.frontends.tui.screens.styled import content, table
+from ml_intern.protocol.amounts import duration, usd
 
 if TYPE_CHECKING:
     from ml_intern.compute.jobs import JobInfo

@@ -9,11 +9,11 @@ from typing import ClassVar, TypeAlias
 from textual.binding import Binding, BindingType
 
 from ml_intern.errors import MlInternError
-from ml_intern.frontends.headless.tally import tokens
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines, width
 from ml_intern.frontends.tui.commands.model_list import ListedModel, ListedOffer
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
+from ml_intern.protocol.amounts import count_text
 
 Probe: TypeAlias = Callable[[str], Awaitable[str]]
 """Asks a model one cheap question; a sentence about what came of it. Raises ``MlInternError``."""
@@ -52,7 +52,7 @@ class ModelPicker(Picker[str]):
 
     def _choice(self, model: ListedModel) -> Choice[str]:
         shown = clip_text(model.model_id, _ID)
-        window = tokens(model.window) if model.window else ""
+        window = count_text(model.window) if model.window else ""
         if model.missing and model.model_id != self._current:
             row = line(("dim", f"  {shown}{' ' * (_ID - width(shown))} needs {model.missing} · /setup"))
             return Choice(value=model.model_id, row=row, words=f"{model.model_id} {model.provider}", about=tuple(self._about(model)))
@@ -116,6 +116,6 @@ class ModelPicker(Picker[str]):
 
 
 def _offer(offer: ListedOffer) -> Line:
-    window = tokens(offer.window) if offer.window else "?"
+    window = count_text(offer.window) if offer.window else "?"
     text = f"{offer.provider:<12} {window:>6}  {offer.price:<{_PRICE}}  {'tools' if offer.tools else 'no tools'}"
     return line(("" if offer.live else "dim", text if offer.live else f"{text}  not now"))

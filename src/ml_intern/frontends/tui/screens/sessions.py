@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.commands.open_sessions import open_elsewhere, open_words
-from ml_intern.frontends.commands.session_table import age, folder_words, size
-from ml_intern.frontends.headless.tally import cost
+from ml_intern.frontends.commands.session_table import age, folder_words
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines, width
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
 from ml_intern.frontends.tui.screens.styled import one_line
+from ml_intern.protocol.amounts import cost, size_text
 from ml_intern.protocol.events import AssistantMessageAdded, UserMessageAdded
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class SessionPicker(Picker[str]):
             ("dim", f"{when:>10}  "),
             ("accent", f"{where}  " if where else ""),
             shown + " " * (_TITLE - width(shown)),
-            ("dim", f"  {size(record.size_bytes):>6}  {folder}"),
+            ("dim", f"  {size_text(record.size_bytes):>6}  {folder}"),
         )
         return Choice(
             value=record.id,
@@ -135,10 +135,11 @@ class SessionPicker(Picker[str]):
 
 def _about(record: SessionRecord, title: str, folder: str, live: Welcome | None) -> list[Line]:
     forked = f" · forked from {record.parent_id[:8]}" if record.parent_id else ""
+    spent = cost(record.cost_usd, record.unpriced_calls)
     rows = [
         *([line(("bold", title))] if width(title) > _TITLE else []),
         line(("dim", f"{record.id[:8]} · {one_line(record.model)} · {folder}")),
-        line(("dim", f"{record.turn_count} turns · {cost(record.cost_usd, record.unpriced_calls)} · {size(record.size_bytes)}{forked}")),
+        line(("dim", f"{record.turn_count} turns · {spent} · {size_text(record.size_bytes)}{forked}")),
         line(("dim", f"begun {record.created_at.astimezone():%Y-%m-%d %H:%M}, last used {record.updated_at.astimezone():%Y-%m-%d %H:%M}")),
     ]
     if not record.owner:
