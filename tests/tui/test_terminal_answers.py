@@ -13,6 +13,7 @@ from ml_intern.frontends.tui.terminal.abilities import Abilities, best_way, ques
 from ml_intern.frontends.tui.terminal.answers import (
     AMBIGUOUS_S,
     BROKEN_S,
+    SILENT_S,
     AnswerFilter,
     Attributes,
     Background,
@@ -164,3 +165,13 @@ def test_inside_tmux_kittys_pictures_go_through_only_where_it_lets_them(said: st
     abilities = after_tmux(Abilities(), said)
     assert best_way("auto", abilities, "truecolor") == way
     assert abilities.multiplexed is (way == "kitty")
+
+
+def test_a_terminal_that_never_answers_does_not_hold_back_escape_for_good() -> None:
+    answers = AnswerFilter()
+    assert answers.feed("", 0.0) == ""
+    assert answers.feed("\x1b", 1.0) == ""  # it may still be the beginning of an answer
+    assert answers.late(2.0) == "\x1b"
+    assert answers.feed("\x1b", SILENT_S) == "\x1b"
+    assert answers.feed("a\x1b[?62;4c\x1b", SILENT_S + 1) == "a\x1b"  # an answer that comes late is none of the keys
+    assert answers.take() == [Attributes(frozenset({62, 4}))]

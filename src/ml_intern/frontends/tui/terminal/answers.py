@@ -15,6 +15,8 @@ AMBIGUOUS_S = 0.1
 """How long a lone escape is held: it may be the Escape key."""
 BROKEN_S = 3.0
 """After this long the rest of an answer is not waited for."""
+SILENT_S = 5.0
+"""After this long without DA1 the terminal hardly answers any more: what may be a key is not held for it."""
 MAX_CHARS = 1_000
 
 
@@ -86,6 +88,8 @@ class AnswerFilter:
 
     def __init__(self) -> None:
         self._waiting = True
+        self._since: float | None = None
+        self._patient = True
         self._held = ""
         self._held_at = 0.0
         self._pasting = False
@@ -99,6 +103,9 @@ class AnswerFilter:
 
     def feed(self, text: str, now: float) -> str:
         """What of the text was typed. What may become an answer is held back until more comes or ``late`` gives it up."""
+        if self._since is None:
+            self._since = now
+        self._patient = now - self._since < SILENT_S
         if not self._waiting or not text:
             return text
         text, self._held = self._held + text, ""
@@ -137,6 +144,8 @@ class AnswerFilter:
     def _hold(self, text: str, begun: re.Pattern[str]) -> str:
         found = begun.search(text)
         if found is None or len(found[0]) > MAX_CHARS:
+            return text
+        if not (self._patient or self._pasting or _OURS.match(found[0])):
             return text
         self._held = found[0]
         return text[: found.start()]
