@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.testing.model_server import ModelServer
-from ml_intern.testing.replies import Call, ServerReply
+from ml_intern.testing.replies import Call, Fault, FaultKind, ServerReply
 from tests.e2e.tmux import Terminal, needs_tmux
 
 pytestmark = [needs_tmux, pytest.mark.timeout(180)]
@@ -163,3 +163,28 @@ async def test_attach_shows_text_and_cards_live_takes_keys_and_tells_the_end_of_
     await desk.second.shows("Joined session")
     os.kill(desk.pid(desk.first), signal.SIGKILL)
     await desk.second.shows("is gone", "ENDED 1")
+
+
+async def test_a_headless_run_that_waits_for_an_approval_is_answered_by_attach(desk: Desk) -> None:
+    desk.server.enqueue(touch("made"), ServerReply(text="It is made."))
+    desk.start(desk.first, "--wait-for-approval", "120s", "make it")
+    await desk.first.shows("waits for an answer until", "ml-intern attach")
+    assert not (desk.folder / "made").exists()
+    desk.start(desk.second, "attach")
+    await desk.second.shows("bash needs your approval", "touch made", "y approves")
+    desk.second.keys("y")
+    await desk.first.shows("It is made.", "ENDED 0")
+    await desk.second.shows("bash approved", "ENDED 0")
+    assert (desk.folder / "made").exists()
+
+
+async def test_who_leaves_attach_in_the_middle_of_a_reply_keeps_what_was_written_of_it(desk: Desk) -> None:
+    desk.start(desk.first)
+    await desk.first.shows("local/m high")
+    desk.start(desk.second, "attach")
+    await desk.second.shows("Joined session")
+    desk.server.enqueue(Fault(kind=FaultKind.HANG_MIDWAY, after=12, reply=ServerReply(text="The first half of a sentence that never ends")))
+    await desk.say(desk.second, "tell me")
+    await desk.second.shows("The first half")
+    desk.second.keys("C-d")
+    await desk.second.shows("The first half", "ENDED 0")

@@ -69,6 +69,24 @@ async def test_an_approval_that_one_terminal_answers_closes_in_the_other(world: 
     assert isinstance(late, e.ErrorRaised) and "No pending approval" in late.error and not late.ends_turn
 
 
+async def test_who_joined_may_look_at_the_rules_without_the_others_being_told(world: MakeWorld, live: Live) -> None:
+    owner = await world()
+    await live.doors.open(owner.session)
+    joined = await live.join(owner)
+    watcher = live.watch(joined)
+    await watcher.until(lambda x: isinstance(x, e.SessionStarted))
+    received: list[str] = []
+
+    def is_the_rules(event: e.AnyEvent) -> bool:
+        received.append(event.wire)
+        return isinstance(event, e.RulesInForce)
+
+    await joined.submit(op.TryCall(call="bash: ls"))
+    await joined.submit(op.ShowRules())
+    await watcher.until(is_the_rules)
+    assert "call_tried" in received and "operation_received" not in received
+
+
 async def test_leaving_a_session_of_another_process_leaves_it_running(world: MakeWorld, live: Live) -> None:
     owner = await world("still here")
     await live.doors.open(owner.session)

@@ -14,6 +14,9 @@ from tests.unit.frontends.fake_host import FakeHost, Play, done, plays, reply, s
 from tests.unit.frontends.headless_run import headless
 from tests.unit.frontends.test_headless_run import answers, approval, pending
 
+pytestmark = pytest.mark.timeout(15)
+"""A run that waits where it should not waits for ten minutes."""
+
 QUESTION = e.QuestionAsked(question_id="q1", question="Which size?", options=("small", "large"))
 
 

@@ -73,6 +73,7 @@ class ScreenView:
 
     async def aclose(self) -> None:
         """See ``View``."""
+        await self._output.cut_off()
         await self._output.aclose()
 
     def _below(self) -> Sequence[Line]:

@@ -138,6 +138,10 @@ class TerminalOutput:
         self._doing = "stopping"
         self._print("notice", lines(text, "warn"))
 
+    async def cut_off(self) -> None:
+        """Whoever watches leaves in the middle of a reply: what was written of it stays on the screen."""
+        await self._print_blocks(self._reply.blocks.finish())
+
     async def finish(self, ending: Ending) -> None:
         await self._print_blocks(self._reply.blocks.finish())
         self._ticker.cancel()
