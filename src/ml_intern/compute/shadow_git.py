@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml_intern.compute.shadow_removal import DRAFT
+from ml_intern.config.private_file import replace_private
 from ml_intern.errors import MlInternError
 
 ATTRIBUTES = "* -text !eol -ident !filter !working-tree-encoding\n"
@@ -61,10 +62,17 @@ class ShadowGit:
             self.run("init", "--quiet", "--template=", work_tree=False)
         info = self.git_dir / "info"
         info.mkdir(exist_ok=True)
-        for name, text in (("attributes", ATTRIBUTES), ("exclude", f"{DRAFT}\n")):
+        for name, text in (("attributes", ATTRIBUTES), ("exclude", f"{self.draft()}\n")):
             path = info / name
             if not path.exists() or path.read_text() != text:
                 path.write_text(text)
+
+    def draft(self) -> str:
+        """The name in the workspace for what a rewind has half written. It is kept: one that was killed is cleared up after by it."""
+        kept = self.git_dir / "ml-intern.draft"
+        if not kept.exists():
+            replace_private(kept, f"{DRAFT}{os.urandom(6).hex()}".encode())
+        return kept.read_text()
 
     def run(
         self,

@@ -9,8 +9,11 @@ from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-DRAFT = ".ml-intern-rewind"
-"""What is not yet in its place. The name is the same each time: what a killed process left is overwritten by the next."""
+DRAFT = ".ml-intern-rewind-"
+"""How what is not yet in its place is called; the rest is random, made once for a shadow repository: no file of the user's has that name.
+
+It is the same each time: what a killed process left is overwritten by the next.
+"""
 
 
 def remove_below(root: Path, path: str) -> bool:
@@ -41,8 +44,9 @@ def make_folder_below(root: Path, path: str) -> None:
         _enter(opened, root, list(PurePosixPath(path).parts), make=True)
 
 
-def place_below(root: Path, path: str, source: Path, mode: int | None) -> None:
+def place_below(root: Path, path: str, source: Path, mode: int | None, draft: str) -> None:
     """Put a copy of ``source`` (a file or a link) in the place of what is there, at once. ``mode`` None: that of what is there.
+    ``draft``: what it is called until then.
 
     An empty folder gives way; one with something in it does not. Raises ``OSError``.
     """
@@ -53,21 +57,21 @@ def place_below(root: Path, path: str, source: Path, mode: int | None) -> None:
         if there is not None and stat.S_ISDIR(there.st_mode):
             os.rmdir(name, dir_fd=within)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(DRAFT, dir_fd=within)
-        with _undone(within):
+            os.unlink(draft, dir_fd=within)
+        with _undone(within, draft):
             if source.is_symlink():
-                os.symlink(os.readlink(source), DRAFT, dir_fd=within)
+                os.symlink(os.readlink(source), draft, dir_fd=within)
             else:
-                _copy(source, within, _mode(source, there, mode))
-            os.replace(DRAFT, name, src_dir_fd=within, dst_dir_fd=within)
+                _copy(source, within, draft, _mode(source, there, mode))
+            os.replace(draft, name, src_dir_fd=within, dst_dir_fd=within)
 
 
-def _copy(source: Path, within: int, mode: int) -> None:
-    fd = os.open(DRAFT, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=within)
-    with open(fd, "wb") as draft:
-        draft.write(source.read_bytes())  # bounded: no snapshot holds a large file
-        draft.flush()
-        os.fchmod(draft.fileno(), mode)
+def _copy(source: Path, within: int, draft: str, mode: int) -> None:
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=within)
+    with open(fd, "wb") as file:
+        file.write(source.read_bytes())  # bounded: no snapshot holds a large file
+        file.flush()
+        os.fchmod(file.fileno(), mode)
 
 
 def _mode(source: Path, there: os.stat_result | None, mode: int | None) -> int:
@@ -81,12 +85,12 @@ def _mode(source: Path, there: os.stat_result | None, mode: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _undone(within: int) -> Generator[None]:
+def _undone(within: int, draft: str) -> Generator[None]:
     try:
         yield
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(DRAFT, dir_fd=within)
+            os.unlink(draft, dir_fd=within)
         raise
 
 

@@ -25,7 +25,7 @@ from ml_intern.compute.shadow_diff import Change, changed_files, unified_diffs
 from ml_intern.compute.shadow_git import ShadowGit, SnapshotFailed
 from ml_intern.compute.shadow_intake import LIMITS, Intake, Limits, sort_paths, take_in
 from ml_intern.compute.shadow_inventory import Inventory, as_message, take_inventory
-from ml_intern.compute.shadow_removal import DRAFT, remove_below
+from ml_intern.compute.shadow_removal import remove_below
 from ml_intern.compute.shadow_restore import Restored, left_alone, restore
 from ml_intern.compute.shadow_tidy import EVERY_S, REFS, drop_old, is_due, make_room, pack
 from ml_intern.config.paths import make_private
@@ -149,7 +149,7 @@ class ShadowRepository:
 
     def _clear_drafts_locked(self) -> None:
         with self._locked():
-            for path in self._git.paths("ls-files", "-z", "--others", "--ignored", f"--exclude={DRAFT}"):
+            for path in self._git.paths("ls-files", "-z", "--others", "--ignored", f"--exclude={self._git.draft()}"):
                 with contextlib.suppress(OSError):  # it is in nobody's way
                     remove_below(self._root, path)
 

@@ -55,7 +55,7 @@ def restore(git: ShadowGit, root: Path, now: str, target: str, keep: frozenset[s
     folder = git.git_dir / _LAID_OUT
     try:
         _lay_out(git, folder, back)
-        done = _Deed(root, folder, inventory_of(git, target))
+        done = _Deed(root, folder, inventory_of(git, target), git.draft())
         done.run(back, [change.path for change in changes if change.deleted])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -65,10 +65,11 @@ def restore(git: ShadowGit, root: Path, now: str, target: str, keep: frozenset[s
 
 
 class _Deed:
-    def __init__(self, root: Path, source: Path, inventory: Inventory) -> None:
+    def __init__(self, root: Path, source: Path, inventory: Inventory, draft: str) -> None:
         self._root = root
         self._source = source
         self._inventory = inventory
+        self._draft = draft
         self.restored: list[str] = []
         self.deleted: list[str] = []
         self.failed: list[str] = []
@@ -91,7 +92,7 @@ class _Deed:
         path = change.path
         mode = None if change.mode == _LINK else self._inventory.mode(path, executable=change.mode == _EXECUTABLE)
         try:
-            place_below(self._root, path, self._source / path, mode)
+            place_below(self._root, path, self._source / path, mode, self._draft)
         except OSError as error:
             self.failed.append(f"{path}: {error.strerror}")
         else:

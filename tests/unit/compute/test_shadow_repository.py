@@ -71,6 +71,19 @@ async def test_files_come_back_byte_for_byte_and_new_ones_go(shadow: Open, work:
     assert (await repository.record()).tree == first.tree
 
 
+async def test_a_file_of_the_users_own_with_a_name_like_a_rewinds_is_kept_as_any_other(shadow: Open, work: Path) -> None:
+    names = (".ml-intern-rewind", ".ml-intern-rewind-notes")
+    for name in (*names, "a"):
+        (work / name).write_text("mine")
+    repository = shadow()
+    first = await repository.record()
+    for name in (*names, "a"):
+        (work / name).write_text("other")
+    await repository.restore(await repository.record(), first.commit)
+    await repository.clear_drafts()
+    assert everything(work) == dict.fromkeys(sorted((*names, "a")), b"mine")
+
+
 async def test_what_is_unchanged_is_the_same_snapshot(shadow: Open, work: Path) -> None:
     (work / "a").write_text("a")
     repository = shadow()
