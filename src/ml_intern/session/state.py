@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from ml_intern.protocol import events as e
+from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.display import PlanItem
 from ml_intern.protocol.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
 from ml_intern.session.history import Compaction, History, estimate_all, estimate_tokens
@@ -216,7 +217,7 @@ class SessionState:
         self.pending.update({tool.tool_call_id: tool for tool in event.tools})
 
     def _tool_state(self, seq: int, event: e.ToolStateChange) -> None:
-        if event.state not in ("approved", "rejected", "abandoned", "cancelled"):
+        if event.state not in DECIDED:
             return
         decided = self.pending.pop(event.tool_call_id, None)
         if event.state == "approved" and decided is not None and decided.tool == "usage_threshold":

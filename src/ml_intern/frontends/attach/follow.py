@@ -16,6 +16,7 @@ from ml_intern.frontends.attach.views import View
 from ml_intern.frontends.calm import CALM_S
 from ml_intern.frontends.headless.text import line
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.events import (
     ApprovalRequired,
@@ -29,7 +30,6 @@ from ml_intern.session.state import SessionState
 
 DONE, FAILED = 0, 1
 YES, NO = ("y", "yes"), ("n", "no")
-DECIDED = ("approved", "rejected", "abandoned", "cancelled")
 IDLE = "Enter sends a message · Ctrl-C leaves, the session goes on · /help"
 RUNNING = "Enter sends: it reaches the model at its next step · Esc interrupts · Ctrl-C leaves, the turn goes on"
 WAITING = "y approves · n rejects · words reject and tell the model why · Ctrl-C leaves, it goes on waiting"

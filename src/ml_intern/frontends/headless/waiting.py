@@ -11,12 +11,12 @@ from ml_intern.frontends.headless.text import clip_text
 from ml_intern.frontends.headless.unattended import late_approval
 from ml_intern.protocol import events as e
 from ml_intern.protocol.amounts import usd
+from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.operations import AnswerQuestion, AnyOperation
 
 REJECTED = "it was rejected"
 LATE = "nobody answered in time"
 _CALL_CHARS = 160
-_DECIDED = ("approved", "rejected", "abandoned", "cancelled")
 Asked: TypeAlias = e.ApprovalRequired | e.QuestionAsked
 
 
@@ -45,7 +45,7 @@ class Waiting:
     def follow(self, event: e.AnyEvent) -> None:
         """Somebody may have answered."""
         match event:
-            case e.ToolStateChange() if event.state in _DECIDED:
+            case e.ToolStateChange() if event.state in DECIDED:
                 if event.state == "rejected" and event.tool_call_id in self._open:
                     self.refused = REJECTED
                 self._open.discard(event.tool_call_id)

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.cards.card import Card
     from ml_intern.frontends.tui.cards.question import QuestionCard
 
-DECIDED = ("approved", "rejected", "abandoned", "cancelled")
 TIGHT_ROWS = 9
 """With less room a card has no frame."""
 OTHERS_ROWS = 6
