@@ -309,22 +309,15 @@ async def test_the_card_says_what_it_may_do_its_worst_case_and_what_is_left(slac
         arguments={"operation": "run"},
         tool_call_id="c1",
         risk=("spends",),
-        estimated_cost_usd=2.0,
+        estimated_cost_usd=0.004,
         remaining_cap_usd=7.5,
         display=(Text(text="Warning: it never pushes a model."), Text(text="print(1)", language="python")),
     )
     waiting.emit(asks(job))
     await slack.until(1, slack.posted)
     text = slack.posted[0]["blocks"][0]["text"]["text"]
-    for words in ("It may: spends.", "It costs at most $2.00.", "$7.50 is left of the budget.", "never pushes"):
+    for words in ("It may: spends.", "It costs at most $0.0040.", "$7.50 is left of the budget.", "never pushes"):
         assert words in text
-
-
-async def test_little_money_is_not_none(slack: FakeSlackSocket, waiting: Waiting) -> None:
-    waiting.emit(asks(structs.replace(BASH, estimated_cost_usd=0.004, remaining_cap_usd=0.05)))
-    await slack.until(1, slack.posted)
-    text = slack.posted[0]["blocks"][0]["text"]["text"]
-    assert "at most $0.0040." in text and "$0.0500 is left" in text
 
 
 async def test_an_expired_question_says_so_and_loses_its_buttons(slack: FakeSlackSocket) -> None:

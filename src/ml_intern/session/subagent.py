@@ -26,6 +26,7 @@ from ml_intern.session.clock import Clock
 from ml_intern.session.compaction import Compactor
 from ml_intern.session.entrance import Entrance
 from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
+from ml_intern.session.inbox import Inbox
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_call import ModelCaller
 from ml_intern.session.model_port import ModelPort
@@ -37,7 +38,7 @@ from ml_intern.session.shared_spending import SharedSpending, Shares
 from ml_intern.session.state import SessionState
 from ml_intern.session.tool_runner import ToolRunner
 from ml_intern.session.toolbox import Toolbox
-from ml_intern.session.turn import Inbox, Turn, TurnParts
+from ml_intern.session.turn import Turn, TurnParts
 from ml_intern.stores.base import EventStore, SessionRecord
 from ml_intern.stores.memory import MemoryStore
 from ml_intern.tools.base import Tool

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ml_intern.errors import ContextOverflow, MlInternError, StoreError
 from ml_intern.models.base import ModelRequest, Reply
@@ -19,12 +19,12 @@ from ml_intern.protocol.events import (
     ToolFinished,
     TurnComplete,
 )
-from ml_intern.protocol.messages import AssistantMessage, Message, UnreadMessage
-from ml_intern.protocol.operations import UserInput
+from ml_intern.protocol.messages import AssistantMessage, Message
 from ml_intern.session.affordable import affordable
 from ml_intern.session.compaction import Compactor
 from ml_intern.session.entrance import Entrance
 from ml_intern.session.history import UNKNOWN_OUTCOME
+from ml_intern.session.inbox import Inbox
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_call import ModelCaller
 from ml_intern.session.model_port import ModelPort, compact_at_tokens
@@ -37,20 +37,6 @@ from ml_intern.session.toolbox import Toolbox
 logger = logging.getLogger(__name__)
 MAX_OVERFLOWS = 3
 """Compactions that one turn may be forced into by a provider's refusal."""
-
-
-class Inbox(Struct, kw_only=True):
-    """What arrived while the turn ran, for its next step."""
-
-    messages: list[UserInput] = field(default_factory=list[UserInput])
-    unread: list[UserInput] = field(default_factory=list[UserInput])
-    """What an interrupt kept from being read."""
-    compact: bool = False
-
-    def interrupted(self) -> Interrupted:
-        """The event that gives back what was not read."""
-        unread, self.unread = self.unread, []
-        return Interrupted(unread=tuple(UnreadMessage(one.text, one.images, one.sent_by) for one in unread))
 
 
 class TurnParts(Struct, frozen=True, kw_only=True):

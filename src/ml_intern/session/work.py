@@ -9,9 +9,10 @@ from typing import TypeAlias
 from ml_intern.errors import StoreError
 from ml_intern.protocol.events import Processing
 from ml_intern.protocol.operations import UserInput
+from ml_intern.session.inbox import Inbox
 from ml_intern.session.log import EventLog
 from ml_intern.session.model_port import ModelPort
-from ml_intern.session.turn import Inbox, Turn, TurnParts
+from ml_intern.session.turn import Turn, TurnParts
 
 Job: TypeAlias = Callable[[], Awaitable[None]]
 
