@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from textual.strip import Strip
 
 from ml_intern.config.settings import Settings
 from ml_intern.config.terminal_settings import TerminalSettings
-from ml_intern.frontends.tui.composer.images import images_in
 from ml_intern.frontends.tui.pictures.file import MAX_PIXELS, load
 from ml_intern.frontends.tui.pictures.gallery import KEPT, PLACE, Gallery, Shown
 from ml_intern.frontends.tui.pictures.kitty import CHUNK, placeholders, transmission
@@ -115,15 +113,6 @@ def test_a_small_file_that_says_it_is_huge_is_not_unpacked(tmp_path: Path) -> No
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert load(wish(tmp_path / "missing.png")).problem == "No such file or directory"
     assert load(wish(tmp_path)).problem == "Is a directory"
-
-
-def test_a_pipe_or_a_device_in_place_of_a_picture_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "f.png")
-    assert load(wish(tmp_path / "f.png")).problem == "it is no regular file"
-    assert load(wish("/dev/tty")).problem
-    assert load(wish("/dev/zero")).problem == "it is no regular file"
-    sent, problems = images_in("@f.png", tmp_path)
-    assert not sent and problems == ("f.png cannot be read: it is no regular file.",)
 
 
 # ── what the terminal is sent ────────────────────────────────────────────────────────────────────────────────────────
