@@ -15,7 +15,8 @@ from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
 from ml_intern.compute.local import LocalWorkspace
 from ml_intern.compute.os_sandbox import SandboxPolicy, Unavailable, detect
 from ml_intern.protocol.event_base import Event
-from ml_intern.tools.base import ToolContext
+from ml_intern.protocol.question_events import Outcome
+from ml_intern.tools.base import Answer, ToolContext
 
 
 @dataclass(kw_only=True)
@@ -77,6 +78,7 @@ class Calls:
     """A ``ToolContext`` that remembers; ``answer`` is what the user says."""
 
     answer: str | None = None
+    reason: Outcome = "answered"
     reported: list[str] = field(default_factory=list)
     emitted: list[Event] = field(default_factory=list)
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
@@ -86,9 +88,9 @@ class Calls:
         async def emit(event: Event) -> None:
             self.emitted.append(event)
 
-        async def ask(question: str, options: tuple[str, ...]) -> str | None:
+        async def ask(question: str, options: tuple[str, ...]) -> Answer:
             self.asked.append((question, options))
-            return self.answer
+            return Answer(self.answer, self.reason)
 
         return ToolContext(call_id="call_1", session_id="s1", report=self.reported.append, emit=emit, ask=ask)
 

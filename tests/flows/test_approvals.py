@@ -273,7 +273,7 @@ async def test_a_tool_that_cannot_tell_its_risk_does_not_run(world: MakeWorld) -
 
 async def test_ask_user_gets_the_users_answer(world: MakeWorld) -> None:
     async def ask(args: Any, ctx: Any) -> Any:
-        return await ctx.ask("Which?", ("a", "b"))
+        return (await ctx.ask("Which?", ("a", "b"))).text
 
     w = await world([call("echo")], "done", tools=[Echo(ask)])
     await w.session.submit(op.UserInput(text="go"))

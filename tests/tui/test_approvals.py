@@ -224,6 +224,16 @@ async def test_a_cap_that_is_reached_is_raised_by_an_amount_and_nothing_else() -
     assert decided(host) == [op.ApprovalAnswer(tool_call_id="c1", approved=True)]
 
 
+async def test_a_question_that_went_away_elsewhere_says_why() -> None:
+    question = e.QuestionAsked(question_id="q1", question="Which metric?")
+    host = scripted(past=(STARTED, *started()))
+    async with running(host, size=(100, 40)) as (app, pilot):
+        for reason, told in (("declined", "declined by slack"), ("expired", "not answered in time by slack")):
+            host.emit(question, e.QuestionAnswered(question_id="q1", answer=None, sent_by="slack", reason=reason))
+            await settled(app, pilot, host)
+            assert f"The question was {told}" in "\n".join(screen_text(app))
+
+
 async def test_a_higher_cap_leaves_yolo_for_this_turn_as_it_is() -> None:
     tool = pending(tool="yolo_budget", arguments={"cap_usd": 5.0}, display=(), remember_rule="")
     said = e.SessionUpdate(session_id=STARTED.session_id, auto_approval={"enabled": False, "cost_cap_usd": 5.0, "this_turn": True})

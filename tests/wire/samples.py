@@ -102,6 +102,7 @@ EVENTS: tuple[e.AnyEvent, ...] = (
     e.CallTried(call="bash: rm x", outcome="deny", reason="The rule `bash(rm *)` forbids it.", rules=(RULE,)),
     e.QuestionAsked(question_id="q1", question="Which?", options=("a", "b"), tool_call_id="call_3"),
     e.QuestionAnswered(question_id="q1", answer="a"),
+    e.QuestionAnswered(question_id="q2", answer=None, reason="expired"),
     e.PlanUpdate(plan=PLAN),
     r.BudgetReserved(reservation_id="call_4", amount_usd=2.0, kind="hf_jobs"),
     r.BudgetSettled(reservation_id="call_4", actual_usd=1.25),
@@ -149,6 +150,7 @@ OPERATIONS: tuple[op.AnyOperation, ...] = (
         )
     ),
     op.AnswerQuestion(question_id="q1", answer="a"),
+    op.AnswerQuestion(question_id="q2", reason="expired"),
     op.Interrupt(),
     op.Compact(),
     op.Undo(before_message=1),

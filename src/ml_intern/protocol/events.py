@@ -15,6 +15,7 @@ from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.hook_events import HookRan
 from ml_intern.protocol.messages import Image, Thinking, ToolCall, UnreadMessage
 from ml_intern.protocol.permission_events import CallTried, PermissionGranted, RuleChanged, RulesInForce
+from ml_intern.protocol.question_events import NoAnswer, QuestionAnswered, QuestionAsked
 from ml_intern.protocol.remote_events import ConnectionChanged, OperationReceived, RemoteAnswered
 from ml_intern.protocol.resource_events import (
     BudgetReserved,
@@ -310,6 +311,8 @@ class ToolStateChange(Event, frozen=True):
     trackio_project: str = field(name="trackioProject", default="")
     namespace: str = ""
     sent_by: str = ""
+    reason: NoAnswer = "declined"
+    """Of a rejection."""
 
 
 class ToolFinished(Event, frozen=True):
@@ -358,21 +361,6 @@ class ApprovalRequired(Event, frozen=True):
     remaining_cap_usd: float | None = None
     usage_threshold: bool = False
     yolo_budget: bool = False
-
-
-class QuestionAsked(Event, frozen=True):
-    wire = "question_asked"
-    question_id: str
-    question: str
-    options: tuple[str, ...] = ()
-    tool_call_id: str = ""
-
-
-class QuestionAnswered(Event, frozen=True):
-    wire = "question_answered"
-    question_id: str
-    answer: str | None
-    sent_by: str = ""
 
 
 class PlanUpdate(Event, frozen=True):

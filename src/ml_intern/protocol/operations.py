@@ -13,6 +13,7 @@ from msgspec import Struct
 from ml_intern.protocol.messages import Image
 from ml_intern.protocol.operation_base import Operation
 from ml_intern.protocol.permission_operations import ChangeRule, ShowRules, TryCall
+from ml_intern.protocol.question_events import NoAnswer
 from ml_intern.protocol.rewind_operation import Rewind
 
 Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
@@ -27,7 +28,7 @@ class UserInput(Operation, tag="user_input", frozen=True):
 
 
 class ApprovalAnswer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One decision. ``remember`` is ``""``, ``"session"`` or ``"project"``; ``arguments`` replaces what will run."""
+    """One decision. ``arguments`` replaces what will run; ``reason``: why it is not approved."""
 
     tool_call_id: str
     approved: bool
@@ -36,6 +37,7 @@ class ApprovalAnswer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     namespace: str | None = None
     arguments: dict[str, Any] | None = None
     remember: Literal["", "session", "project"] = ""
+    reason: NoAnswer = "declined"
 
 
 class ExecApproval(Operation, tag="exec_approval", frozen=True):
@@ -45,10 +47,11 @@ class ExecApproval(Operation, tag="exec_approval", frozen=True):
 
 
 class AnswerQuestion(Operation, tag="answer_question", frozen=True):
-    """Answer what ``ask_user`` asked; ``answer`` None means the user declined."""
+    """Answer what ``ask_user`` asked; with ``answer`` None, ``reason`` says why there is none."""
 
     question_id: str
     answer: str | None = None
+    reason: NoAnswer = "declined"
 
 
 class Interrupt(Operation, tag="interrupt", frozen=True):

@@ -75,6 +75,16 @@ class Gate(Generic[A]):
         return tuple(key for key in self._open if self.is_open(key))
 
 
+def why_refused(answer: Decision) -> tuple[str, str]:
+    """Why a call that was not approved does not run: the kind of failure, and the words for the model."""
+    if isinstance(answer, Abandoned):
+        return "abandoned", "The user went on without deciding: this call was abandoned and not run."
+    if answer.reason != "declined":  # no person said so: the words are the frontend's
+        return "rejected", f"Nobody decided; the call was not run. {answer.feedback or ''}".rstrip()
+    feedback = f" User feedback: {answer.feedback}" if answer.feedback else ""
+    return "rejected", f"Rejected by the user; the call was not run.{feedback}"
+
+
 def edited_arguments(arguments: JsonObject, answer: ApprovalAnswer) -> JsonObject:
     """The arguments as the approval changed them. The user saw marks in place of secrets: what he left as it was keeps its own."""
     edited = dict(arguments if answer.arguments is None else answer.arguments)

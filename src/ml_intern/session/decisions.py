@@ -42,6 +42,7 @@ class Decisions:
             note=answer.feedback or "",
             arguments=answer.arguments,
             sent_by=sent_by,
+            reason=answer.reason,
         )
         try:
             await self._store(pending, answer, changed)
@@ -63,7 +64,7 @@ class Decisions:
             pending = self._log.state.pending.get(key)
             tool = pending.tool if pending is not None else ""
             await to_the_end(self._abandon(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned", sent_by=sent_by)))
-        await self._questions.decline_all(sent_by=sent_by)
+        await self._questions.set_all_aside(sent_by=sent_by)
 
     async def _abandon(self, changed: e.ToolStateChange) -> None:
         await self._log.append(changed)

@@ -108,7 +108,7 @@ def _remark(event: e.AnyEvent) -> str:
         case e.QuestionAsked():
             return f"Question: {event.question}"
         case e.QuestionAnswered():
-            return f"Answer: {event.answer or 'none'}"
+            return f"Answer: {event.answer}" if event.answer is not None else f"The question was {event.outcome_words}"
         case _:
             return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ml_intern.protocol.event_base import Event
-from ml_intern.protocol.events import Interrupted, ToolFinished, ToolStateChange
+from ml_intern.protocol.events import Interrupted, QuestionAnswered, ToolFinished, ToolStateChange
 from ml_intern.session.history import UNKNOWN_OUTCOME
 from ml_intern.session.log import EventLog
 
@@ -19,6 +19,7 @@ async def recover(log: EventLog, has_redaction: Callable[[str], bool]) -> bool:
     for key, pending in state.pending.items():
         if key not in {call.id for call in state.history.open_calls}:
             closing.append(ToolStateChange(tool_call_id=key, tool=pending.tool, state="abandoned"))  # a question of money: asked anew
+    closing += [QuestionAnswered(question_id=key, answer=None, reason="interrupted") for key in state.questions]
     for call in state.history.open_calls:
         if call.id in state.pending and not has_redaction(call.arguments):
             waiting = True

@@ -122,7 +122,7 @@ class Session:
             raise SessionClosed("This session is closed.", hint="Resume it to go on.")
         if isinstance(operation, op.ExecApproval):
             return await self._decisions.take(operation, self._complain)
-        taken = await self._p.questions.answer(operation.question_id, operation.answer, sent_by=operation.sent_by)
+        taken = await self._p.questions.take(operation)
         if not taken:
             await self._complain(f"No question '{operation.question_id}' waits for an answer.")
         return taken

@@ -22,7 +22,7 @@ from ml_intern.errors import OutcomeUnknown, ToolError
 from ml_intern.protocol.events import ApprovalRequired, PendingTool, ToolCalled, ToolFinished, ToolLog, ToolStateChange
 from ml_intern.protocol.messages import JsonObject, ToolCall
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
-from ml_intern.session.approvals import Abandoned, Decision, Gate, as_object, edited_arguments
+from ml_intern.session.approvals import Abandoned, Decision, Gate, as_object, edited_arguments, why_refused
 from ml_intern.session.around_calls import AroundCalls, as_asked, changed, weighed
 from ml_intern.session.budget import Budget
 from ml_intern.session.clock import Clock
@@ -33,7 +33,7 @@ from ml_intern.session.overlap import overlaps
 from ml_intern.session.permissions import Judgement, Mode, Outcome, Permissions, rule_for
 from ml_intern.session.questions import Questions
 from ml_intern.session.toolbox import Toolbox
-from ml_intern.tools.base import Effect, Risk, Tool, ToolArgs, ToolContext, ToolOutput
+from ml_intern.tools.base import Answer, Effect, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.limiter import limit
 
 logger = logging.getLogger(__name__)
@@ -267,11 +267,8 @@ class ToolRunner:
 
     async def _take_decision(self, plan: _Plan, answer: Decision) -> ToolOutput | None:
         """Apply the user's edits; returns the refusal, if it is one."""
-        if isinstance(answer, Abandoned):
-            return _failure("abandoned", "The user went on without deciding: this call was abandoned and not run.")
-        if not answer.approved:
-            feedback = f" User feedback: {answer.feedback}" if answer.feedback else ""
-            return _failure("rejected", f"Rejected by the user; the call was not run.{feedback}")
+        if isinstance(answer, Abandoned) or not answer.approved:
+            return _failure(*why_refused(answer))
         edited = edited_arguments(plan.arguments, answer)
         if edited != plan.arguments and (refusal := await self._take_edit(plan, edited)):
             return refusal
@@ -332,7 +329,7 @@ class ToolRunner:
             plan.reported.append(text)
             self._log.show(ToolLog(tool=call.name, log=text, tool_call_id=call.id))
 
-        async def ask(question: str, options: tuple[str, ...]) -> str | None:
+        async def ask(question: str, options: tuple[str, ...]) -> Answer:
             return await self._questions.ask(question, options, call_id=call.id)
 
         return ToolContext(call_id=call.id, session_id=self._log.session_id, report=report, emit=self._log.append, ask=ask)

@@ -134,8 +134,7 @@ class AnswerDesk:
             case e.ToolFinished():
                 await self._close(event.tool_call_id, "over")
             case e.QuestionAnswered():
-                how = "answered" if event.answer is not None else "declined"
-                await self._close(event.question_id, self._decided(how, event.sent_by, event.answer or ""))
+                await self._close(event.question_id, self._decided(event.outcome_words, event.sent_by, event.answer or ""))
             case e.TurnComplete() | e.Interrupted():
                 for card in tuple(self._posted.values()):
                     await self._close(card.item, "the turn is over")

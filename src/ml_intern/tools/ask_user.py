@@ -4,7 +4,16 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from ml_intern.protocol.question_events import Outcome
 from ml_intern.tools.base import Effect, Risk, Tool, ToolArgs, ToolContext, ToolOutput
+
+_SO = "Decide yourself, choose the careful option, and say in your report what you assumed."
+_WHY_NOT: dict[Outcome, str] = {
+    "declined": "The user read the question and declined to answer it: do not ask it again.",
+    "set_aside": "The user set the question aside and wrote something else: read that first.",
+    "nobody": "Nobody is there to answer.",
+    "expired": "Nobody answered in the time there was.",
+}
 
 
 class AskUserArgs(ToolArgs, frozen=True):
@@ -32,6 +41,6 @@ class AskUserTool(Tool[AskUserArgs]):
 
     async def run(self, args: AskUserArgs, ctx: ToolContext) -> ToolOutput:
         answer = await ctx.ask(args.question, args.options)
-        if answer is None:
-            return ToolOutput(text="Nobody answered. Decide yourself, choose the careful option, and say in your report what you assumed.")
-        return ToolOutput(text=f"The user answered: {answer}")
+        if answer.text is not None:
+            return ToolOutput(text=f"The user answered: {answer.text}")
+        return ToolOutput(text=f"{_WHY_NOT.get(answer.reason, 'Nobody answered.')} {_SO}")

@@ -22,6 +22,7 @@ from ml_intern.protocol.display import Display
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import FileSeen
 from ml_intern.protocol.messages import Image, JsonObject
+from ml_intern.protocol.question_events import Outcome
 
 ANY_FILE = "*"
 """The resource that overlaps every file: what a shell command may touch."""
@@ -81,18 +82,25 @@ class ToolOutput(Struct, frozen=True, kw_only=True):
     error_kind: str = ""
 
 
+class Answer(Struct, frozen=True):
+    """What came of a question to the user: their words, or None and why."""
+
+    text: str | None
+    reason: Outcome = "answered"
+
+
 class ToolContext(Struct, frozen=True, kw_only=True):
     """What one call may use besides its tool's own parts.
 
     ``report`` shows live output and never blocks; ``emit`` stores an event (only ``plan_update``, resource events and the
-    like: never answers); ``ask`` puts a question to the user and returns the answer, or None when there is nobody or they declined.
+    like: never answers); ``ask`` puts a question to the user and tells what came of it.
     """
 
     call_id: str
     session_id: str
     report: Callable[[str], None]
     emit: Callable[[Event], Awaitable[None]]
-    ask: Callable[[str, tuple[str, ...]], Awaitable[str | None]]
+    ask: Callable[[str, tuple[str, ...]], Awaitable[Answer]]
 
 
 class PermissionSubject(Struct, frozen=True, kw_only=True):

@@ -215,7 +215,7 @@ async def test_a_usage_warning_is_no_reason_to_stop() -> None:
 
 async def test_a_question_is_declined_at_once() -> None:
     result = await headless(plays(e.QuestionAsked(question_id="q1", question="Which one?"), reply("42"), done("42")))
-    assert op.AnswerQuestion(question_id="q1", answer=None) in result.host.operations
+    assert op.AnswerQuestion(question_id="q1", reason="nobody") in result.host.operations
     assert result.code == 0
 
 

@@ -69,13 +69,13 @@ async def test_when_the_time_is_over_what_is_still_open_is_refused_with_the_reas
     assert result.code == 4 and "nobody answered in time" in result.err
 
 
-async def test_a_question_that_nobody_answers_in_time_is_declined() -> None:
+async def test_a_question_that_nobody_answers_in_time_is_ended_as_expired() -> None:
     async def then(host: FakeHost, operation: op.AnyOperation) -> None:
         if isinstance(operation, op.AnswerQuestion):
             host.emit(e.QuestionAnswered(question_id="q1", answer=operation.answer), reply("Done."), done("Done."))
 
     result = await headless(answering(QUESTION, then), wait_s=0.05)
-    assert result.code == 0 and op.AnswerQuestion(question_id="q1", answer=None) in result.host.operations
+    assert result.code == 0 and op.AnswerQuestion(question_id="q1", reason="expired") in result.host.operations
     assert "? Which size?" in result.err and "- large" in result.err
 
 

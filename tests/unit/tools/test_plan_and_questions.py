@@ -55,9 +55,10 @@ async def test_the_users_answer_reaches_the_model(calls: Calls) -> None:
 
 
 async def test_when_nobody_answers_the_model_is_told_to_decide(calls: Calls) -> None:
+    calls.reason = "nobody"
     output = await AskUserTool().run(AskUserArgs(question="?"), calls.context)
     assert output.success
-    assert output.text.startswith("Nobody answered. Decide yourself")
+    assert output.text.startswith("Nobody is there to answer. Decide yourself")
 
 
 def test_a_question_is_no_risk_and_waits_without_limit() -> None:

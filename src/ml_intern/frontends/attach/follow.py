@@ -212,7 +212,7 @@ class Follower:
                 self._tell_decision(event.tool_call_id, f"{event.tool} {event.state}", event.sent_by, note)
                 return
             case QuestionAnswered() if self._answers:
-                self._tell_decision(event.question_id, "answered", event.sent_by, f": {event.answer}" if event.answer else "")
+                self._tell_decision(event.question_id, event.outcome_words, event.sent_by, f": {event.answer}" if event.answer else "")
                 return
             case UserMessageAdded() if event.sent_by == self._host.sender:
                 envelope = replace(envelope, event=replace(event, sent_by=""))

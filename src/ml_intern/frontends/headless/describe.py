@@ -127,7 +127,10 @@ def _question(event: QUESTION) -> list[Line]:
         case e.QuestionAsked():
             return [line(("warn", f"? {event.question}")), line(("dim", "  nobody can answer in a headless run: the model decides"))]
         case e.QuestionAnswered():
-            return []
+            if event.outcome == "nobody":
+                return []  # told as it was asked
+            by = f" by {event.sent_by}" if event.sent_by else ""
+            return [line(("dim", f"  {event.outcome_words}{by}{f': {event.answer}' if event.answer else ''}"))]
         case _:
             assert_never(event)
 

@@ -245,7 +245,7 @@ class _Run:
                 self._refused = self._refused or ("" if event.usage_threshold else NOBODY)
                 await self._host.submit(answer_approval(event))
             case QuestionAsked():
-                await self._host.submit(AnswerQuestion(question_id=event.question_id, answer=None))
+                await self._host.submit(AnswerQuestion(question_id=event.question_id, reason="nobody"))
 
     async def _submit(self, operation: AnyOperation) -> None:
         with suppress(MlInternError):  # then the session is over

@@ -18,7 +18,8 @@ def answer_approval(request: ApprovalRequired) -> ExecApproval:
         return ExecApproval(approvals=tuple(ApprovalAnswer(tool_call_id=t.tool_call_id, approved=True) for t in request.tools))
     return ExecApproval(
         approvals=tuple(
-            ApprovalAnswer(tool_call_id=tool.tool_call_id, approved=False, feedback=refusal(request, tool)) for tool in request.tools
+            ApprovalAnswer(tool_call_id=tool.tool_call_id, approved=False, feedback=refusal(request, tool), reason="nobody")
+            for tool in request.tools
         )
     )
 
@@ -27,8 +28,12 @@ def late_approval(request: ApprovalRequired, keys: set[str], waited_s: float) ->
     """The refusal of those calls that nobody decided in the time there was."""
     why = f"Refused: this needs an approval, and nobody answered within {clock(waited_s)} (--wait-for-approval)."
     late = [tool for tool in request.tools if tool.tool_call_id in keys]
-    answers = (ApprovalAnswer(tool_call_id=tool.tool_call_id, approved=False, feedback=refusal(request, tool, why)) for tool in late)
-    return ExecApproval(approvals=tuple(answers))
+    return ExecApproval(
+        approvals=tuple(
+            ApprovalAnswer(tool_call_id=tool.tool_call_id, approved=False, feedback=refusal(request, tool, why), reason="expired")
+            for tool in late
+        )
+    )
 
 
 def refusal(request: ApprovalRequired, tool: PendingTool, why: str = _NOBODY_HERE) -> str:

@@ -70,7 +70,7 @@ class Waiting:
             return
         self._open -= left
         if isinstance(asked, e.QuestionAsked):
-            await self._submit(AnswerQuestion(question_id=asked.question_id, answer=None))
+            await self._submit(AnswerQuestion(question_id=asked.question_id, reason="expired"))
         else:
             self.refused = LATE
             await self._submit(late_approval(asked, left, self.wait_s))

@@ -15,6 +15,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.question_events import words_of_refusal
 
 if TYPE_CHECKING:
     from textual.signal import Signal
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.cards.card import Card
     from ml_intern.frontends.tui.cards.question import QuestionCard
 
+TOLD_BY_THE_TURN = ("set aside", "cancelled", "interrupted", "not answered")
+"""Unless somebody else did it."""
 TIGHT_ROWS = 9
 """With less room a card has no frame."""
 OTHERS_ROWS = 6
@@ -88,12 +91,13 @@ class CardDock(Vertical):
                 from ml_intern.frontends.tui.cards.question import QuestionCard
 
                 self._add(question.question_id, QuestionCard(question))
-            case e.ToolStateChange(tool_call_id=key, state=state, sent_by=sent_by) if state in DECIDED:
-                self._over(key, state, sent_by, live=live)
+            case e.ToolStateChange(tool_call_id=key, state=state, sent_by=sent_by, reason=reason) if state in DECIDED:
+                how = words_of_refusal(reason) if state == "rejected" else "set aside" if state == "abandoned" else state
+                self._over(key, how, sent_by, live=live)
             case e.ToolFinished(tool_call_id=key):
                 self._drop((key,))
-            case e.QuestionAnswered(question_id=key, answer=answer, sent_by=sent_by):
-                self._over(key, "abandoned" if answer is None else "answered", sent_by, live=live)
+            case e.QuestionAnswered(question_id=key, sent_by=sent_by) as ended:
+                self._over(key, ended.outcome_words, sent_by, live=live)
             case e.ErrorRaised(ends_turn=False):
                 self._sent.clear()  # it may have been refused: the card takes keys again
             case e.TurnComplete() | e.Interrupted() | e.ErrorRaised(ends_turn=True) | e.UndoComplete():
@@ -207,10 +211,10 @@ class CardDock(Vertical):
             return
         answered_here, backend = key in self._mine, self.tui.backend
         overtaken = backend is not None and sent_by != "" and sent_by != backend.sender
-        if live and (overtaken or not (answered_here or sent_by)) and (how not in ("abandoned", "cancelled") or overtaken):
+        if live and (overtaken or not (answered_here or sent_by)) and (how not in TOLD_BY_THE_TURN or overtaken):
             where = f"by {sent_by}" if sent_by else f"in {backend.owner}" if backend is not None and backend.owner else "elsewhere"
             late = " Your answer came after that, and was not taken." if answered_here else ""
-            self.tui.say(f"{card.name_shown} was {'set aside' if how == 'abandoned' else how} {where}.{late}")
+            self.tui.say(f"{card.name_shown} was {how} {where}.{late}")
         self._drop((key,))
 
     def _drop(self, keys: tuple[str, ...]) -> None:
