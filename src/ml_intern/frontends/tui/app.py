@@ -109,11 +109,10 @@ class TuiApp(AppParts):
         else:
             await super().on_event(event)
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
+        while self._early:  # handled here: posted anew, they would stand behind what was typed meanwhile
+            await super().on_event(self._early.popleft())
         self._started = True
-        for event in self._early:
-            self.post_message(event)
-        self._early.clear()
         self.run_worker(self._read_session(), name="session", exclusive=False)
         self.ask_terminal()
 

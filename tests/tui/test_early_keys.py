@@ -1,0 +1,39 @@
+"""What is typed while the app starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.events import Key
+
+from ml_intern.config.environ import Environ
+from ml_intern.config.load import LoadedSettings
+from ml_intern.config.settings import Settings
+from ml_intern.frontends.tui.app import TuiApp
+from ml_intern.frontends.tui.backend import Backend
+from ml_intern.protocol import operations as op
+from tests.tui.scripted import scripted, settled
+
+
+class TypedWhileStarting(TuiApp):
+    """Two letters that the terminal had before there was a composer, and Enter just when the app is about to take those."""
+
+    async def on_mount(self) -> None:  # Textual calls the base class's too
+        for letter in "hi":
+            await self.on_event(Key(letter, letter))
+
+    async def _start(self) -> None:
+        self.post_message(Key("enter", None))
+        await super()._start()
+
+
+async def test_what_is_typed_while_the_app_starts_keeps_its_order() -> None:
+    host = scripted()
+
+    async def opening() -> Backend:
+        return host
+
+    app = TypedWhileStarting(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
+    async with app.run_test() as pilot:
+        await settled(app, pilot, host)
+        assert host.operations == [op.UserInput(text="hi")]
