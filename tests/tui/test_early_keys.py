@@ -22,9 +22,9 @@ class TypedWhileStarting(TuiApp):
         for letter in "hi":
             await self.on_event(Key(letter, letter))
 
-    async def _start(self) -> None:
+    def _start(self) -> None:
         self.post_message(Key("enter", None))
-        await super()._start()
+        super()._start()
 
 
 async def test_what_is_typed_while_the_app_starts_keeps_its_order() -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.worker import WorkerFailed
 
 from ml_intern.config.keys import DEFAULT_KEYS
@@ -44,6 +45,9 @@ MODEL_NEWS = (e.Ready, e.LlmCall, e.ModelSwitched, e.ResumedFrom)
 
 class TuiApp(AppParts):
     """``opening`` opens the session; the app closes it. Returns the exit code."""
+
+    class Started(Message):
+        """There is a composer now."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(DEFAULT_KEYS["interrupt"], "interrupt", "Interrupt", id="interrupt", show=False),
@@ -104,15 +108,18 @@ class TuiApp(AppParts):
 
     async def on_event(self, event: events.Event) -> None:
         """Textual reads the terminal before there is a composer: what is typed until then is kept for it."""
-        if isinstance(event, events.Key | events.Paste) and not self._started:
-            self._early.append(event)
+        if isinstance(event, events.Key | events.Paste) and (not self._started or self._early):
+            self._early.append(event)  # also behind those that still wait: what was typed keeps its order
         else:
             await super().on_event(event)
 
-    async def _start(self) -> None:
-        while self._early:  # handled here: posted anew, they would stand behind what was typed meanwhile
+    async def on_tui_app_started(self) -> None:
+        while self._early:
             await super().on_event(self._early.popleft())
+
+    def _start(self) -> None:
         self._started = True
+        self.post_message(self.Started())
         self.run_worker(self._read_session(), name="session", exclusive=False)
         self.ask_terminal()
 
@@ -179,6 +186,8 @@ class TuiApp(AppParts):
 
     def send(self, operation: op.AnyOperation) -> None:
         """To the session, as soon as it is open. Where it could not be opened, a model opens it, and all else is refused."""
+        if isinstance(operation, op.New | op.Resume):  # a fork goes on with the same conversation
+            self.composer.shell.forget()
         match operation, self._unopened:
             case _, None:
                 if isinstance(operation, op.UserInput):
@@ -203,7 +212,6 @@ class TuiApp(AppParts):
         """By the session that is open: what was said is the user's again."""
         if isinstance(operation, op.UserInput):
             self.waiting_lines.unsent(operation)
-            self.composer.put_back(operation.text)
         self._complain(error)
 
     def _complain(self, error: MlInternError) -> None:
