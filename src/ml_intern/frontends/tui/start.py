@@ -53,10 +53,10 @@ class _App(TuiApp):
         self._signals = ExitStack()
         self._signals.enter_context(handled(self._on_signal))
 
-    async def _start(self) -> None:
+    def _start(self) -> None:
         """What the start has made lives to the end: no later look for cycles goes through it, while somebody types."""
         gc.freeze()
-        await super()._start()
+        super()._start()
 
     async def on_unmount(self) -> None:
         self._signals.close()
