@@ -37,3 +37,32 @@ async def test_what_is_typed_while_the_app_starts_keeps_its_order() -> None:
     async with app.run_test() as pilot:
         await settled(app, pilot, host)
         assert host.operations == [op.UserInput(text="hi")]
+
+
+class Watched(TuiApp):
+    """Two letters that the terminal had before there was a composer, and what the composer showed when the screen was last drawn."""
+
+    drawn = ""
+
+    async def on_mount(self) -> None:
+        for letter in "hi":
+            await self.on_event(Key(letter, letter))
+
+    def post_display_hook(self) -> None:
+        super().post_display_hook()
+        self.drawn = "".join(strip.text for strip in self.composer.render_lines(self.composer.outer_size.region))
+
+
+async def test_what_was_typed_is_drawn_before_the_session_is_opened_which_takes_longer() -> None:
+    host = scripted()
+    drawn: list[str] = []
+
+    async def opening() -> Backend:
+        drawn.append(app.drawn)
+        return host
+
+    app = Watched(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
+    async with app.run_test() as pilot:
+        await settled(app, pilot, host)
+    assert len(drawn) == 1
+    assert "hi" in drawn[0]

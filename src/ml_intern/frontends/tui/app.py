@@ -116,10 +116,13 @@ class TuiApp(AppParts):
     async def on_tui_app_started(self) -> None:
         while self._early:
             await super().on_event(self._early.popleft())
+        self.composer.call_after_refresh(self._open_session)  # it imports much: what was typed is on the screen before
 
     def _start(self) -> None:
         self._started = True
         self.post_message(self.Started())
+
+    def _open_session(self) -> None:
         self.run_worker(self._read_session(), name="session", exclusive=False)
         self.ask_terminal()
 
