@@ -188,3 +188,23 @@ async def test_who_leaves_attach_in_the_middle_of_a_reply_keeps_what_was_written
     await desk.second.shows("The first half")
     desk.second.keys("C-d")
     await desk.second.shows("The first half", "ENDED 0")
+
+
+async def test_messages_that_a_killed_process_had_not_read_are_in_the_composer_again(desk: Desk) -> None:
+    desk.start(desk.first)
+    await desk.first.shows("local/m high")
+    desk.server.enqueue(ServerReply(text="I will wait.", calls=(Call("bash", json.dumps({"command": "sleep 100"})),)))
+    await desk.say(desk.first, "hello")
+    await desk.first.shows("running bash")
+    desk.start(desk.second, "--continue")
+    await desk.second.shows("Joined session", "running bash")
+    await desk.say(desk.second, "from the second")
+    await desk.second.shows("handed over, read at the next step: from the second")
+    await desk.say(desk.first, "from the first")
+    await desk.first.shows("handed over, read at the next step: from the first")
+    os.kill(desk.pid(desk.first), signal.SIGKILL)
+    await desk.second.shows("is gone", "│ from the second", "interrupted, outcome unknown")
+    assert "Esc interrupts" not in desk.second.screen()
+    await desk.first.shows("ENDED")
+    desk.start(desk.first, "--continue")
+    await desk.first.shows("│ from the first")

@@ -196,13 +196,13 @@ async def test_a_draft_survives_and_is_gone_once_it_is_sent(room: Room) -> None:
     host = scripted()
     async with room.open(host) as (app, pilot):
         await typed(app, pilot, host, *"half a thought")
-        app.composer._save_draft()
+        app.composer.save_draft()
         await finished(app, "draft")
     second = scripted()
     async with room.open(second) as (app, pilot):
         assert app.composer.text == "half a thought"
         await typed(app, pilot, second, "enter")
-        app.composer._save_draft()
+        app.composer.save_draft()
         await finished(app, "draft")
     third = scripted()
     async with room.open(third) as (app, _):

@@ -88,7 +88,7 @@ class ActivityLine(Widget):
                 self._do(_WAITING)
             case e.Retrying():
                 self._do(f"waiting {event.delay_s:.0f} s to try again: {event.reason}")
-            case e.TurnComplete() | e.Interrupted() | e.SessionShutdown():
+            case e.TurnComplete() | e.Interrupted() | e.SessionShutdown() | e.ConnectionChanged(over=True):
                 self._end()
             case e.ErrorRaised():
                 if event.ends_turn:

@@ -205,7 +205,7 @@ class TuiApp(AppParts):
 
     def _refuse(self, operation: op.AnyOperation, error: MlInternError) -> None:
         if isinstance(operation, op.UserInput):
-            self.composer.put_back(operation.text)
+            self._put_back(operation)
             hint = "/setup takes a key, /model chooses a model, /new tries once more."
             self.say("Not sent: there is no session. Your text is in the composer.", hint=hint, bad=True)
         elif not isinstance(operation, op.Interrupt):
@@ -214,8 +214,12 @@ class TuiApp(AppParts):
     def _not_taken(self, operation: op.AnyOperation, error: MlInternError) -> None:
         """By the session that is open: what was said is the user's again."""
         if isinstance(operation, op.UserInput):
-            self.waiting_lines.unsent(operation)
+            self._put_back(operation)
         self._complain(error)
+
+    def _put_back(self, message: op.UserInput) -> None:
+        if not self.waiting_lines.unsent(message):
+            self.composer.put_back(message.text)
 
     def _complain(self, error: MlInternError) -> None:
         self.say(error.message, hint=error.hint, bad=True)

@@ -63,7 +63,7 @@ class Figures:
             case e.Processing():
                 self.turn_running = True
                 self.turn_count += 1
-            case e.TurnComplete() | e.Interrupted() | e.ErrorRaised():
+            case e.TurnComplete() | e.Interrupted() | e.ErrorRaised() | e.ConnectionChanged(over=True):
                 self.turn_running = self.turn_running and isinstance(event, e.ErrorRaised) and not event.ends_turn
                 self.yolo_this_turn = self.yolo_this_turn and self.turn_running
             case _:

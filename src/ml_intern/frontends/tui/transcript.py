@@ -12,7 +12,7 @@ from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.block_view import FRAME_S, PAST_FRAME_S
 from ml_intern.frontends.tui.blocks.job import JobBlock
 from ml_intern.frontends.tui.blocks.plan import PlanBlock
-from ml_intern.frontends.tui.blocks.tool import ToolBlock
+from ml_intern.frontends.tui.blocks.tool import LOST, ToolBlock
 from ml_intern.frontends.tui.blocks.words import NoticeBlock, UserBlock
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.reply import StreamedReply
@@ -75,6 +75,8 @@ class Transcript:
                 self._undo(event.cut_seq)
             case e.TurnComplete() | e.Interrupted() | e.ErrorRaised():
                 self._end_turn(event)
+            case e.ConnectionChanged(over=True):
+                self._lose(event)
             case e.PlanUpdate():
                 self._update_plan(event)
             case e.SessionStarted() | e.ResumedFrom() | e.ResumeComplete():
@@ -135,6 +137,13 @@ class Transcript:
                 self._notice(line(("warn", "· interrupted")))
             case e.ErrorRaised():
                 self._tell(event)
+
+    def _lose(self, event: e.ConnectionChanged) -> None:
+        """The session was left, or its process is gone. Who opens it again may still hear how a call ended."""
+        self._reply.stop()
+        for call in self._calls.values():
+            call.end(LOST if event.state == "gone" else "")
+        self._tell(event)
 
     def _update_plan(self, event: e.PlanUpdate) -> None:
         if self._plan is not None:

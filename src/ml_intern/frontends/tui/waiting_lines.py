@@ -26,7 +26,10 @@ class WaitingLines(Widget):
         super().__init__(id=id)
         self._sent: list[op.UserInput] = []
         """Handed to the session and not heard of since, oldest first. It tells of them in this order, with secrets taken out."""
+        self._lost: list[op.UserInput] = []
+        """Given back when the process died that had them."""
         self._later: tuple[str, ...] = ()
+        self._kept: tuple[str, ...] = ()
         self._begun = False
         self._running = False
 
@@ -35,10 +38,19 @@ class WaitingLines(Widget):
         self._sent.append(message)
         self._changed()
 
-    def unsent(self, message: op.UserInput) -> None:
-        """The session did not take it."""
-        self._sent = [one for one in self._sent if one is not message]
-        self._changed()
+    def unsent(self, message: op.UserInput) -> bool:
+        """The session did not take it: it is the user's again, once. False when it did not wait here any more."""
+        waited = any(one is message for one in self._sent)
+        if waited:
+            self._sent = [one for one in self._sent if one is not message]
+            self._put_back([message.text])
+            self._changed()
+        return waited or any(one is message for one in self._lost)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What no log holds yet, and would be lost with this process: what the process of a joined session has is not."""
+        return (*(() if own_app(self).sender else tuple(one.text for one in self._sent)), *self._later)
 
     def keep_back(self, texts: tuple[str, ...]) -> None:
         """What waits for the end of the turn, oldest first."""
@@ -66,20 +78,31 @@ class WaitingLines(Widget):
                 self._running = False
                 if live and isinstance(event, e.Interrupted):
                     self._give_back(event)
-            case e.SessionShutdown() | e.ConnectionChanged(over=True) if live:
+            case e.SessionShutdown() if live:
                 self._sent.clear()
+            case e.ConnectionChanged(over=True) if live:
+                self._lose()
             case _:
                 return
         self._changed()
 
     def _give_back(self, event: e.Interrupted) -> None:
         """What the interrupt kept from being read, and what was to follow: nothing is sent unasked, nothing is lost."""
-        app = own_app(self)
-        unread = [one.content for one in event.unread if one.sent_by == app.sender]
+        unread = [one.content for one in event.unread if one.sent_by == own_app(self).sender]
         own, self._sent = self._sent[: len(unread)], self._sent[len(unread) :]
-        texts = [*(one.text for one in own), *unread[len(own) :], *app.composer.queue.take_all()]
+        self._put_back([*(one.text for one in own), *unread[len(own) :], *own_app(self).composer.queue.take_all()])
+
+    def _lose(self) -> None:
+        """The process of a joined session took with it what it had not read; where it was only left, it reads that in time."""
+        app, self._running = own_app(self), False
+        own, self._sent = self._sent, []
+        if app.backend is not None and app.backend.vacated:
+            self._lost = own
+            self._put_back([*(one.text for one in own), *app.composer.queue.take_all()])
+
+    def _put_back(self, texts: list[str]) -> None:
         if texts:
-            app.composer.put_back("\n".join(texts))
+            own_app(self).composer.put_back("\n".join(texts))
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -99,6 +122,9 @@ class WaitingLines(Widget):
     def _changed(self) -> None:
         self.styles.height = len(self.rows())
         self.refresh()
+        if self.kept != self._kept:
+            self._kept = self.kept
+            own_app(self).composer.save_draft()
 
     def render_line(self, y: int) -> Strip:
         columns, base, rows = self.size.width, self.rich_style, self.rows()

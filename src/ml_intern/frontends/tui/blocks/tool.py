@@ -31,7 +31,7 @@ OUTPUT_CHARS = 200_000
 OUTPUT_ROWS = 2_000
 ARGUMENT_ROWS = 200
 INDENT = 2
-ENDED = "ended"
+ENDED, LOST = "ended", "interrupted, outcome unknown"
 """The state of a call that nobody has answered when its turn was over."""
 WAITING = ("waiting", "waits for you", "approved")
 """States in which nothing runs yet: they have no clock."""
@@ -93,10 +93,10 @@ class ToolBlock(Block):
         self.hidden = answer.success and bool(answer.display) and all(isinstance(item, d.Plan) for item in answer.display)
         self.changed()
 
-    def end(self) -> None:
-        """The turn is over, and no answer has come."""
+    def end(self, how: str = "") -> None:
+        """The turn is over, and no answer has come. ``how`` in words, where that is known."""
         self._started_at = None
-        self._state = self._state or ENDED
+        self._state = how or self._state or ENDED
         self.changed()
 
     # ── what can be done with it ─────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +148,7 @@ class ToolBlock(Block):
         agent = self._agent
         if agent is None:
             return []
-        if self._answer is None and not agent.took and self._state != ENDED:
+        if self._answer is None and not agent.took and self._state not in (ENDED, LOST):
             return [agent.now_row(pen) if self.folded else agent.used_row(pen)]
         return agent.detail_rows(pen) if self.folded else [agent.used_row(pen), *agent.detail_rows(pen)]
 

@@ -100,7 +100,7 @@ class CardDock(Vertical):
                 self._over(key, ended.outcome_words, sent_by, live=live)
             case e.ErrorRaised(ends_turn=False):
                 self._sent.clear()  # it may have been refused: the card takes keys again
-            case e.TurnComplete() | e.Interrupted() | e.ErrorRaised(ends_turn=True) | e.UndoComplete():
+            case e.TurnComplete() | e.Interrupted() | e.ErrorRaised(ends_turn=True) | e.UndoComplete() | e.ConnectionChanged(over=True):
                 self._drop(tuple(self._cards))
             case _:
                 pass

@@ -100,14 +100,14 @@ class Composer(OrderedTextArea):
 
     def on_text_area_changed(self) -> None:
         self._stop_timer()
-        self._saving = asyncio.get_running_loop().call_later(DRAFT_AFTER_S, self._save_draft)
+        self._saving = asyncio.get_running_loop().call_later(DRAFT_AFTER_S, self.save_draft)
         self._suggest()
 
     async def on_unmount(self) -> None:
         """What was typed in the last moment is kept too; no timer and no shell line of ours outlives us."""
         self._stop_timer()
         if self._draft is not None:
-            self._draft.save(self._pastes.whole(self.text))
+            self._draft.save(self._unsaid())
             self._draft.leave()
         await self.shell.aclose()
 
@@ -116,7 +116,12 @@ class Composer(OrderedTextArea):
             self._saving.cancel()
             self._saving = None
 
-    def _save_draft(self) -> None:
+    def _unsaid(self) -> str:
+        """What waits to be read, and what is being written."""
+        return "\n\n".join(text for text in (*own_app(self).waiting_lines.kept, self._pastes.whole(self.text)) if text.strip())
+
+    def save_draft(self) -> None:
+        """Now: what is kept has changed."""
         self._stop_timer()
         if self._draft is not None:
             self.run_worker(self._write_draft(self._draft), group="draft")
@@ -124,7 +129,7 @@ class Composer(OrderedTextArea):
     async def _write_draft(self, draft: Draft) -> None:
         """One after the other, each with the text of that moment: an old one must not come after what was sent."""
         async with self._writing:
-            await asyncio.to_thread(draft.save, self._pastes.whole(self.text))
+            await asyncio.to_thread(draft.save, self._unsaid())
 
     # ── suggestions ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""What is being written survives a crash: a file for each app that runs in a folder, gone when the text is sent.
+"""What is being written, or was sent and not read, survives a crash: a file for each app that runs in a folder, gone when a log has it.
 
 An app holds a lock beside its file. A draft that nobody holds was left behind by an app that is gone: the next one in that folder
 takes it over.
