@@ -52,13 +52,12 @@ async def test_the_card_shows_what_will_run_what_it_costs_and_what_the_cap_leave
         ("y", op.ApprovalAnswer(tool_call_id="c1", approved=True)),
         ("s", op.ApprovalAnswer(tool_call_id="c1", approved=True, remember="session")),
         ("p", op.ApprovalAnswer(tool_call_id="c1", approved=True, remember="project")),
-        ("a", op.ApprovalAnswer(tool_call_id="c1", approved=True)),
     ],
 )
 async def test_one_key_decides_and_what_lasts_is_asked_once_more(key: str, answer: op.ApprovalAnswer) -> None:
     more = ("enter",) if key in "sp" else ()
     host = scripted(past=(STARTED, *started(), asked(pending())))
-    async with running(host) as (app, pilot):
+    async with running(host, calm_s=0.0) as (app, pilot):
         await pilot.press("f2", key, *more)
         await settled(app, pilot, host)
     assert decided(host) == [answer]
@@ -106,7 +105,7 @@ async def test_escape_leads_back_and_decides_nothing() -> None:
 
 async def test_several_are_decided_one_by_one_or_together() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending("c1"), pending("c2"), pending("c3"))))
-    async with running(host, size=(100, 60)) as (app, pilot):
+    async with running(host, size=(100, 60), calm_s=0.0) as (app, pilot):
         assert "[1/3]" in "\n".join(screen_text(app))
         await pilot.press("f2", "tab", "y")
         await settled(app, pilot, host)
@@ -119,7 +118,7 @@ async def test_several_are_decided_one_by_one_or_together() -> None:
 
 async def test_this_and_the_rest_asks_no_more_until_the_turn_ends() -> None:
     host = scripted(past=(STARTED, *started(), asked(pending())))
-    async with running(host) as (app, pilot):
+    async with running(host, calm_s=0.0) as (app, pilot):
         await pilot.press("f2", "A")
         assert "every later call of this turn without asking" in "\n".join(screen_text(app))
         assert host.operations == []

@@ -48,7 +48,7 @@ async def hears_keys(app: TuiApp, pilot: Any, host: ScriptedHost) -> None:
 async def test_when_all_cards_are_approved_at_one_key_the_app_still_hears(count: int, key: str, together: bool) -> None:
     host = waiting(count)
     names = [f"c{place}" for place in range(1, count + 1)]
-    async with running(host) as (app, pilot):
+    async with running(host, calm_s=ALWAYS_CALM_S) as (app, pilot):
         await pilot.press("f2", key, "enter")
         await settled(app, pilot, host)
         assert [answer.tool_call_id for answer in decided(host)] == names
@@ -220,10 +220,10 @@ async def test_a_second_key_for_a_card_that_is_decided_already_is_not_sent() -> 
 
 
 @pytest.mark.parametrize("key", ["s", "p", "A"])
-@pytest.mark.parametrize("no", ["escape", "n", "y"])
+@pytest.mark.parametrize("no", ["escape", "down", "pageup"])
 async def test_what_lasts_longer_than_the_call_is_asked_once_more_and_only_enter_is_a_yes(key: str, no: str) -> None:
     host = waiting(1)
-    async with running(host, size=(100, 30)) as (app, pilot):
+    async with running(host, size=(100, 30), calm_s=ALWAYS_CALM_S) as (app, pilot):
         await pilot.press("f2", key)
         await settled(app, pilot, host)
         assert "Enter yes · Esc no" in shown(app)

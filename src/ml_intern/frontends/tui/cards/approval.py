@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar, Literal
 
 from textual import events, on
@@ -71,6 +72,8 @@ class ApprovalCard(Card):
         self._editable: Editable | None = None
         self._asks_for_cap = False
         self._sweeping: Sweeping | None = None
+        self._asked_at, self._asked_by = 0.0, ""
+        """When it asked once more, in the event loop's time, and the key that made it."""
 
     def editors(self) -> tuple[OrderedTextArea]:
         return (self._area,)
@@ -122,6 +125,43 @@ class ApprovalCard(Card):
                 waiting = f"all {self._of} that wait" if self._of > 1 else "this"
                 return f"Approve {waiting}, and every later call of this turn without asking, up to the cap (/yolo off asks again)?"
 
+    # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key for what this call cannot have is none of its keys."""
+        match action, parameters:
+            case "sweep", ("session" | "project",):
+                return self.tool.tool not in MONEY and bool(self.tool.remember_rule)
+            case "sweep", ("all",):
+                return self.tool.tool not in MONEY and self._of > 1
+            case "sweep" | "edit", _:
+                return self.tool.tool not in MONEY
+            case _:
+                return super().check_action(action, parameters)
+
+    def is_card_key(self, event: events.Key) -> bool:
+        """While it asks once more only Enter answers: a letter is no answer, but text."""
+        return self._sweeping is None and super().is_card_key(event)
+
+    def why_early(self, event: events.Key) -> str:
+        """An Enter that comes at once was meant for what the user believed to write."""
+        if self._sweeping is None or event.time >= self._asked_at + own_app(self).calm_s:
+            return super().why_early(event)
+        self._asked_at = max(self._asked_at, event.time)
+        return f"{self._question(self._sweeping)} Read it, then press Enter · Esc no"
+
+    def write_on(self, event: events.Key | events.Paste) -> None:
+        """With the letter that made it ask once more, if the text went on at once: it was the text's first."""
+        began = self._sweeping is not None and event.time < self._asked_at + own_app(self).calm_s and len(self._asked_by) == 1
+        self._stop_asking()
+        if began:
+            super().write_on(events.Key(self._asked_by, self._asked_by))
+        super().write_on(event)
+
+    def on_blur(self) -> None:
+        if self._sweeping is not None:
+            self._stop_asking()
+
     # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def action_approve(self) -> None:
@@ -135,12 +175,9 @@ class ApprovalCard(Card):
 
     def action_sweep(self, what: Sweeping) -> None:
         """Asks once more, in the card's own line."""
-        if self._stop_asking() or self.tool.tool in MONEY:
-            return
-        if what == "all" and self._of == 1:
-            self.action_approve()
-        elif what in ("all", "rest") or self.tool.remember_rule:
+        if not self._stop_asking():
             self._sweeping = what
+            self._asked_at, self._asked_by = asyncio.get_running_loop().time(), self.by_key
             self.set_class(True, "-asks")
             self.say("")
 
@@ -197,7 +234,7 @@ class ApprovalCard(Card):
 
     def action_edit(self) -> None:
         """In place; what is approved then is what stands there."""
-        if self._stop_asking() or self.tool.tool in MONEY:
+        if self._stop_asking():
             return
         self._editable = editable(self.tool)
         self._area.text = self._editable.text
@@ -207,6 +244,8 @@ class ApprovalCard(Card):
         self.say("")
 
     async def on_key(self, event: events.Key) -> None:
+        if self._sweeping is not None and not event.is_printable and event.key not in ("enter", "escape"):
+            self._stop_asking()
         if self.has_class("-editing"):
             match event.key:
                 case "ctrl+s":

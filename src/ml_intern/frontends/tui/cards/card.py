@@ -18,6 +18,7 @@ from textual.widgets import Static
 
 from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cells import wrapped
+from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedInput, obeyed
 from ml_intern.frontends.tui.selected_rows import follow_pointer
@@ -192,30 +193,54 @@ class Card(Vertical, can_focus=True):
     async def _on_key(self, event: events.Key) -> None:
         """In the order in which they were typed: a letter that was on its way when the focus moved goes where the focus is."""
         receiver, active = self.field or self.screen.focused, self.screen.active_bindings.get(event.key)
-        if receiver not in (None, self) and (event.is_printable or (active is not None and active.node is receiver)):
+        sends = event.key == "enter" and isinstance(receiver, Composer)
+        if receiver not in (None, self) and (event.is_printable or sends or (active is not None and active.node is receiver)):
             event.prevent_default()
             event.stop()
             receiver.post_message(events.Key(event.key, event.character))
         elif not self.has_focus:
             return
-        elif (event.is_printable or event.key == "enter") and self._is_early(event):
+        elif event.is_printable and not self.is_card_key(event):
             event.prevent_default()
             event.stop()
-            self.say("This is the next card: look at it, then press the key again.")
+            self.write_on(event)
+        elif (event.is_printable or event.key == "enter") and (why := self.why_early(event)):
+            event.prevent_default()
+            event.stop()
+            self.say(why)
             self.set_timer(own_app(self).calm_s, lambda: self.say(""))
         else:
             self.by_key = event.key
             await obeyed(self, event)
 
-    def _is_early(self, event: events.Key) -> bool:
+    async def _on_paste(self, event: events.Paste) -> None:
+        if self.has_focus:
+            event.prevent_default()
+            event.stop()
+            self.write_on(event)
+
+    def is_card_key(self, event: events.Key) -> bool:
+        """Whether the card knows this printable key; any other begins a text."""
+        active = self.screen.active_bindings.get(event.key)
+        return active is not None and active.node is self
+
+    def write_on(self, event: events.Key | events.Paste) -> None:
+        """In the composer, and at once: what follows belongs to the text, whatever letters it has."""
+        composer = self.screen.query_one(Composer)
+        self.screen.set_focus(composer)
+        again = events.Key(event.key, event.character) if isinstance(event, events.Key) else events.Paste(event.text)
+        composer.post_message(again)
+
+    def why_early(self, event: events.Key) -> str:
+        """Why this key does not count yet; empty when it does."""
         if asyncio.get_running_loop().time() >= self.calm_from:
-            return False
-        if event.key != self.again_key or self.scrolled.below:
-            return True
+            return ""
         too_fast = event.time < self.seen_from + own_app(self).again_s
-        if too_fast:  # the time begins anew: one that is held down never counts
-            self.seen_from = max(self.seen_from, event.time)
-        return too_fast
+        if event.key == self.again_key and not self.scrolled.below:
+            if not too_fast:
+                return ""
+            self.seen_from = max(self.seen_from, event.time)  # the time begins anew: one that is held down never counts
+        return "This is the next card: look at it, then press the key again."
 
     def ask_words(self, placeholder: str) -> None:
         """A line to write in; ``Input.Submitted`` brings it."""

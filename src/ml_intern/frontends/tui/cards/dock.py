@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -31,6 +32,8 @@ TIGHT_ROWS = 9
 """With less room a card has no frame."""
 OTHERS_ROWS = 6
 """With less room there is no line for the cards that are not seen."""
+KEYS_ARE_HERE = "Esc: write here"
+"""In the composer, while a card has the keys."""
 KEPT_ROWS = 4
 """Of the conversation, where there is room."""
 
@@ -113,6 +116,10 @@ class CardDock(Vertical):
             return False
         self._go_to(self._shown, by_itself=False)
         return True
+
+    @on(events.DescendantFocus)
+    def _keys_come(self) -> None:
+        self.tui.composer.placeholder = KEYS_ARE_HERE
 
     def _go_to(self, key: str, *, by_itself: bool) -> None:
         card = self._cards[key]

@@ -61,9 +61,14 @@ class QuestionCard(Card):
         choose = "1-9 choose · " if self.question.options else ""
         return f"{choose}w words · d decline · Esc back" if short else f"{choose}w answer in words · d decline · Esc back"
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The number of no option is none of its keys."""
+        if action != "choose":
+            return super().check_action(action, parameters)
+        return parameters[0] in range(1, len(self.question.options) + 1)
+
     def action_choose(self, number: int) -> None:
-        if number <= len(self.question.options):
-            self._answer(self.question.options[number - 1])
+        self._answer(self.question.options[number - 1])
 
     def action_write(self) -> None:
         self.ask_words("Your answer")

@@ -24,6 +24,7 @@ from ml_intern.frontends.tui.composer.shell import ShellLines
 from ml_intern.frontends.tui.composer.suggestions import Suggestion, suggest
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedTextArea
+from ml_intern.frontends.tui.welcome import PLACEHOLDER
 from ml_intern.protocol.messages import Image
 from ml_intern.protocol.operations import UserInput
 
@@ -157,6 +158,9 @@ class Composer(OrderedTextArea):
         rows = before[: suggestion.start].split("\n")
         self.replace(suggestion.insert, (len(rows) - 1, len(rows[-1])), self.cursor_location)
         self._offer(())
+
+    def on_focus(self) -> None:
+        self.placeholder = PLACEHOLDER
 
     def on_blur(self) -> None:
         self._offer(())
