@@ -139,24 +139,24 @@ class ApprovalCard(Card):
             case _:
                 return super().check_action(action, parameters)
 
-    def is_card_key(self, event: events.Key) -> bool:
+    def _is_card_key(self, event: events.Key) -> bool:
         """While it asks once more only Enter answers: a letter is no answer, but text."""
-        return self._sweeping is None and super().is_card_key(event)
+        return self._sweeping is None and super()._is_card_key(event)
 
-    def why_early(self, event: events.Key) -> str:
+    def _why_early(self, event: events.Key) -> str:
         """An Enter that comes at once was meant for what the user believed to write."""
         if self._sweeping is None or event.time >= self._asked_at + own_app(self).calm_s:
-            return super().why_early(event)
+            return super()._why_early(event)
         self._asked_at = max(self._asked_at, event.time)
         return f"{self._question(self._sweeping)} Read it, then press Enter · Esc no"
 
-    def write_on(self, event: events.Key | events.Paste) -> None:
+    def _write_on(self, event: events.Key | events.Paste) -> None:
         """With the letter that made it ask once more, if the text went on at once: it was the text's first."""
         began = self._sweeping is not None and event.time < self._asked_at + own_app(self).calm_s and len(self._asked_by) == 1
         self._stop_asking()
         if began:
-            super().write_on(events.Key(self._asked_by, self._asked_by))
-        super().write_on(event)
+            super()._write_on(events.Key(self._asked_by, self._asked_by))
+        super()._write_on(event)
 
     def on_blur(self) -> None:
         if self._sweeping is not None:

@@ -200,11 +200,11 @@ class Card(Vertical, can_focus=True):
             receiver.post_message(events.Key(event.key, event.character))
         elif not self.has_focus:
             return
-        elif event.is_printable and not self.is_card_key(event):
+        elif event.is_printable and not self._is_card_key(event):
             event.prevent_default()
             event.stop()
-            self.write_on(event)
-        elif (event.is_printable or event.key == "enter") and (why := self.why_early(event)):
+            self._write_on(event)
+        elif (event.is_printable or event.key == "enter") and (why := self._why_early(event)):
             event.prevent_default()
             event.stop()
             self.say(why)
@@ -217,21 +217,21 @@ class Card(Vertical, can_focus=True):
         if self.has_focus:
             event.prevent_default()
             event.stop()
-            self.write_on(event)
+            self._write_on(event)
 
-    def is_card_key(self, event: events.Key) -> bool:
+    def _is_card_key(self, event: events.Key) -> bool:
         """Whether the card knows this printable key; any other begins a text."""
         active = self.screen.active_bindings.get(event.key)
         return active is not None and active.node is self
 
-    def write_on(self, event: events.Key | events.Paste) -> None:
+    def _write_on(self, event: events.Key | events.Paste) -> None:
         """In the composer, and at once: what follows belongs to the text, whatever letters it has."""
         composer = self.screen.query_one(Composer)
         self.screen.set_focus(composer)
         again = events.Key(event.key, event.character) if isinstance(event, events.Key) else events.Paste(event.text)
         composer.post_message(again)
 
-    def why_early(self, event: events.Key) -> str:
+    def _why_early(self, event: events.Key) -> str:
         """Why this key does not count yet; empty when it does."""
         if asyncio.get_running_loop().time() >= self.calm_from:
             return ""
