@@ -100,7 +100,7 @@ def _wrapped_beside(row: Line, columns: int) -> list[Line]:
         broken.append(line((head[0], head[1].rstrip())))
         indent, spans = "    ", [("", "    ")]
         room = columns - len(indent)
-        rest = [(style, text if i else text.lstrip()) for i, (style, text) in enumerate(rest)]
+        rest = [(rest[0][0], rest[0][1].lstrip()), *rest[1:]] if rest else []
     elif rest[0][1].startswith(" "):
         indent += " "
         room -= 1
@@ -122,7 +122,8 @@ def _parts(spans: Sequence[Span], cells: int) -> Iterator[list[Span]]:
 
 def _cut(spans: Sequence[Span], begin: int, end: int) -> list[Span]:
     cut: list[Span] = []
-    for style, text in ((style, drawable(text)) for style, text in spans):
+    for style, written in spans:
+        text = drawable(written)
         if piece := text[max(begin, 0) : max(end, 0)]:
             cut.append((style, piece))
         begin, end = begin - len(text), end - len(text)
