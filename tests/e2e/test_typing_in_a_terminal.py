@@ -75,3 +75,43 @@ async def test_ctrl_z_suspends_and_after_fg_the_screen_is_whole(desk: Desk) -> N
     assert desk.terminal.screen() == before
     desk.terminal.keys("C-_")
     await desk.terminal.shows_no_more("half a sentence")
+
+
+async def test_ctrl_z_stops_a_script_that_started_the_app_too_and_after_fg_both_go_on(desk: Desk) -> None:
+    environ = {**os.environ, "HF_ENDPOINT": desk.hub.url, "TERM": "xterm-256color", "HF_TOKEN": desk.hub.TOKEN}
+    (desk.folder / "start").write_text(f"{sys.executable} -m ml_intern\necho LEFT $?\n")
+    desk.terminal.start(["/bin/bash", "--norc", "--noprofile", "-i"], cwd=desk.folder, environ=environ)
+    await desk.terminal.shows("bash-")
+    await desk.say("sh start")
+    await desk.terminal.shows("local/m high ·", "$0.00 · ask")
+    await type_it(desk, "half a sentence")
+    before = desk.terminal.screen()
+    for turn in ("first", "second"):
+        desk.terminal.keys("C-z")
+        await desk.terminal.shows("Stopped", "bash-")
+        await desk.say(f"echo $((6*7)) {turn}")
+        await desk.terminal.shows(f"42 {turn}")
+        desk.terminal.keys(*"fg", "Enter")
+        await desk.terminal.shows("half a sentence", "$0.00 · ask")
+        assert desk.terminal.screen() == before
+    desk.terminal.keys("C-_")
+    await desk.terminal.shows_no_more("half a sentence")
+    desk.terminal.keys("C-c", "C-c")
+    await desk.terminal.shows("LEFT 0", "bash-")
+
+
+async def test_ctrl_z_does_nothing_where_no_shell_could_bring_the_app_back(desk: Desk) -> None:
+    desk.start()
+    await desk.terminal.shows("local/m high ·", "$0.00 · ask")
+    desk.terminal.keys("C-z")
+    await desk.terminal.shows("there is no shell to go to")
+    await type_it(desk, "still here")
+    desk.terminal.keys("C-c", "C-c")
+    await desk.terminal.shows("ENDED 0")
+
+
+async def test_a_new_session_is_told_with_its_name(desk: Desk) -> None:
+    desk.start()
+    await desk.terminal.shows("local/m high ·", "$0.00 · ask")
+    await desk.say("/new")
+    await desk.terminal.shows("new session ")

@@ -11,6 +11,7 @@ import pytest
 from ml_intern.errors import StoreError
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.ran_words import ran_words
 from ml_intern.session import log as log_module
 from ml_intern.session.clock import SystemClock
 from ml_intern.session.log import EventLog
@@ -197,3 +198,13 @@ async def test_the_list_of_sessions_follows_the_model_and_what_was_taken_back() 
     assert (await store.record("s1")).turn_count == log.state.turn_count == 1
     await log.append(e.UndoComplete(cut_seq=2), *turn)
     assert (await store.record("s1")).turn_count == log.state.turn_count == 1
+
+
+async def test_the_title_of_a_session_is_what_its_user_said_and_not_what_was_run_before() -> None:
+    store = AwkwardStore()
+    log = await _open(store)
+    ran = ran_words("ls -l", "(exit code 0)", "a\n\nb")
+    await log.append(e.UserMessageAdded(content=f"{ran}\n\nwhy  so\n\nmany"))
+    (record,) = await store.sessions()
+    assert record.preview == "why so many"
+    assert log.state.first_user_text == "why  so\n\nmany"

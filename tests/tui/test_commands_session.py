@@ -64,7 +64,7 @@ async def test_status_tells_model_effort_runtime_turns_and_context() -> None:
     assert "fake/model" in text
     assert "max, of which fake/model takes high" in text
     assert "this machine" in text
-    assert "1, 1 messages of yours" in text
+    assert "1, 1 message of yours" in text
     assert "1k of 200k tokens (0 %)" in text
     assert "$0.50 of $5.00" in text
     assert "28 (/tools lists them)" in text

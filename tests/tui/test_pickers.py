@@ -247,6 +247,7 @@ async def test_rewind_shows_what_would_change_before_it_does_it() -> None:
         assert host.operations == [op.Rewind(before_message=1)]
         await pilot.press("y")
         await until(pilot, lambda: app.composer.text == "two pears")
+        assert app.composer.cursor_location == (0, len("two pears"))
         await command(app, pilot, host, "/rewind back")
     confirmed = op.Rewind(before_message=1, confirmed_changes="tree1")
     assert host.operations == [op.Rewind(before_message=1), confirmed, op.Rewind(conversation=False, to_snapshot="c0ffee")]

@@ -51,7 +51,8 @@ RESUMED = e.ResumeComplete(
 async def test_another_session_is_read_from_its_beginning(move: e.AnyEvent, kept: bool) -> None:
     host = scripted(past=(STARTED, *started("of the first"), reply("One."), done("One.")))
     async with running(host, size=(120, 24)) as (app, pilot):
-        from_other(host, move, e.SessionStarted(session_id=OTHER, cwd="/elsewhere", model="other/model"), *started("of the other"))
+        log = (e.SessionStarted(session_id=OTHER, cwd="/elsewhere", model="other/model"), move, *started("of the other"))
+        from_other(host, move, *log)  # who read the other session goes on with this one, and reads all of it
         await settled(app, pilot, host)
         text = "\n".join(screen_text(app))
     assert host.read_from == 0
@@ -59,6 +60,7 @@ async def test_another_session_is_read_from_its_beginning(move: e.AnyEvent, kept
     assert ("of the first" in text) is kept
     assert "other/model" in text
     assert "/elsewhere" in text
+    assert ("new session ffffffff · the one before: /resume 0" in text) is isinstance(move, e.NewComplete)
 
 
 async def test_what_is_said_before_the_session_is_open_reaches_it_in_order() -> None:

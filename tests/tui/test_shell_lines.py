@@ -61,7 +61,32 @@ async def test_a_shell_line_runs_here_and_the_model_hears_of_it_with_the_next_me
         assert "exit code 3 · " in shown(app)
         assert said(host) == []
         await typed(app, pilot, host, *"why", "enter")
-    assert said(host) == ["[I ran `echo shown; exit 3` (exit code 3):]\nshown\n\nwhy"]
+    assert said(host) == ["[I ran `echo shown; exit 3` (exit code 3):]\nshown\n[end of the output]\n\nwhy"]
+
+
+@pytest.mark.parametrize("move", [op.New(), op.New(clear_screen=True), op.Resume(path="f")])
+async def test_another_session_hears_nothing_of_what_ran_or_runs_beside_this_one(room: Room, move: op.AnyOperation) -> None:
+    os.mkfifo(room.folder / "gate")
+    host = scripted()
+    async with room.open(host) as (app, pilot):
+        await typed(app, pilot, host, *"!echo OLD", "enter")
+        await start(app, pilot, "read x < gate; echo $x")
+        await until(pilot, lambda: app.composer.shell.running)
+        app.send(move)
+        (room.folder / "gate").write_text("SLOW\n")
+        await finished(app, "shell")
+        await typed(app, pilot, host, *"!echo own", "enter")
+        await typed(app, pilot, host, *"hello", "enter")
+    assert said(host) == ["[I ran `echo own` (exit code 0):]\nown\n[end of the output]\n\nhello"]
+
+
+async def test_a_copy_of_the_session_hears_of_what_ran(room: Room) -> None:
+    host = scripted()
+    async with room.open(host) as (app, pilot):
+        await typed(app, pilot, host, *"!echo OLD", "enter")
+        app.send(op.Fork())
+        await typed(app, pilot, host, *"hello", "enter")
+    assert said(host) == ["[I ran `echo OLD` (exit code 0):]\nOLD\n[end of the output]\n\nhello"]
 
 
 async def test_escape_stops_a_shell_line_and_not_the_turn(room: Room) -> None:
@@ -84,7 +109,7 @@ async def stopped_by(room: Room, key: str) -> None:
         assert "stopped · " in shown(app)
         await typed(app, pilot, host, *"so", "enter")
     assert not any(isinstance(each, op.Interrupt) for each in host.operations)
-    assert said(host) == ["[I ran `echo begun; sleep 60` and stopped it:]\nbegun\n\nso"]
+    assert said(host) == ["[I ran `echo begun; sleep 60` and stopped it:]\nbegun\n[end of the output]\n\nso"]
 
 
 async def test_output_is_shown_while_the_line_runs(room: Room) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ml_intern.frontends.headless.describe import describe
 from ml_intern.frontends.headless.show import answer_lines, call_line
 from ml_intern.frontends.headless.text import Line, line, lines
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.events import (
     AssistantMessageAdded,
@@ -30,7 +31,7 @@ class Transcript:
         event = envelope.event
         match event:
             case UserMessageAdded():
-                pictures = [line(("dim", f"  ({len(event.images)} pictures)"))] if event.images else []
+                pictures = [line(("dim", f"  ({counted(len(event.images), 'picture')})"))] if event.images else []
                 first, *more = lines(event.content, "bold")
                 by = [line(("dim", f"  from {event.sent_by}"))] if event.sent_by else []
                 return [line(), line(("accent", "❯ "), *first), *more, *pictures, *by, line()]

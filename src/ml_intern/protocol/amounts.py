@@ -59,3 +59,8 @@ def count_text(number: int) -> str:
             return f"{amount:.3g}{unit}" if unit else str(number)
         amount /= 1_000
     return f"{amount:.3g}T"
+
+
+def counted(number: int, noun: str) -> str:
+    """With the noun: ``1 turn``, ``1,200 turns``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

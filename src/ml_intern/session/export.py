@@ -10,7 +10,7 @@ import msgspec
 
 from ml_intern.protocol import display as d
 from ml_intern.protocol import events as e
-from ml_intern.protocol.amounts import usd
+from ml_intern.protocol.amounts import counted, usd
 from ml_intern.protocol.codec import Envelope, decode_data, encode
 from ml_intern.stores.base import EventStore, SessionRecord, StoredEvent
 
@@ -76,7 +76,7 @@ def _section(event: e.AnyEvent) -> str:
     """A turn of the conversation, or empty."""
     match event:
         case e.UserMessageAdded():
-            pictures = f"\n\n*({len(event.images)} pictures)*" if event.images else ""
+            pictures = f"\n\n*({counted(len(event.images), 'picture')})*" if event.images else ""
             return f"## User\n\n{event.content.strip()}{pictures}"
         case e.AssistantMessageAdded():
             return f"## Assistant\n\n{event.content.strip()}" if event.content.strip() else ""

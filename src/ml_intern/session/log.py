@@ -31,6 +31,7 @@ from ml_intern.protocol.events import (
     UndoComplete,
     UserMessageAdded,
 )
+from ml_intern.protocol.ran_words import without_ran_words
 from ml_intern.session.clock import Clock
 from ml_intern.session.state import SessionState
 from ml_intern.stores.base import EventStore, SessionPatch, StoredEvent
@@ -225,7 +226,7 @@ class EventLog:
         unpriced = sum(event.cost_usd is None for event in listed if isinstance(event, LlmCall))
         models = [event.model for event in listed if isinstance(event, ModelSwitched)]
         return SessionPatch(
-            preview=" ".join(texts[0].split())[:PREVIEW_CHARS] if texts and not first_user_text else None,
+            preview=" ".join(without_ran_words(texts[0]).split())[:PREVIEW_CHARS] if texts and not first_user_text else None,
             title=titles[-1] if titles else None,
             model=models[-1] if models else None,
             turn_count=self._turns_after(listed),

@@ -12,6 +12,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.display import PlanItem
 from ml_intern.protocol.messages import AssistantMessage, ToolCall, ToolMessage, UserMessage
+from ml_intern.protocol.ran_words import without_ran_words
 from ml_intern.session.history import Compaction, History, estimate_all, estimate_tokens
 
 RECENT_CALLS = 30
@@ -161,7 +162,7 @@ class SessionState:
             self.effective_effort[self.model] = event.effective
 
     def _user_message(self, seq: int, event: e.UserMessageAdded) -> None:
-        self.first_user_text = self.first_user_text or event.content
+        self.first_user_text = self.first_user_text or without_ran_words(event.content)
         self._add_user(seq, UserMessage(text=event.content, images=event.images))
         if not self.turn_running:
             self._opening_seq = self._opening_seq or seq

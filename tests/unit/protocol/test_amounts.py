@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ml_intern.protocol.amounts import clock, cost, count_text, duration, size_text, span, usd
+from ml_intern.protocol.amounts import clock, cost, count_text, counted, duration, size_text, span, usd
 
 
 @pytest.mark.parametrize(("amount", "words"), [(0, "$0.00"), (4e-5, "<$0.0001"), (0.0123, "$0.0123"), (0.1, "$0.10"), (12.34, "$12.34")])
@@ -67,3 +67,8 @@ def test_sizes_are_told_in_decimal_units(size: int, words: str) -> None:
 )
 def test_counts_are_told_in_three_figures(number: int, words: str) -> None:
     assert count_text(number) == words
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 turns"), (1, "1 turn"), (2, "2 turns"), (1_200, "1,200 turns")])
+def test_a_noun_is_counted(number: int, words: str) -> None:
+    assert counted(number, "turn") == words

@@ -54,7 +54,7 @@ def test_markdown_tells_the_conversation_in_order() -> None:
         e.AssistantMessageAdded(content="Done."),
         e.TurnComplete(history_size=3, final_response="Done."),
     )
-    wanted = ["# Digits", "`abcdef123`", "$0.50", "## User", "Compare them.", "(1 pictures)", "## Assistant", "I look first."]
+    wanted = ["# Digits", "`abcdef123`", "$0.50", "## User", "Compare them.", "(1 picture)", "## Assistant", "I look first."]
     wanted += ["### bash: ok", "command: `ls`", "timeout_s: `5`", "a.csv", "- [x] look", "- [ ] train", "Done."]
     places = [text.index(part) for part in wanted]
     assert places == sorted(places)

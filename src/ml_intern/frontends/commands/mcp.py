@@ -20,6 +20,7 @@ from ml_intern.config.load import LoadedSettings, user_file
 from ml_intern.errors import ConfigError, ServiceError
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from ml_intern.mcp.client import About
@@ -209,7 +210,7 @@ def _state(known: Known) -> tuple[str, str]:
     if known.tools is None:
         return "new", "It has not been asked yet: the next session does, or `ml-intern mcp test`."
     hours = max(0.0, time.time() - known.listed_at) / 3600
-    return "ready", f"{len(known.tools)} tools, asked {hours:.0f} h ago."
+    return "ready", f"{counted(len(known.tools), 'tool')}, asked {hours:.0f} h ago."
 
 
 # ── add ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -313,7 +314,7 @@ def _say_found(name: str, about: About, tools: tuple[ListedTool, ...], taken_s: 
         click.echo(json.dumps({**found, "seconds": round(taken_s, 3), "tools": listed}, indent=2, ensure_ascii=False))
         return
     who = f"{about.title} {about.version}".strip() or name
-    click.echo(plain(f"{who}: MCP {about.protocol}, {len(tools)} tools, answered in {taken_s:.2f} s"))
+    click.echo(plain(f"{who}: MCP {about.protocol}, {counted(len(tools), 'tool')}, answered in {taken_s:.2f} s"))
     for tool in tools:
         about_tool = " ".join(tool.description.split())[:_LONGEST_LINE]
         click.echo(plain(f"  {tool.name:<28} {about_tool}{'  (reads)' if tool.read_only else ''}"))

@@ -19,6 +19,7 @@ from ml_intern.frontends.commands.open_sessions import open_elsewhere
 from ml_intern.frontends.commands.session_table import as_json, as_table
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.session_names import complete_session
+from ml_intern.protocol.amounts import counted
 from ml_intern.stores.base import EventStore, SessionRecord
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def delete_command(names: tuple[str, ...], yes: bool) -> None:
     records = _with_store(find_all)
     for record in records:
         title = " ".join(plain(record.title or record.preview).split())
-        click.echo(f"{record.id[:8]}  {record.event_count} events  {title}", err=True)
+        click.echo(f"{record.id[:8]}  {counted(record.event_count, 'event')}  {title}", err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("Nobody is there to be asked. To delete them unasked: --yes")

@@ -10,7 +10,7 @@ import msgspec
 from ml_intern.frontends.headless.text import Line, Style, line, lines, width
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol import display as d
-from ml_intern.protocol.amounts import duration
+from ml_intern.protocol.amounts import counted, duration
 from ml_intern.protocol.events import ToolFinished
 from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.messages import JsonObject
@@ -38,7 +38,7 @@ def headline(arguments: JsonObject) -> str:
         return f"{len(value)} {key}"  # pyright: ignore[reportUnknownArgumentType]  # only its length matters
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     first, *more = marked(text).strip().split("\n")  # it may be about to run
-    return f"{first} … (+{len(more)} lines)" if more else first
+    return f"{first} … (+{counted(len(more), 'line')})" if more else first
 
 
 def call_line(mark: str, tool: str, arguments: JsonObject, *, note: str = "", style: Style = "tool") -> Line:
@@ -69,7 +69,7 @@ def answer_lines(answer: ToolFinished, *, arguments: JsonObject | None = None, v
 def tail(text: str, limit: int) -> list[Line]:
     """The last lines that say something, indented and dimmed."""
     rows = [row for row in plain(text).split("\n") if row.strip()]
-    cut = [line(("dim", f"  │ … {len(rows) - limit} more lines"))] if len(rows) > limit else []
+    cut = [line(("dim", f"  │ … {counted(len(rows) - limit, 'more line')}"))] if len(rows) > limit else []
     return [*cut, *(line(("dim", f"  │ {row}")) for row in rows[-limit:])]
 
 

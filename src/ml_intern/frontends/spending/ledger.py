@@ -9,6 +9,7 @@ from msgspec import Struct, field  # and no dataclasses: these stand on the path
 
 from ml_intern.frontends.spending.tool_shares import MAIN, ToolShares
 from ml_intern.protocol import events as e
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, HfJobComplete, HfJobSubmit, SandboxCreate, SandboxDestroy
 from ml_intern.protocol.subagent_events import SubagentFinished
@@ -233,7 +234,7 @@ class Ledger(Struct):
     def _research(self, event: SubagentFinished) -> None:
         account = self.by_holder.setdefault(f"research {event.label}", Account())
         account.calls += 1
-        account.note = f"{event.outcome}, {event.steps} steps"
+        account.note = f"{event.outcome}, {counted(event.steps, 'step')}"
         account.tool = account.tool or self.by_tool.tool_of(event.agent_id)
         self._spend(account, event.cost_usd)
 

@@ -23,6 +23,18 @@ class DesktopApp(KeyedApp):
         """In the conversation."""
         raise NotImplementedError
 
+    def action_suspend_process(self) -> None:
+        """In place of Textual's, which stops this process alone: the shell would wait for ever for a script that started it."""
+        from ml_intern.frontends.tui.terminal.driver import TerminalDriver
+
+        if not isinstance(self._driver, TerminalDriver):
+            return
+        if self._driver.can_stop:
+            self._suspend_signal()
+            self._driver.stop_job()
+        else:
+            self.hint("there is no shell to go to: this terminal was opened for the app")
+
     def hint(self, text: str) -> None:
         """Above the composer."""
         raise NotImplementedError

@@ -79,22 +79,26 @@ class Transcript:
                 self._lose(event)
             case e.PlanUpdate():
                 self._update_plan(event)
-            case e.SessionStarted() | e.ResumedFrom() | e.ResumeComplete():
+            case e.NewComplete() | e.SessionStarted() | e.ResumedFrom() | e.ResumeComplete():
                 self._begun(event, envelope.session)
             case HfJobSubmit() | HfJobComplete():
                 self._job(event, now)
             case _:
                 self._tool(event, now)
 
-    def _begun(self, event: e.SessionStarted | e.ResumedFrom | e.ResumeComplete, session: str) -> None:
-        if not isinstance(event, e.ResumeComplete):
-            if event.cwd:
-                self._conversation.pictures.folder = Path(event.cwd)
-        elif event.forked:
-            names = f"A copy of {event.path[:SHORT_ID]} as {session[:SHORT_ID]}"
-            self._conversation.add(NoticeBlock.of(f"{names}; the original stays as it is. What commands have shown is not copied."))
-        else:
-            self._tell(event)
+    def _begun(self, event: e.NewComplete | e.SessionStarted | e.ResumedFrom | e.ResumeComplete, session: str) -> None:
+        match event:
+            case e.SessionStarted() | e.ResumedFrom():
+                if event.cwd:
+                    self._conversation.pictures.folder = Path(event.cwd)
+            case e.NewComplete():
+                before = f" · the one before: /resume {event.previous_session_id[:SHORT_ID]}" if event.previous_message_count else ""
+                self._conversation.add(NoticeBlock.of(f"new session {session[:SHORT_ID]}{before}"))
+            case e.ResumeComplete(forked=True):
+                names = f"A copy of {event.path[:SHORT_ID]} as {session[:SHORT_ID]}"
+                self._conversation.add(NoticeBlock.of(f"{names}; the original stays as it is. What commands have shown is not copied."))
+            case e.ResumeComplete():
+                self._tell(event)
 
     # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

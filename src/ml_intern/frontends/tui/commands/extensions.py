@@ -12,6 +12,7 @@ from ml_intern.frontends.commands.mcp import Row, rows_of
 from ml_intern.frontends.headless.text import Line, line, lines
 from ml_intern.frontends.tui.screens.pager import Pager
 from ml_intern.frontends.tui.screens.styled import one_line
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -104,4 +105,4 @@ async def _test(app: TuiApp, name: str, servers: dict[str, Row]) -> None:
         about, tools = await ask_one(name, server, around)
     who = f"{about.title} {about.version}".strip() or name
     told = "\n".join(f"  {tool.name}{'  (reads)' if tool.read_only else ''}" for tool in tools)
-    app.say(f"{who}: MCP {about.protocol}, {len(tools)} tools, answered in {time.monotonic() - started:.2f} s\n{told}")
+    app.say(f"{who}: MCP {about.protocol}, {counted(len(tools), 'tool')}, answered in {time.monotonic() - started:.2f} s\n{told}")

@@ -12,6 +12,7 @@ from ml_intern.errors import ConfigError
 from ml_intern.frontends.headless.text import Line, line, lines
 from ml_intern.frontends.tui.cards.editor import edit_outside
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -37,7 +38,7 @@ async def show_memory(app: TuiApp, _: str) -> None:
 def _there(file: Instructions, user_dir: Path) -> Choice[Path]:
     whose = "all your folders" if file.path.parent == user_dir else "this project"
     rows = file.text.count("\n") + 1
-    note = f"{whose}, {rows} lines{', only its beginning is told' if file.cut else ''}"
+    note = f"{whose}, {counted(rows, 'line')}{', only its beginning is told' if file.cut else ''}"
     about: list[Line] = lines(file.text)[:SHOWN_ROWS]
     return Choice(value=file.path, row=line(("dim", f"{note}  "), str(file.path)), words=str(file.path), about=tuple(about))
 

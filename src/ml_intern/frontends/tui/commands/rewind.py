@@ -48,7 +48,7 @@ async def _choose(app: TuiApp) -> None:
     elif not await _plan_and_do(app, wanted, messages[place].text if wanted.conversation else ""):
         return
     if wanted.conversation and not app.composer.text:
-        app.composer.load_text(messages[place].text)
+        app.composer.put_back(messages[place].text)
 
 
 async def _back(app: TuiApp) -> None:

@@ -11,7 +11,7 @@ from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol import operations as op
-from ml_intern.protocol.amounts import cost, count_text, usd
+from ml_intern.protocol.amounts import cost, count_text, counted, usd
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -49,7 +49,7 @@ def _facts(app: TuiApp) -> list[tuple[str, str]]:
         ("runtime", runtime),
         ("folder", figures.cwd),
         ("approval", _approval(figures, settings.read_only)),
-        ("turns", f"{recall.turns}, {len(recall.messages)} messages of yours, {recall.last_seq} events"),
+        ("turns", f"{recall.turns}, {counted(len(recall.messages), 'message')} of yours, {counted(recall.last_seq, 'event')}"),
         ("context", _context(app)),
         ("money", _money(figures)),
         ("running", _running(app)),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, structs
 
 from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.ran_words import ran_words
 
 if TYPE_CHECKING:
     from ml_intern.compute.base import CommandResult
@@ -50,7 +51,7 @@ class ShellResult(Struct, frozen=True):
     def for_model(self) -> str:
         """What goes ahead of the next message."""
         how = "and stopped it" if self.stopped else f"(exit code {self.exit_code})"
-        return f"[I ran `{self.line}` {how}:]\n{_cut(self.output.strip(), KEPT_CHARS) or '(no output)'}"
+        return ran_words(self.line, how, _cut(self.output.strip(), KEPT_CHARS) or "(no output)")
 
 
 class ShellLines:
@@ -79,12 +80,17 @@ class ShellLines:
 
     def take_told(self) -> list[str]:
         """What the model is told of the lines since the last message, oldest first; of too much, the newest."""
-        ran, self._ran = self._ran, []
+        ran = self._ran.copy()
+        self._ran.clear()
         told: list[str] = []
         for result in reversed(ran):
             too_much = told and sum(map(len, told)) + min(len(result.output), KEPT_CHARS) > 2 * KEPT_CHARS
             told.append((structs.replace(result, output="(output left out)") if too_much else result).for_model)
         return told[::-1]
+
+    def forget(self) -> None:
+        """The model of another session is told nothing of what ran, or runs, beside this one."""
+        self._ran = []
 
     async def run(self, line: str, app: TuiApp) -> None:
         """Run it to its end beside whatever the session does, and show it."""
@@ -106,8 +112,9 @@ class ShellLines:
             app.say(f"! {line} cannot be run: {error}.", bad=True)
             return
         app.conversation.add(block)
+        ran = self._ran  # those of the session that it was started in
         result = await self._to_its_end(line, process)
-        self._ran.append(result)
+        ran.append(result)
         block.finish(result.output, result.outcome, result.note, duration_s=result.duration_s, good=result.exit_code == 0)
 
     async def _to_its_end(self, line: str, process: Process) -> ShellResult:

@@ -15,7 +15,7 @@ from ml_intern.frontends.headless.text import Line, clip_text, line, lines, widt
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
 from ml_intern.frontends.tui.screens.styled import one_line
-from ml_intern.protocol.amounts import cost, size_text
+from ml_intern.protocol.amounts import cost, counted, size_text
 from ml_intern.protocol.events import AssistantMessageAdded, UserMessageAdded
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _about(record: SessionRecord, title: str, folder: str, live: Welcome | None)
     rows = [
         *([line(("bold", title))] if width(title) > _TITLE else []),
         line(("dim", f"{record.id[:8]} · {one_line(record.model)} · {folder}")),
-        line(("dim", f"{record.turn_count} turns · {spent} · {size_text(record.size_bytes)}{forked}")),
+        line(("dim", f"{counted(record.turn_count, 'turn')} · {spent} · {size_text(record.size_bytes)}{forked}")),
         line(("dim", f"begun {record.created_at.astimezone():%Y-%m-%d %H:%M}, last used {record.updated_at.astimezone():%Y-%m-%d %H:%M}")),
     ]
     if not record.owner:

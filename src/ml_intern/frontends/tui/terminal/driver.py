@@ -10,6 +10,7 @@ import codecs
 import fcntl
 import os
 import selectors
+import signal
 import struct
 import termios
 import time
@@ -68,6 +69,31 @@ class TerminalDriver(LastingDriver):
             self._asking.terminal_closing()
         self._ours = False
         super().stop_application_mode()
+
+    # ── stopping and going on ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def can_stop(self) -> bool:
+        """False where no shell would bring it back: in what a terminal was opened for. The kernel stops no such group (setpgid(2))."""
+        return os.getpgrp() != os.getsid(0)
+
+    def stop_job(self) -> None:
+        """Stop all of the job that the app is part of, as the terminal itself would do for Ctrl-Z: a script that started the app is in it,
+        and its shell waits until that is stopped too. Returns when the job goes on.
+        """
+        self.suspend_application_mode()
+        self._must_signal_resume = True
+        textuals = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(0, signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, textuals)
+        self._sigcont_application()  # the group may have been orphaned in another way: then nothing has stopped
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Textual's own, but in a terminal that is the app's already it begins nothing anew."""
+        if self._auto_restart and not (self._key_thread is not None and self._key_thread.is_alive()):
+            self.resume_application_mode()
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def raw(self, text: str) -> bool:
         """See ``Terminal``."""
