@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.worker import Worker
 
 from ml_intern.config.settings import Settings
 from ml_intern.frontends.tui.activity import SLOW_TICK_S, TICK_S, ActivityLine
 from ml_intern.frontends.tui.git_branch import branch_of
+from ml_intern.frontends.tui.status_bar import StatusBar
 from ml_intern.protocol import events as e
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
-from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
+from tests.tui.scripted import STARTED, envelopes, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import SESSION, done, started
 
 CAP = e.SessionUpdate(session_id=SESSION, auto_approval={"enabled": False, "cost_cap_usd": 20.0})
@@ -233,3 +235,17 @@ async def test_only_what_turns_is_drawn_often_what_waits_each_second_and_an_idle
         host.emit(done("x"))
         await settled(app, pilot, host)
         assert row._beating is None
+
+
+async def test_the_turns_of_a_past_have_the_branch_looked_up_once_and_each_new_turn_again() -> None:
+    host = scripted()
+    async with running(host) as (app, pilot):
+        bar = StatusBar(mode="ask", home=Path("/home"))
+        await app.mount(bar)
+        kept: list[Worker[object]] = []
+        *past, turn = envelopes(STARTED, *[done("")] * 21)
+        for envelope in (*past, turn):
+            bar.read(envelope, live=envelope is turn)
+            kept.extend(worker for worker in app.workers if worker.node is bar and worker not in kept)
+        await settled(app, pilot, host)
+        assert len(kept) == 2

@@ -46,10 +46,12 @@ class StatusBar(Widget):
         self.mode = mode
         self._home = str(home)
         self.figures = Figures()
+        self._looked_at = ""
 
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``."""
         self.figures = Figures()
+        self._looked_at = ""
         self.refresh()
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
@@ -57,8 +59,10 @@ class StatusBar(Widget):
         if not self.figures.apply(envelope.event):
             return
         self.refresh()
-        if self.figures.cwd and isinstance(envelope.event, WHERE_CHANGED):
-            self.run_worker(partial(self._look_up_branch, Path(self.figures.cwd)), group="branch", exclusive=True)
+        cwd = self.figures.cwd
+        if cwd and isinstance(envelope.event, WHERE_CHANGED) and (live or cwd != self._looked_at):  # once for all the turns of a past
+            self._looked_at = cwd
+            self.run_worker(partial(self._look_up_branch, Path(cwd)), group="branch", exclusive=True)
 
     async def _look_up_branch(self, folder: Path) -> None:
         self.branch = await asyncio.to_thread(branch_of, folder)
