@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual.strip import Strip
 
-from ml_intern.frontends.headless.text import Line, Span, line, width
+from ml_intern.frontends.headless.text import Line, Span, bare, line, width
 from ml_intern.frontends.tui.cells import drawable, wrapped
 
 if TYPE_CHECKING:
@@ -100,11 +101,11 @@ def _wrapped_beside(row: Line, columns: int) -> list[Line]:
         broken.append(line((head[0], head[1].rstrip())))
         indent, spans = "    ", [("", "    ")]
         room = columns - len(indent)
-        rest = [(rest[0][0], rest[0][1].lstrip()), *rest[1:]] if rest else []
+        rest = _cut(rest, len(text := bare(tuple(rest))) - len(text.lstrip()), sys.maxsize)
     elif rest[0][1].startswith(" "):
         indent += " "
         room -= 1
-        spans, rest = [head, ("", " ")], [(rest[0][0], rest[0][1][1:]), *rest[1:]]
+        spans, rest = [head, ("", " ")], _cut(rest, 1, sys.maxsize)
     for part in _parts(rest, room):
         broken.append(line(*spans, *part))
         spans = [("", indent)]
