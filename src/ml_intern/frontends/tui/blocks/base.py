@@ -99,13 +99,15 @@ def _wrapped_beside(row: Line, columns: int) -> list[Line]:
     spans: list[Span] = [head]
     if room < LEAST_CELLS:  # no room beside it: below it
         broken.append(line((head[0], head[1].rstrip())))
-        indent, spans = "    ", [("", "    ")]
+        indent = "    "
+        spans = [("", indent)]
         room = columns - len(indent)
         rest = _cut(rest, len(text := bare(tuple(rest))) - len(text.lstrip()), sys.maxsize)
     elif rest[0][1].startswith(" "):
         indent += " "
         room -= 1
-        spans, rest = [head, ("", " ")], _cut(rest, 1, sys.maxsize)
+        spans = [head, ("", " ")]
+        rest = _cut(rest, 1, sys.maxsize)
     for part in _parts(rest, room):
         broken.append(line(*spans, *part))
         spans = [("", indent)]
