@@ -158,7 +158,9 @@ def _opened(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     db = sqlite3.connect(path, timeout=15.0, check_same_thread=False)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        with suppress(sqlite3.OperationalError):
+            # two that make the file in the same moment: SQLite refuses one of them at once, and the other's mode is the file's
+            db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_size = -16000")
         db.execute("BEGIN IMMEDIATE")

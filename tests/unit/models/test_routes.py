@@ -159,19 +159,20 @@ def test_other_models_are_not_sent_pictures(name: str) -> None:
 @pytest.mark.parametrize(
     ("model_id", "named"),
     [
-        ("anthropic/claude-opus-4-8", "Set ANTHROPIC_API_KEY or HF_TOKEN (or `hf auth login`)."),
-        ("openai/gpt-5.5", "Set OPENAI_API_KEY or HF_TOKEN (or `hf auth login`)."),
-        ("moonshotai/Kimi-K2.6:novita", "Set HF_TOKEN (or `hf auth login`)."),
-        ("anthropic/claude-opus-4.8:fal-ai", "Set HF_TOKEN (or `hf auth login`)."),
-        ("huggingface/openai/gpt-5.5", "Set HF_TOKEN (or `hf auth login`)."),
-        ("openrouter/openai/gpt-5.5", "Set OPENROUTER_API_KEY."),
+        ("anthropic/claude-opus-4-8", "set ANTHROPIC_API_KEY or HF_TOKEN (or `hf auth login`)."),
+        ("openai/gpt-5.5", "set OPENAI_API_KEY or HF_TOKEN (or `hf auth login`)."),
+        ("moonshotai/Kimi-K2.6:novita", "set HF_TOKEN (or `hf auth login`)."),
+        ("anthropic/claude-opus-4.8:fal-ai", "set HF_TOKEN (or `hf auth login`)."),
+        ("huggingface/openai/gpt-5.5", "set HF_TOKEN (or `hf auth login`)."),
+        ("openrouter/openai/gpt-5.5", "set OPENROUTER_API_KEY."),
     ],
 )
 def test_a_missing_key_is_named_with_every_variable_that_would_do(model_id: str, named: str) -> None:
     known = routes()
     missing = known.missing_key(known.resolve(model_id))
     assert missing is not None
-    assert missing.hint == named
+    assert missing.hint is not None
+    assert missing.hint.startswith("Run `ml-intern setup` (in the app: /setup), or set ") and named in missing.hint
 
 
 def test_a_key_that_a_profile_names_must_be_there() -> None:

@@ -41,7 +41,7 @@ async def test_the_names_of_documentations_are_told_once_and_all(outside: Outsid
 async def test_another_hub_has_an_index_of_its_own(tmp_path: Path) -> None:
     """What a private Hub documents is not what the public one does; a mirror's questions do not go to the public search."""
     with FakeHub() as hub, FakeGradio() as gradio:
-        settings = Settings(services=Services(hub=hub.url, gradio=gradio.url))
+        settings = Settings(services=Services(hub=hub.url, docs=hub.url, gradio=gradio.url))
         private = Outside(settings, Environ({"HF_TOKEN": FakeHub.TOKEN}), tmp_path)
         text = (await ExploreHfDocsTool(private.hub_docs).run(ExploreHfDocsArgs(endpoint="trl"), Calls().context)).text
         assert f"{hub.url}/docs/trl/sft_trainer" in text
