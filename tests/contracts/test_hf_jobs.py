@@ -151,6 +151,16 @@ async def test_uv_chatter_and_colours_are_folded_away_and_the_rest_can_be_paged(
 # ── what is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_job_that_pushes_is_known_as_one_whether_it_is_a_script_or_a_command(world: JobWorld) -> None:
+    pushing: list[dict[str, Any]] = [{"script": "model.push_to_hub('alice/x')"}, {"command": ["sh", "-c", "hf upload alice/x out"]}]
+    for arguments in pushing:
+        assert world.tool.risk(await world.planned(**arguments)).publishes
+    assert not world.tool.risk(await world.planned(script="SFTConfig(push_to_hub=False)")).publishes
+    world.hub.jobs.plays = Play()
+    await world.call("run", **pushing[1])
+    assert [event.push_to_hub for event in world.of(HfJobSubmit)] == [True]
+
+
 async def test_what_was_shown_is_what_runs_even_when_the_file_changes_meanwhile(world: JobWorld) -> None:
     """W25, W36: a file of the workspace, byte for byte, read once."""
     text = "x = 'a\u2028b\x0c'\r\nprint(x)\n"

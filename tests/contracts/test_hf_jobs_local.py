@@ -65,6 +65,11 @@ async def world(tmp_path: Path) -> AsyncIterator[LocalWorld]:
     await world.backends.aclose()
 
 
+async def test_a_job_on_this_machine_that_pushes_is_known_as_one(world: LocalWorld) -> None:
+    assert (await world.risk(script="api.upload_folder(folder_path='out', repo_id='alice/x')")).publishes
+    assert not (await world.risk(script="print(1)")).publishes
+
+
 async def test_a_script_runs_here_and_costs_nothing(world: LocalWorld) -> None:
     output = await world.call("run", script="print('trained')")
     assert output.success

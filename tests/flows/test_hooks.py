@@ -216,12 +216,15 @@ async def test_a_sandbox_is_no_job(world: MakeWorld, hooks: Configure) -> None:
     assert tool.ran == [""]
 
 
-async def test_a_job_whose_script_pushes_is_a_publication(world: MakeWorld, hooks: Configure, tmp_path: Path) -> None:
+async def test_a_job_whose_code_pushes_is_a_publication(world: MakeWorld, hooks: Configure, tmp_path: Path) -> None:
     class Job(Echo):
+        def risk(self, args: Any) -> Risk:
+            return replace(SPENDS, starts_job=True, publishes="push" in args.text)
+
         def preview(self, args: Any) -> tuple[Text, ...]:
             return (Text(text=args.text, language="python"),)
 
-    tool = Job(risk=replace(SPENDS, starts_job=True))
+    tool = Job()
     calls = [call("echo", '{"text":"model.push_to_hub(x)"}', "c1"), call("echo", '{"text":"print(1)"}', "c2")]
     w = await world(calls, "done", tools=[tool], mode=Mode.YOLO, hooks=hooks(PrePublish="cat > $D/told; echo not yet >&2; exit 2"))
     await w.say("go")

@@ -15,8 +15,6 @@ from ml_intern.session.permissions import Judgement, Outcome
 from ml_intern.session.snapshots import Snapshots
 from ml_intern.tools.base import Effect, Risk, ToolOutput
 
-PUSHES = ("push_to_hub", "upload_file", "upload_folder", "create_commit", "hf upload")
-"""Words by which the script of a job is known to publish something."""
 WRITES_FILES = frozenset({Effect.WRITES_WORKSPACE, Effect.RUNS_CODE})
 
 
@@ -73,12 +71,12 @@ class AroundCalls:
     ) -> str:
         if not self._hooks.has("PreJob") and not self._hooks.has("PrePublish"):
             return ""
-        script = _script(preview()) if risk.starts_job else ""
+        script = _script(preview()) if risk.starts_job or risk.publishes else ""
         if risk.starts_job:
             job = {"script": script, "estimated_cost_usd": risk.cost_usd, "reason": risk.reason}
             if refusal := (await self._hooks.tell("PreJob", call.name, call_id=call.id, **about, **job)).blocked:
                 return refusal
-        if Effect.WRITES_HUB not in risk.effects and not any(word in script for word in PUSHES):
+        if Effect.WRITES_HUB not in risk.effects and not risk.publishes:
             return ""
         verdict = await self._hooks.tell("PrePublish", call.name, call_id=call.id, **about, script=script, reason=risk.reason)
         return verdict.blocked

@@ -55,7 +55,7 @@ class Risk(Struct, frozen=True, kw_only=True):
     ``reads`` / ``writes`` are resource names (absolute paths, or ``ANY_FILE``): two calls of one batch that touch the same
     thing run one after the other. ``confined``: the OS sandbox holds whatever this call does. ``cost_usd`` is the estimate
     to reserve; with ``SPENDS`` and None the price is unknown and no budget can contain it. ``reason`` is for the approval.
-    ``starts_job``: it submits a training job, now or by a schedule.
+    ``starts_job``: it submits a training job, now or by a schedule. ``publishes``: code that it starts means to put something on the Hub.
     """
 
     effects: frozenset[Effect]
@@ -65,6 +65,7 @@ class Risk(Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     reason: str = ""
     starts_job: bool = False
+    publishes: bool = False
 
 
 READ_ONLY = Risk(effects=frozenset({Effect.READS}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ml_intern.compute.publishing import publishes
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.messages import ToolCall
@@ -36,7 +37,6 @@ _TRAINING = re.compile(
 _INFERENCE = re.compile(r"\b(?:pipeline\(|vllm\b|inferenceclient\b|lm_eval\b|lighteval\b)|\.generate\(", re.IGNORECASE)
 _DATA = re.compile(r"\bload_dataset\(|\bDataset\.from_|\.to_parquet\(|\bdatatrove\b", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|CUDA out of memory|\bOOM(?:[ -]?kill(?:ed)?)?\b", re.IGNORECASE)
-_PUSHES = re.compile(r"push_to_hub\b(?!\s*=\s*false)|\bhub_model_id\b|\bupload_(?:file|folder)\(", re.IGNORECASE)
 _GPU = re.compile(r"^(t4|l40s|l4|a10g|a100|h100|h200|rtx-pro-6000)(?=$|[-x])")
 _SEVERAL = re.compile(r"x(?:[2-9]|\d\d+)$")
 
@@ -161,7 +161,7 @@ class _Seen:
         found += self._gpus()
         if len(self._jobs) > 1:
             found.append("hf_job:multi")
-        if self._jobs and _PUSHES.search(self._code_of(JOBS)):
+        if self._jobs and publishes(self._code_of(JOBS)):
             found.append("hf_job:push_to_hub")
         if not any(tag.startswith("model:") for tag in self.tags) and self._model:
             found.append(f"model:{family(self._model)}")

@@ -11,6 +11,7 @@ from ml_intern.compute.base import Workspace
 from ml_intern.compute.hf_script import image_of, is_carrier, shown
 from ml_intern.compute.job_backends import JobBackends
 from ml_intern.compute.jobs import DEFAULT_FLAVOR, DEFAULT_IMAGE, HardwareList, JobBackend, JobRequest
+from ml_intern.compute.publishing import publishes
 from ml_intern.config.secret import SecretMap, SecretStr
 from ml_intern.errors import ToolError
 from ml_intern.protocol.amounts import span, usd
@@ -54,6 +55,16 @@ class JobPlan(Struct, frozen=True, kw_only=True):
     def cost_usd(self) -> float | None:
         """The most that one run can cost; None: nobody knows."""
         return None if self.usd_per_hour is None else self.usd_per_hour * self.request.timeout_s / 3600
+
+    @property
+    def code(self) -> str:
+        """What runs, as far as it is known here: not what a URL names."""
+        return self.request.script or " ".join(self.request.command)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it means to put something on the Hub."""
+        return publishes(self.code)
 
     @property
     def cost_words(self) -> str:
@@ -167,7 +178,7 @@ def preview(plan: JobPlan, schedule: str = "") -> tuple[Display, ...]:
         if len(request.secrets) > len(plan.token_in)
         else "",
     ]
-    lines.append(_kept(request.script or " ".join(request.command)))
+    lines.append(_kept(plan))
     own = [f"{name}={value if value.isprintable() else repr(value)}" for name, value in _own_variables(request)]
     lines += ["Variables: " + "; ".join(own)] if own else []
     summary = Text(text="\n".join(line for line in lines if line))
@@ -184,11 +195,11 @@ def _own_variables(request: JobRequest) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.env.items() if ENV_DEFAULTS.get(name) != value]
 
 
-def _kept(text: str) -> str:
+def _kept(plan: JobPlan) -> str:
     """Whether a model that is trained here is put anywhere: the disk of a job goes with it."""
-    if "from_pretrained" not in text:
+    if "from_pretrained" not in plan.code:
         return "Checks: nothing found."
-    if "push_to_hub" in text or "upload_folder" in text or "upload_file" in text:
+    if plan.publishes:
         return "Saved: it means to push to the Hub."
     return "Warning: it loads a model and never pushes one (no push_to_hub): what it trains is lost with the job's disk."
 

@@ -96,9 +96,8 @@ class JobRunner:
         if plan.backend == "local" or plan.cost_usd is None:
             await ctx.emit(BudgetReserved(reservation_id=ctx.call_id, amount_usd=0.0, kind="hf_jobs"))
         info = await self._started(backend, request, ctx)
-        text = request.script or " ".join(request.command)
         kind = "docker" if request.command else "python"
-        event = submitted(backend, info, ctx.call_id, timeout=limit, reservation_id=ctx.call_id, text=text, job_type=kind)
+        event = submitted(backend, info, ctx.call_id, timeout=limit, reservation_id=ctx.call_id, pushes=plan.publishes, job_type=kind)
         await ctx.emit(event)
         tracking = request.env.get("TRACKIO_SPACE_ID", ""), request.env.get("TRACKIO_PROJECT", "")
         await ctx.emit(_state(ctx, "running", info, *tracking))

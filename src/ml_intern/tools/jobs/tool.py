@@ -125,7 +125,8 @@ class HfJobsTool(Tool[HfJobsArgs]):
         if plan is not None and plan.token_leaves_to:  # with the token it can do on the Hub what the user can
             effects.add(Effect.WRITES_HUB)
             reason = f"{reason} Nobody here has seen what gets it: {plan.token_leaves_to}."
-        return Risk(effects=frozenset(effects), cost_usd=cost, reason=reason, starts_job=True)
+        pushes = plan is not None and plan.publishes
+        return Risk(effects=frozenset(effects), cost_usd=cost, reason=reason, starts_job=True, publishes=pushes)
 
     def _is_local(self, plan: JobPlan | None) -> bool:
         if plan is not None:
@@ -198,7 +199,12 @@ def _local_risk(plan: JobPlan | None) -> Risk:
     where = "in the sandbox" if confined else "outside the sandbox, with all your rights"
     token = plan.token_words if plan is not None else ""
     reason = f"It runs on this machine, {where}. {token}".strip()
-    return Risk(effects=frozenset({Effect.RUNS_CODE, Effect.WRITES_WORKSPACE}), confined=confined and not token, reason=reason)
+    return Risk(
+        effects=frozenset({Effect.RUNS_CODE, Effect.WRITES_WORKSPACE}),
+        confined=confined and not token,
+        reason=reason,
+        publishes=plan is not None and plan.publishes,
+    )
 
 
 def _recurring(args: HfJobsArgs) -> str:

@@ -212,9 +212,9 @@ class JobWatch:
 
 
 def submitted(
-    backend: JobBackend, info: JobInfo, call_id: str, *, timeout: str, reservation_id: str, text: str = "", job_type: str = ""
+    backend: JobBackend, info: JobInfo, call_id: str, *, timeout: str, reservation_id: str, pushes: bool = False, job_type: str = ""
 ) -> HfJobSubmit:
-    """The event of a job that was started. ``text`` is its script or command, to see whether it means to push."""
+    """The event of a job that was started. ``pushes``: it means to put something on the Hub."""
     hardware = backend.known_hardware().find(info.flavor)
     return HfJobSubmit(
         job_id=info.id,
@@ -224,7 +224,7 @@ def submitted(
         job_type=job_type,
         image=info.image,
         namespace=info.namespace,
-        push_to_hub="push_to_hub" in text,
+        push_to_hub=pushes,
         backend=backend.name,
         tool_call_id=call_id,
         reservation_id=reservation_id,
