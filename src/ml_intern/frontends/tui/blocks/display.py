@@ -10,13 +10,12 @@ from textual.strip import Strip
 
 from ml_intern.frontends.headless.text import Line, Style, clip_text, line, width
 from ml_intern.frontends.tui.blocks.base import Rows
-from ml_intern.frontends.tui.blocks.pen import Pen
+from ml_intern.frontends.tui.blocks.pen import PICTURE_ROWS, Pen
 from ml_intern.frontends.tui.cells import even
 from ml_intern.protocol import display as d
 
 FOLDED_ROWS = 12
 UNFOLDED_ROWS = 400
-PICTURE_ROWS = 16
 MIN_COLUMN = 6
 JOB_STYLES: dict[str, Style] = {"running": "accent", "completed": "good", "error": "bad", "failed": "bad", "canceled": "dim"}
 PLAN_MARKS: dict[str, tuple[str, Style]] = {"completed": ("✓", "good"), "in_progress": ("▸", "bold"), "pending": ("○", "dim")}

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.pictures.gallery import Gallery
 
 
+PICTURE_ROWS = 16
+
+
 class Pen:
     """``columns`` is what a block may use. ``now`` is the event loop's time, for what shows how long it takes."""
 
@@ -44,12 +47,12 @@ class Pen:
         pen.changed = self.changed
         return pen
 
-    def picture(self, path: str, rows: int) -> Rows:
+    def picture(self, path: str, rows: int, title: str = "picture") -> Rows:
         """A picture, at most that many rows, as well as the terminal shows it; below it the file as a link, and its size."""
         shown = self._pictures.picture(path, self.columns, rows, self.palette.background, self.changed) if self._pictures else None
         file = str(self._pictures.folder / path) if self._pictures else path
         note = f" · {shown.note}" if shown is not None else ""
-        return [*(shown.rows if shown is not None else ()), self.file("picture", path, file, note=note)]
+        return [*(shown.rows if shown is not None else ()), self.file(title, path, file, note=note)]
 
     @cached_property
     def pages(self) -> RichPages:
@@ -100,7 +103,7 @@ class Pen:
 
     def markdown(self, text: str) -> Rows:
         """Markdown of somebody else."""
-        return self.pages.markdown(text, self.columns, self.palette)
+        return self.pages.markdown(text, self.columns, self.palette, lambda named: self.picture(named.path, PICTURE_ROWS, named.title))
 
     def code(self, text: str, language: str) -> Rows:
         """Highlighted code of somebody else, its long lines broken."""

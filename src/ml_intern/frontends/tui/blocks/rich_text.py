@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from rich.theme import Theme
 from textual.strip import Strip
 
 from ml_intern.frontends.tui.blocks.base import Rows
+from ml_intern.frontends.tui.blocks.named_pictures import NamedPicture, parts
 from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, drawable
 from ml_intern.frontends.tui.selected_rows import BORDER, MARK
 from ml_intern.frontends.tui.theme import Palette
@@ -45,9 +46,19 @@ class RichPages:
         first = next((i for i, row in enumerate(rows) if row), 0)
         return [Strip(row) for row in rows[first:]]
 
-    def markdown(self, text: str, columns: int, palette: Palette) -> Rows:
-        """HTML in it is text, and nothing of it commands the terminal."""
-        return [_with_marks(row) for row in self.draw(_Reply(drawable(text), self._parser, palette), columns, palette)]
+    def markdown(self, text: str, columns: int, palette: Palette, picture: Callable[[NamedPicture], Rows]) -> Rows:
+        """HTML in it is text, and nothing of it commands the terminal. ``picture`` draws one that the text names, where it stands."""
+        text = drawable(text)
+        tokens = self._parser.parse(text)
+        rows: Rows = []
+        for part in parts(tokens) if "![" in text else (tokens,):
+            if isinstance(part, NamedPicture):
+                rows += picture(part)
+            elif part:
+                rows += map(_with_marks, self.draw(_Reply(text, part, palette), columns, palette))
+            else:
+                rows.append(Strip([]))
+        return rows
 
     def code(self, text: str, language: str, columns: int, palette: Palette) -> Rows:
         """Highlighted where the language is known, its long lines broken; empty rows stay."""
@@ -90,10 +101,10 @@ class _Reply(Markdown):
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _LeftHeading}
 
-    def __init__(self, markup: str, parser: MarkdownIt, palette: Palette) -> None:
+    def __init__(self, markup: str, tokens: list[Token], palette: Palette) -> None:
         # rich's own constructor makes a parser for each text, which takes longer than drawing it
         self.markup = markup
-        self.parsed = _with_addresses(_with_boxes(parser.parse(markup)))
+        self.parsed = _with_addresses(_with_boxes(tokens))
         self.code_theme = self.inline_code_theme = palette.code_theme
         self.justify = None
         self.style = "none"
