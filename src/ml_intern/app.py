@@ -17,6 +17,7 @@ from ml_intern.place import Place, Shared
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import SCHEMA_VERSION, decode_data, encode_data
 from ml_intern.protocol.event_base import Event
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.approval_wait import answers_elsewhere, approval_wait_s
 from ml_intern.session.clock import Clock, SystemClock
 from ml_intern.session.control import FOLDER, Kind
@@ -182,14 +183,15 @@ class Factory:
         here = str(self._loaded.cwd)
         if record := next((record for record in sessions if record.cwd == here), None):
             return record
-        newest = f"The newest one is {sessions[0].id[:8]}, in {sessions[0].cwd}: --resume {sessions[0].id[:8]}." if sessions else ""
+        short = short_id(sessions[0].id) if sessions else ""
+        newest = f"The newest one is {short}, in {sessions[0].cwd}: --resume {short}." if sessions else ""
         raise SessionNotFound(f"There is no session of this folder, {here}.", hint=newest)
 
     async def resume(self, name: str) -> Session:
         """See ``SessionFactory``. ``last`` is the last session of this folder."""
         record = await self._last_here() if name == LAST else await self._store.find(name)
         if record.id in self._open:  # a lease that is held already would be taken once more
-            raise SessionBusy(f"This process works on session {record.id[:8]} itself.", hint="Leave that session first.")
+            raise SessionBusy(f"This process works on session {short_id(record.id)} itself.", hint="Leave that session first.")
         _check_no_demo(record)
         moved_to = self._moved_to(record)
         place = self._place(moved_to or record.cwd)
@@ -270,7 +272,7 @@ class Factory:
             append=session.log.append,
             scrub=place.scrubber.scrub,
             now=self._clock.now,
-            about=f"Session {session.log.session_id[:8]} in {session.state.cwd}",
+            about=f"Session {short_id(session.log.session_id)} in {session.state.cwd}",
         )
 
     # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -357,8 +359,8 @@ def _check_no_demo(record: SessionRecord) -> None:
     from ml_intern.models.scripted import is_demo
 
     if is_demo(record.model):
-        hint = f"See it with  ml-intern sessions show {record.id[:8]} , or watch a new one: ml-intern demo"
-        raise ConfigError(f"Session {record.id[:8]} is a demo: it goes on only inside the demo, which has ended.", hint=hint)
+        hint = f"See it with  ml-intern sessions show {short_id(record.id)} , or watch a new one: ml-intern demo"
+        raise ConfigError(f"Session {short_id(record.id)} is a demo: it goes on only inside the demo, which has ended.", hint=hint)
 
 
 async def _changes_at_resume(place: Place, state: SessionState) -> list[Event]:

@@ -18,6 +18,7 @@ import click
 from msgspec import Struct
 
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
+from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings
@@ -186,7 +187,7 @@ class _Run:
         rows = [(what, str(path)) for what, path in results.items() if path.is_file()]
         rows += self._more
         rows += [("money", host.money) for host in self._hosts if host.money]
-        rows += [("session", f"ml-intern sessions show {host.session_id[:8]}") for host in self._hosts]
+        rows += [("session", f"ml-intern sessions show {short_id(host.session_id)}") for host in self._hosts]
         if rows:
             click.echo(err=True)
         for what, shown in rows:

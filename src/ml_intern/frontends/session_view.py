@@ -10,6 +10,7 @@ from ml_intern.config.load import process_environ
 from ml_intern.frontends.headless.text import Line, Style, bare, line
 from ml_intern.frontends.transcript import Transcript
 from ml_intern.protocol.codec import Envelope, encode
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import SessionRecord
 
 _STYLES: dict[Style, dict[str, Any]] = {
@@ -70,7 +71,7 @@ class TextView:
 
     def begin(self, record: SessionRecord) -> None:
         owner = f" · in use by {record.owner}" if record.owner else ""
-        self._write([line(("dim", f"session {record.id[:8]} · {record.title or record.preview}{owner}"))])
+        self._write([line(("dim", f"session {short_id(record.id)} · {record.title or record.preview}{owner}"))])
 
     def tell(self, envelope: Envelope) -> None:
         self._write(self._transcript.tell(envelope))

@@ -19,6 +19,7 @@ from ml_intern.errors import ConfigError, MlInternError, ProtocolError
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope, decode_operation, encode, operation_name
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.control import (
     OPERATION_LIMIT_BYTES,
     Closed,
@@ -97,7 +98,7 @@ class Doors:
             door = _Door(session, socket_path(private_dir(self._folder), session_id), self._kind)
             await door.open()
         except (OSError, ConfigError) as error:
-            _log.warning("session %s cannot be watched from other terminals: %s", session_id[:8], error)
+            _log.warning("session %s cannot be watched from other terminals: %s", short_id(session_id), error)
             return
         self._doors[session_id] = door
 
@@ -137,7 +138,7 @@ class _Door:
     def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reason = self._why_refused(writer)
         if reason:
-            _log.warning("a connection to session %s was refused: %s", self._session.log.session_id[:8], reason)
+            _log.warning("a connection to session %s was refused: %s", short_id(self._session.log.session_id), reason)
             writer.close()
             return
         task = asyncio.create_task(self._serve(reader, writer))

@@ -12,6 +12,7 @@ from ml_intern.protocol import display as d
 from ml_intern.protocol import events as e
 from ml_intern.protocol.amounts import counted, usd
 from ml_intern.protocol.codec import Envelope, decode_data, encode
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import EventStore, SessionRecord, StoredEvent
 
 _BACKTICKS = re.compile(r"`{3,}")
@@ -57,7 +58,7 @@ def _cost(record: SessionRecord) -> str:
 
 
 def _head(record: SessionRecord) -> str:
-    title = _line(record.title or record.preview or f"Session {record.id[:8]}")
+    title = _line(record.title or record.preview or f"Session {short_id(record.id)}")
     rows = [
         f"# {title}",
         "",

@@ -20,6 +20,7 @@ from ml_intern.errors import MlInternError, SessionBusy, SessionClosed, SessionN
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.remote import RemoteHost
 from ml_intern.session.session import Session
 from ml_intern.session.session_jobs import SessionJobs
@@ -174,7 +175,7 @@ class SessionHost:
                     return None
                 session_id = await self._factory.find(operation.path)
                 if session_id == self.session_id and not self.vacated:
-                    await self._complain(f"You are in it: {session_id[:8]} is this session.", "Name another one.")
+                    await self._complain(f"You are in it: {short_id(session_id)} is this session.", "Name another one.")
                     return None
                 session = await self._resumed_or_joined(session_id)
                 return session, resume_complete(session, operation.path)

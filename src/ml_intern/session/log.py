@@ -32,6 +32,7 @@ from ml_intern.protocol.events import (
     UserMessageAdded,
 )
 from ml_intern.protocol.ran_words import without_ran_words
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.clock import Clock
 from ml_intern.session.state import SessionState
 from ml_intern.stores.base import EventStore, SessionPatch, StoredEvent
@@ -182,7 +183,7 @@ class EventLog:
         rest, complete = await self._rest(min(reader.last_seq for reader in behind))
         if not complete:
             text = "The session was closed before all of it was shown here."
-            rest.append(self._transient(ErrorRaised(error=text, hint=f"See it with: ml-intern sessions show {self.session_id[:8]}")))
+            rest.append(self._transient(ErrorRaised(error=text, hint=f"See it with: ml-intern sessions show {short_id(self.session_id)}")))
         for reader in behind:
             reader.receive(rest)
 

@@ -21,11 +21,10 @@ from ml_intern.errors import ProtocolError, SessionClosed
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope, encode_operation
 from ml_intern.protocol.remote_events import ConnectionChanged
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.control import Answer, Closed, Refused, Request, Taken, Tell, Watch, Welcome, socket_path
 from ml_intern.session.remote_wire import RETRIES, NotOpen, Retries, Wire, connected_again
 from ml_intern.session.state import SessionState
-
-SHORT_ID = 8
 
 
 class RemoteHost:
@@ -50,13 +49,13 @@ class RemoteHost:
         try:
             welcome = await wire.welcome(retries)
             if welcome.session != session_id:
-                raise NotOpen(f"Session {session_id[:SHORT_ID]} is not open in another process.")
+                raise NotOpen(f"Session {short_id(session_id)} is not open in another process.")
             host = cls(path, wire, welcome, retries)
             while host.state.last_seq < welcome.last_seq:
                 host._fold(await wire.event())
         except (ConnectionError, TimeoutError) as error:
             wire.close()
-            raise NotOpen(f"The process that has session {session_id[:SHORT_ID]} open went away while it was being joined.") from error
+            raise NotOpen(f"The process that has session {short_id(session_id)} open went away while it was being joined.") from error
         except BaseException:
             wire.close()
             raise
@@ -176,7 +175,7 @@ class RemoteHost:
 
     @property
     def _short(self) -> str:
-        return self.session_id[:SHORT_ID]
+        return short_id(self.session_id)
 
     @property
     def _hint(self) -> str:

@@ -21,6 +21,7 @@ from msgspec import Struct
 from ml_intern.config.paths import private_dir
 from ml_intern.config.private_file import replace_private
 from ml_intern.errors import StoreError, StoreLocked
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.sinks.trace_transcripts import Transcripts
 
 FOLDER = "traces"
@@ -83,7 +84,7 @@ class ProgressFiles:
         except msgspec.MsgspecError:
             return TraceProgress()
         except OSError as error:
-            raise StoreError(f"What was sent of session {session_id[:8]} cannot be read: {error.strerror}.") from error
+            raise StoreError(f"What was sent of session {short_id(session_id)} cannot be read: {error.strerror}.") from error
 
     def known(self, session_id: str, destination: str) -> bool:
         """Whether it was ever to be sent there."""
@@ -95,7 +96,7 @@ class ProgressFiles:
         try:
             replace_private(path, msgspec.json.encode(progress))
         except OSError as error:
-            raise StoreError(f"What was sent of session {session_id[:8]} cannot be kept: {error.strerror}.") from error
+            raise StoreError(f"What was sent of session {short_id(session_id)} cannot be kept: {error.strerror}.") from error
 
     def transcripts(self, session_id: str) -> Transcripts:
         """Where those of its sub-agents are kept until they are sent."""
@@ -114,7 +115,9 @@ class ProgressFiles:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise StoreLocked(f"Session {session_id[:8]} is being uploaded by another process.", hint="It will be done.") from error
+                raise StoreLocked(
+                    f"Session {short_id(session_id)} is being uploaded by another process.", hint="It will be done."
+                ) from error
             yield
         finally:
             os.close(descriptor)
@@ -132,7 +135,7 @@ class ProgressFiles:
             if folder.is_dir():
                 folder.rmdir()
         except OSError as error:
-            raise StoreError(f"What was kept of the trace of {session_id[:8]} cannot be deleted: {error.strerror}.") from error
+            raise StoreError(f"What was kept of the trace of {short_id(session_id)} cannot be deleted: {error.strerror}.") from error
         return left
 
     def _path(self, session_id: str, destination: str) -> Path:

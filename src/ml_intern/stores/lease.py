@@ -14,12 +14,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from ml_intern.errors import SessionBusy
+from ml_intern.protocol.session_ids import short_id
 
 HEARTBEAT_S = 10.0
 """How often a lease is renewed."""
 EXPIRY = timedelta(seconds=30)
 """How long an owner that cannot be looked at is believed after its last sign of life."""
-SHORT_ID = 8
 
 
 class Owner(Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ def process_started(pid: int) -> str | None:
 
 def busy(session_id: str, lease: Lease, here: Owner) -> SessionBusy:
     """What a second process is told."""
-    short = session_id[:SHORT_ID]
+    short = short_id(session_id)
     if lease.owner == here:
         return SessionBusy(f"This process works on session {short} itself.", hint="Leave the session first.")
     return SessionBusy(
@@ -100,7 +100,7 @@ def busy(session_id: str, lease: Lease, here: Owner) -> SessionBusy:
 def not_owned(session_id: str) -> SessionBusy:
     """An append without a lease."""
     return SessionBusy(
-        f"Session {session_id[:SHORT_ID]} is not owned by this process any more, so nothing was written.",
+        f"Session {short_id(session_id)} is not owned by this process any more, so nothing was written.",
         hint="Resume it to go on.",
     )
 
@@ -108,7 +108,7 @@ def not_owned(session_id: str) -> SessionBusy:
 def seq_taken(session_id: str, seq: int, last_seq: int) -> SessionBusy:
     """An append behind the end of the log: somebody else has written meanwhile."""
     return SessionBusy(
-        f"Session {session_id[:SHORT_ID]} already has {last_seq} events, so number {seq} cannot be written.",
+        f"Session {short_id(session_id)} already has {last_seq} events, so number {seq} cannot be written.",
         hint="Another process wrote to it; resume it to go on from there.",
     )
 

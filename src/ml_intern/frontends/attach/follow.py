@@ -26,6 +26,7 @@ from ml_intern.protocol.events import (
     ToolStateChange,
     UserMessageAdded,
 )
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.state import SessionState
 
 DONE, FAILED = 0, 1
@@ -185,7 +186,7 @@ class Follower:
                 words = (
                     ""
                     if text == "/help"
-                    else f"{text} is a command of the app: ml-intern --resume {self._host.session_id[:8]} joins there.\n"
+                    else f"{text} is a command of the app: ml-intern --resume {short_id(self._host.session_id)} joins there.\n"
                 )
                 self._view.say([line(("dim", f"· {row}")) for row in (words + HELP).splitlines()])
 

@@ -20,13 +20,12 @@ from ml_intern.frontends.commands.sessions import open_store
 from ml_intern.frontends.headless.output import Console, OutputThread
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.session_names import complete_session
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.control import FOLDER, Welcome
 
 if TYPE_CHECKING:
     from ml_intern.frontends.headless.text import Line
     from ml_intern.session.remote import RemoteHost
-
-SHORT_ID = 8
 
 
 @click.command("attach")
@@ -84,13 +83,13 @@ async def which(name: str | None, live: Sequence[Welcome], cwd: str, paths: Path
     finally:
         await store.aclose()
     if record.id not in {one.session for one in live}:
-        short = record.id[:SHORT_ID]
+        short = short_id(record.id)
         raise SessionNotFound(f"Session {short} is not open in any process.", hint=f"Go on with it: ml-intern --resume {short}")
     return record.id
 
 
 def _about(one: Welcome) -> str:
-    return plain(f"  {one.session[:SHORT_ID]}  {one.cwd}  {one.owner}  {' '.join(one.title.split())}")
+    return plain(f"  {short_id(one.session)}  {one.cwd}  {one.owner}  {' '.join(one.title.split())}")
 
 
 async def _as_json(host: RemoteHost, start: int) -> int:
@@ -174,7 +173,7 @@ async def _on_a_screen(host: RemoteHost, start: int, console: Console, *, verbos
 
 def _beginning(host: RemoteHost, start: int) -> list[Line]:
     """What is left out."""
-    short = host.session_id[:SHORT_ID]
+    short = short_id(host.session_id)
     words = f"· the last turn; what was before it: ml-intern sessions show {short}, or attach --all"
     return [(("dim", words),)] if start else []
 

@@ -18,6 +18,7 @@ from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
 from ml_intern.gateways.outside import Outside
 from ml_intern.protocol.amounts import usd
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.orphans import Orphan, Orphans
 
 HEADS = ("id", "hardware", "age", "session", "cost", "")
@@ -85,4 +86,4 @@ def _cells(orphan: Orphan, told: str) -> tuple[str, ...]:
     state = "" if orphan.alive else "gone already"
     if not orphan.known:
         state = "of another machine"
-    return (orphan.id, orphan.hardware, age, orphan.session[:8], cost, told or state)
+    return (orphan.id, orphan.hardware, age, short_id(orphan.session), cost, told or state)

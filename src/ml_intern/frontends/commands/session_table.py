@@ -16,6 +16,7 @@ from ml_intern.frontends.commands.open_sessions import open_words
 from ml_intern.frontends.headless.text import clip_text, width
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol.amounts import cost, size_text
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import SessionRecord
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _cells(place: int, record: SessionRecord, live: Mapping[str, Welcome], now: 
     return (
         str(place),
         open_words(record, live.get(record.id)),
-        record.id[:8],
+        short_id(record.id),
         age((now - record.updated_at).total_seconds(), record.updated_at),
         str(record.turn_count),
         cost(record.cost_usd, record.unpriced_calls),

@@ -20,6 +20,7 @@ from ml_intern.frontends.commands.session_table import as_json, as_table
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.session_names import complete_session
 from ml_intern.protocol.amounts import counted
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import EventStore, SessionRecord
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def search_command(text: tuple[str, ...], limit: int, json_: bool) -> None:
         return
     for record, hit in hits:
         title = " ".join(plain(record.title or record.preview).split())
-        click.secho(f"{record.id[:8]}  {record.updated_at.astimezone():%Y-%m-%d %H:%M}  {title}", bold=True)
+        click.secho(f"{short_id(record.id)}  {record.updated_at.astimezone():%Y-%m-%d %H:%M}  {title}", bold=True)
         click.echo(f"  {plain(hit.snippet)}")
     if not hits:
         click.echo("Nothing found.", err=True)
@@ -240,7 +241,7 @@ def delete_command(names: tuple[str, ...], yes: bool) -> None:
     records = _with_store(find_all)
     for record in records:
         title = " ".join(plain(record.title or record.preview).split())
-        click.echo(f"{record.id[:8]}  {counted(record.event_count, 'event')}  {title}", err=True)
+        click.echo(f"{short_id(record.id)}  {counted(record.event_count, 'event')}  {title}", err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("Nobody is there to be asked. To delete them unasked: --yes")

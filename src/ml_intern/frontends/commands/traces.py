@@ -19,6 +19,7 @@ from ml_intern.frontends.commands.sessions import open_store
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.session_names import complete_session
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import EventStore, SessionRecord
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _show(states: Sequence[TraceState], *, as_json: bool) -> None:
         return
     for state in states:
         where = f"  {plain(state.dataset)}" if state.dataset else ""
-        click.echo(f"{state.session[:8]}  {state.destination:<8}  {state.state:<7}  {state.sent_events}/{state.events} events{where}")
+        click.echo(f"{short_id(state.session)}  {state.destination:<8}  {state.state:<7}  {state.sent_events}/{state.events} events{where}")
         for text in filter(None, (state.error, state.note)):
             click.echo(f"          {' '.join(plain(text).split())}")
 
@@ -163,7 +164,7 @@ async def _push(loaded: LoadedSettings, names: Sequence[str], *, everything: boo
                 before = await state_of(world.store, record, uploader)
                 if not names and (before.state == "sent" or (before.state == "unsent" and not everything)):
                     continue
-                click.echo(f"{record.id[:8]} → {plain(uploader.destination.repo)} …", err=True)
+                click.echo(f"{short_id(record.id)} → {plain(uploader.destination.repo)} …", err=True)
                 done.append(await push(world.store, record, uploader, world.scrubber.scrub_event))
         return done
 

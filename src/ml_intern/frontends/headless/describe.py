@@ -12,6 +12,7 @@ from ml_intern.frontends.headless.text import Line, clip_text, line, lines
 from ml_intern.protocol import events as e
 from ml_intern.protocol import resource_events as r
 from ml_intern.protocol.amounts import count_text, duration, usd
+from ml_intern.protocol.session_ids import short_id
 
 SILENT = (
     e.Ready | e.SessionUpdate | e.NewComplete | e.ResumeComplete | e.SessionShutdown | e.UserMessageAdded | e.Processing
@@ -149,7 +150,7 @@ def _session(event: SESSION) -> list[Line]:
             return [line(("accent", "ml-intern"), ("dim", f" · {event.model} · {_home_as_tilde(event.cwd)}"))]
         case e.ResumedFrom():
             how = "forked from" if event.forked else "resumed"
-            return [line(("accent", "ml-intern"), ("dim", f" · {how} session {event.original_session_id[:8]}"))]
+            return [line(("accent", "ml-intern"), ("dim", f" · {how} session {short_id(event.original_session_id)}"))]
         case e.ModelSwitched():
             return [line(("dim", f"· model: {event.previous} → {event.model}"))]
         case e.EffortChanged():

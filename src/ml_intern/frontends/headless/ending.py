@@ -9,6 +9,7 @@ from msgspec import Struct
 from ml_intern.frontends.headless.options import ExitCode
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.events import ErrorRaised, Interrupted, TurnComplete
+from ml_intern.protocol.session_ids import short_id
 
 TurnEnd: TypeAlias = TurnComplete | Interrupted | ErrorRaised
 
@@ -63,7 +64,7 @@ class View(Protocol):
 
 def way_on(ending: Ending) -> str:
     """How to go on with the session; how to look at it where there is no going on."""
-    short = ending.session_id[:8]
+    short = short_id(ending.session_id)
     if not ending.resumable:
         return f"session {short} · see it with: ml-intern sessions show {short}"
     return f'session {short} · go on with: ml-intern --resume {short} "…"'

@@ -29,6 +29,7 @@ from ml_intern.protocol.events import (
     UserMessageAdded,
 )
 from ml_intern.protocol.operations import AnswerQuestion, AnyOperation, Interrupt, UserInput
+from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings
@@ -117,7 +118,7 @@ class _Run:
             self._later(self._options.timeout_s, lambda: self._request_stop(Stop(code=ExitCode.LIMIT, words=words)))
         watch = asyncio.create_task(self._watch(conversation))
         if self._options.resume is not None and not self._host.owner:
-            view.notice(f"resumed session {self._host.session_id[:8]}")
+            view.notice(f"resumed session {short_id(self._host.session_id)}")
         try:
             await asyncio.wait({conversation})
             ending = self._ending(conversation)
@@ -333,7 +334,7 @@ class _Run:
 
 def _ways(host: Host, options: HeadlessOptions) -> list[str]:
     """How to answer from elsewhere."""
-    return [*([f"in {options.answered_in}"] if options.answered_in else []), f"with  ml-intern attach {host.session_id[:8]}"]
+    return [*([f"in {options.answered_in}"] if options.answered_in else []), f"with  ml-intern attach {short_id(host.session_id)}"]
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

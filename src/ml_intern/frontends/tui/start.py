@@ -12,6 +12,7 @@ from ml_intern.frontends.headless.signals import handled
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.screen_output import drop_output
 from ml_intern.frontends.tui.terminal.driver import TerminalDriver
+from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -37,7 +38,7 @@ def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | 
     if app.ended_by is signal.SIGHUP:
         drop_output()
     if (figures := app.figures).turn_count:
-        print(f"To go on with this session:  ml-intern --resume {figures.session_id[:8]}")
+        print(f"To go on with this session:  ml-intern --resume {short_id(figures.session_id)}")
     return code if app.ended_by is None else 128 + app.ended_by
 
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
-
-SHORT_ID = 8
 
 
 class TakeOver:
@@ -44,7 +43,7 @@ class TakeOver:
             self._turn_runs = False
             self._app.say(
                 "It was in the middle of a turn. Your next message opens the session in this terminal and goes on with it.",
-                hint=f"/resume {session_id[:SHORT_ID]} opens it without a message; /new begins another one.",
+                hint=f"/resume {short_id(session_id)} opens it without a message; /new begins another one.",
             )
         else:
             self._app.say("This terminal opens it, and goes on from here.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from ml_intern.frontends.headless.describe import describe
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.block_view import FRAME_S, PAST_FRAME_S
-from ml_intern.frontends.tui.blocks.job import JobBlock
+from ml_intern.frontends.tui.blocks.job import Job, JobBlock
 from ml_intern.frontends.tui.blocks.plan import PlanBlock
 from ml_intern.frontends.tui.blocks.tool import LOST, ToolBlock
 from ml_intern.frontends.tui.blocks.words import NoticeBlock, UserBlock
@@ -20,9 +20,9 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol.amounts import count_text
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
+from ml_intern.protocol.session_ids import short_id
 from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
 
-SHORT_ID = 8
 REASONS = {
     "iteration_limit": "the limit of steps is reached",
     "spend_cap": "the spend cap is reached",
@@ -43,7 +43,7 @@ class Transcript:
         self._sender = sender
         self._reply = StreamedReply(conversation)
         self._calls: dict[str, ToolBlock] = {}
-        self._jobs: dict[str, JobBlock] = {}
+        self._jobs: dict[str, JobBlock | ToolBlock] = {}
         self._plan: PlanBlock | None = None
         self._marks: list[tuple[int, int]] = []
         """Where an undo may cut: number of an event, and how many blocks stood before it."""
@@ -92,10 +92,10 @@ class Transcript:
                 if event.cwd:
                     self._conversation.pictures.folder = Path(event.cwd)
             case e.NewComplete():
-                before = f" · the one before: /resume {event.previous_session_id[:SHORT_ID]}" if event.previous_message_count else ""
-                self._conversation.add(NoticeBlock.of(f"new session {session[:SHORT_ID]}{before}"))
+                before = f" · the one before: /resume {short_id(event.previous_session_id)}" if event.previous_message_count else ""
+                self._conversation.add(NoticeBlock.of(f"new session {short_id(session)}{before}"))
             case e.ResumeComplete(forked=True):
-                names = f"A copy of {event.path[:SHORT_ID]} as {session[:SHORT_ID]}"
+                names = f"A copy of {short_id(event.path)} as {short_id(session)}"
                 self._conversation.add(NoticeBlock.of(f"{names}; the original stays as it is. What commands have shown is not copied."))
             case e.ResumeComplete():
                 self._tell(event)
@@ -212,10 +212,15 @@ class Transcript:
     def _job(self, event: HfJobSubmit | HfJobComplete, now: float | None) -> None:
         match event:
             case HfJobSubmit():
-                self._jobs[event.job_id] = JobBlock(event, started_at=now)
-                self._conversation.add(self._jobs[event.job_id])
+                job = Job(event, started_at=now)
+                if (call := self._calls.get(event.tool_call_id)) is not None:
+                    call.hold(job)
+                    self._jobs[event.job_id] = call
+                else:
+                    block = self._jobs[event.job_id] = JobBlock(job)
+                    self._conversation.add(block)
             case HfJobComplete():
-                if (job := self._jobs.pop(event.job_id, None)) is not None:
-                    job.complete(event)
+                if (block := self._jobs.pop(event.job_id, None)) is not None:
+                    block.end_job(event)
                 else:  # its block went with what an undo took back, or it was started before the session was forked
                     self._tell(event)

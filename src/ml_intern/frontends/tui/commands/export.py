@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ml_intern.config.paths import expand_home
 from ml_intern.errors import StoreError
 from ml_intern.frontends.sanitize import plain
+from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -24,7 +25,7 @@ async def export(app: TuiApp, rest: str) -> None:
     format_ = format_ if format_ in FORMATS else "json" if name.endswith((".json", ".jsonl")) else "markdown"
     session_id = app.status.figures.session_id
     folder = Path(app.status.figures.cwd or app.loaded.cwd)
-    path = folder / (expand_home(name, app.loaded.environ) if name else f"ml-intern-{session_id[:8]}.{FORMATS[format_]}")
+    path = folder / (expand_home(name, app.loaded.environ) if name else f"ml-intern-{short_id(session_id)}.{FORMATS[format_]}")
     if not app.loaded.settings.save_sessions:
         raise StoreError("Sessions are not saved, so that there is none to export.", hint="Set save_sessions to true.")
     text = await _exported(app, session_id, format_)

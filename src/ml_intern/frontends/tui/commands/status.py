@@ -12,6 +12,7 @@ from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.amounts import cost, count_text, counted, usd
+from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -43,7 +44,7 @@ def _facts(app: TuiApp) -> list[tuple[str, str]]:
     if settings.tool_runtime == "local" and not settings.sandbox.enabled:
         runtime += ", commands without the system's sandbox"
     return [
-        ("session", f"{figures.session_id[:8]}  {figures.title}".strip()),
+        ("session", f"{short_id(figures.session_id)}  {figures.title}".strip()),
         ("model", figures.model),
         ("effort", effort_words(app)),
         ("runtime", runtime),

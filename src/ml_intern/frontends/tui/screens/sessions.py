@@ -17,6 +17,7 @@ from ml_intern.frontends.tui.screens.search import best
 from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol.amounts import cost, counted, size_text
 from ml_intern.protocol.events import AssistantMessageAdded, UserMessageAdded
+from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,11 +135,11 @@ class SessionPicker(Picker[str]):
 
 
 def _about(record: SessionRecord, title: str, folder: str, live: Welcome | None) -> list[Line]:
-    forked = f" · forked from {record.parent_id[:8]}" if record.parent_id else ""
+    forked = f" · forked from {short_id(record.parent_id)}" if record.parent_id else ""
     spent = cost(record.cost_usd, record.unpriced_calls)
     rows = [
         *([line(("bold", title))] if width(title) > _TITLE else []),
-        line(("dim", f"{record.id[:8]} · {one_line(record.model)} · {folder}")),
+        line(("dim", f"{short_id(record.id)} · {one_line(record.model)} · {folder}")),
         line(("dim", f"{counted(record.turn_count, 'turn')} · {spent} · {size_text(record.size_bytes)}{forked}")),
         line(("dim", f"begun {record.created_at.astimezone():%Y-%m-%d %H:%M}, last used {record.updated_at.astimezone():%Y-%m-%d %H:%M}")),
     ]
