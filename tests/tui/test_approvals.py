@@ -144,6 +144,16 @@ async def test_a_card_that_is_decided_elsewhere_goes_and_says_so() -> None:
         assert app.composer.has_focus
 
 
+async def test_a_card_that_a_rule_decided_goes_and_says_which() -> None:
+    host = scripted(past=(STARTED, *started(), asked(pending("c1"), pending("c2"))))
+    async with running(host, size=(120, 24)) as (app, pilot):
+        by_rule = e.ToolStateChange(tool_call_id="c2", tool="hf_jobs", state="approved", rule="hf_jobs(run cpu-*)")
+        host.emit(e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state="approved", sent_by="process 9"), by_rule)
+        await settled(app, pilot, host)
+        text = " ".join(" ".join(screen_text(app)).split())
+    assert "approved too: hf_jobs(run cpu-*) is always allowed now" in text and "elsewhere" not in text
+
+
 async def test_an_answer_that_another_terminal_was_faster_than_is_told_with_its_name() -> None:
     host = scripted(past=(STARTED, *started()))
     host.sender = "process 77"

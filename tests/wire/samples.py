@@ -87,7 +87,7 @@ EVENTS: tuple[e.AnyEvent, ...] = (
         agent_id="call_3", label="LoRA recipes", outcome="stopped", steps=60, tokens=170_000, tool_calls=81, cost_usd=0.31,
         duration_s=92.5, detail="max_iterations 60",
     ),
-    e.ToolStateChange(tool_call_id="call_1", tool="bash", state="approved", note="fine", arguments={"command": "ls -l"}),
+    e.ToolStateChange(tool_call_id="call_1", tool="bash", state="approved", note="fine", arguments={"command": "ls -l"}, rule="bash(ls)"),
     e.ToolFinished(
         tool="bash", tool_call_id="call_1", output="a\nb\nExit code: 0", success=True, duration_s=0.5, error_kind="timeout",
         display=DISPLAY, images=(Image("image/png", "aGk="),), files=(e.FileSeen("/w/a.py", 1, 2),), spill_path="/spill/x.txt",

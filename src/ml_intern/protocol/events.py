@@ -298,7 +298,10 @@ class ToolLog(Event, frozen=True):
 
 
 class ToolStateChange(Event, frozen=True):
-    """``state``: waiting, approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them."""
+    """``state``: waiting, approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them.
+
+    ``rule``: what the user allowed "always" for another call, and approved this one too. ``reason``: of a rejection.
+    """
 
     wire = "tool_state_change"
     tool_call_id: str
@@ -312,7 +315,7 @@ class ToolStateChange(Event, frozen=True):
     namespace: str = ""
     sent_by: str = ""
     reason: NoAnswer = "declined"
-    """Of a rejection."""
+    rule: str = ""
 
 
 class ToolFinished(Event, frozen=True):

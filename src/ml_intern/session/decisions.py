@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 from ml_intern.compute.to_the_end import to_the_end
 from ml_intern.protocol import events as e
@@ -16,25 +17,40 @@ from ml_intern.session.rules import Rules
 class Decisions:
     """Each pending call is claimed by whoever decides first; the others are told that nothing waits any more."""
 
-    def __init__(self, log: EventLog, gate: Gate[Decision], questions: Questions, rules: Rules) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        gate: Gate[Decision],
+        questions: Questions,
+        rules: Rules,
+        allowed_by: Callable[[str], Sequence[e.PendingTool]],
+    ) -> None:
+        """``allowed_by``: the calls that wait and need not, now that there is this rule."""
         self._log = log
         self._gate = gate
         self._questions = questions
         self._rules = rules
+        self._allowed_by = allowed_by
 
     async def take(self, operation: op.ExecApproval, complain: Callable[[str], Awaitable[None]]) -> bool:
-        """One by one, in the order given. Whether each of them decided."""
-        taken = True
+        """One by one, in the order given. Whether each of them decided.
+
+        What is allowed "always" holds for what waits too, but for that which this answer decides itself.
+        """
+        taken, granted = True, list[str]()
         for answer in operation.approvals:
             pending = self._log.state.pending.get(answer.tool_call_id)
             if pending is None or not self._gate.claim(answer.tool_call_id):
                 await complain(f"No pending approval to process for '{answer.tool_call_id}'.")
                 taken = False
                 continue
-            await to_the_end(self._decide(pending, answer, operation.sent_by))
+            granted += await to_the_end(self._decide(pending, answer, operation.sent_by))
+        for rule in granted:
+            await self._approve_covered(rule, operation.sent_by)
         return taken
 
-    async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> None:
+    async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> list[str]:
+        """The rule that it granted, if it did."""
         changed = e.ToolStateChange(
             tool_call_id=pending.tool_call_id,
             tool=pending.tool,
@@ -44,17 +60,33 @@ class Decisions:
             sent_by=sent_by,
             reason=answer.reason,
         )
-        try:
-            await self._store(pending, answer, changed)
-        except BaseException:
-            self._gate.release(pending.tool_call_id)  # what was claimed and not decided would never be answered
-            raise
-        self._gate.answer(pending.tool_call_id, answer)
+        always = answer.remember if answer.approved and pending.remember_rule else ""
+        await self._settle(changed, answer, pending.remember_rule, always)
+        return [pending.remember_rule] if always else []
 
-    async def _store(self, pending: e.PendingTool, answer: op.ApprovalAnswer, changed: e.ToolStateChange) -> None:
-        always = answer.approved and pending.remember_rule and answer.remember
-        granted = [await self._rules.grant(pending.remember_rule, always)] if always else []
-        await self._log.append(changed, *granted)
+    async def _approve_covered(self, rule: str, sent_by: str) -> None:
+        for pending in self._allowed_by(rule):
+            if self._gate.claim(pending.tool_call_id):
+                changed = e.ToolStateChange(
+                    tool_call_id=pending.tool_call_id,
+                    tool=pending.tool,
+                    state="approved",
+                    note="covered by what was just allowed always",
+                    sent_by=sent_by,
+                    rule=rule,
+                )
+                await to_the_end(self._settle(changed, op.ApprovalAnswer(tool_call_id=pending.tool_call_id, approved=True)))
+
+    async def _settle(
+        self, changed: e.ToolStateChange, answer: op.ApprovalAnswer, rule: str = "", always: Literal["", "session", "project"] = ""
+    ) -> None:
+        try:
+            granted = [await self._rules.grant(rule, always)] if always else []
+            await self._log.append(changed, *granted)
+        except BaseException:
+            self._gate.release(changed.tool_call_id)  # what was claimed and not decided would never be answered
+            raise
+        self._gate.answer(changed.tool_call_id, answer)
 
     async def abandon_all(self, sent_by: str) -> None:
         """The user typed instead of deciding."""

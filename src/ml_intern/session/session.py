@@ -59,7 +59,7 @@ class Session:
         self.session_id = self.log.session_id
         self.state = parts.turn.log.state
         self._work = Work(parts.turn, model)
-        self._decisions = Decisions(self.log, parts.gate, parts.questions, parts.rules)
+        self._decisions = Decisions(self.log, parts.gate, parts.questions, parts.rules, parts.turn.runner.allowed_by)
         self._changing = asyncio.Lock()
         """Held by operations that start or stop work: one of them at a time."""
         self._closed = False

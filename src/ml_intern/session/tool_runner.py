@@ -25,9 +25,9 @@ from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
 from ml_intern.session.approvals import Abandoned, Decision, Gate, as_object, edited_arguments, why_refused
 from ml_intern.session.around_calls import AroundCalls, as_asked, changed, weighed
 from ml_intern.session.budget import Budget
+from ml_intern.session.call_failures import checked, crash, failure, interrupted
 from ml_intern.session.clock import Clock
-from ml_intern.session.history import UNKNOWN_OUTCOME
-from ml_intern.session.hooks.verdict import Verdict
+from ml_intern.session.hooks.verdict import SILENCE, Verdict
 from ml_intern.session.log import EventLog
 from ml_intern.session.overlap import overlaps
 from ml_intern.session.permissions import Judgement, Mode, Outcome, Permissions, rule_for
@@ -42,7 +42,6 @@ REPORTS_KEPT = 20
 """Live output that an interrupted call is answered with: the last so many pieces."""
 UNKNOWN = "unknown_outcome"
 """What the call asked for may have been done: its tool settles its reservation."""
-NOT_RUN = "Interrupted before it started: this call was not run."
 
 
 class _Plan(Struct, kw_only=True):
@@ -56,6 +55,7 @@ class _Plan(Struct, kw_only=True):
     risk: Risk = field(default_factory=lambda: Risk(effects=frozenset()))
     pending: PendingTool | None = None
     decision: Future[Decision] | None = None
+    verdict: Verdict = SILENCE
     note: str = ""
     started: bool = False
     waited: bool = False
@@ -87,13 +87,14 @@ class ToolRunner:
         self._spill_dir = spill_dir
         self._clock = clock
         self._budget = Budget(log.state.spending)
+        self._plans: Sequence[_Plan] = ()
         self.mode: Callable[[], Mode] = lambda: Mode.ASK
 
     async def answer(self, calls: Sequence[ToolCall]) -> None:
         """Run a batch. Cancelled, it still answers every call before it raises."""
         if not calls:
             return
-        plans = [_Plan(call=call, arguments=as_object(call.arguments)) for call in calls]
+        self._plans = plans = [_Plan(call=call, arguments=as_object(call.arguments)) for call in calls]
         new = [plan for plan in plans if plan.call.id not in self._log.state.pending]
         known = [ToolCalled(tool=plan.call.name, arguments=plan.arguments, tool_call_id=plan.call.id) for plan in new]
         try:
@@ -112,6 +113,7 @@ class ToolRunner:
             await self._answer_rest(plans)
             raise
         finally:
+            self._plans = ()
             self._around.after_batch()
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise asyncio.CancelledError  # a tool swallowed the interrupt
@@ -124,27 +126,27 @@ class ToolRunner:
         plan.tool = self._tools.get(name)
         if plan.tool is None:
             names = ", ".join(sorted(tool.name for tool in self._tools.all()))
-            plan.failure = _failure("unknown_tool", f"There is no tool '{name}'. The tools are: {names}.")
+            plan.failure = failure("unknown_tool", f"There is no tool '{name}'. The tools are: {names}.")
             return
         try:
             await self._parse_and_judge(plan, plan.tool)
         except ToolError as error:
-            plan.failure = _failure("tool_error", str(error))
+            plan.failure = failure("tool_error", str(error))
         except msgspec.ValidationError as error:
-            plan.failure = _failure("invalid_arguments", f"ERROR: Wrong arguments for '{name}': {error}. The call was not run.")
+            plan.failure = failure("invalid_arguments", f"ERROR: Wrong arguments for '{name}': {error}. The call was not run.")
         except (msgspec.DecodeError, RecursionError) as error:
             text = f"ERROR: Tool call to '{name}' had malformed JSON arguments: {error}. The call was not run."
-            plan.failure = _failure("malformed", text)
+            plan.failure = failure("malformed", text)
         except Exception as error:  # the boundary: a tool that cannot say its risk does not run
             logger.exception("tool %s could not be judged", name)
-            plan.failure = _crash(plan, error, "could not be judged", "It was not run.")
+            plan.failure = crash(plan.call.name, error, "could not be judged", "It was not run.")
 
     async def _parse_and_judge(self, plan: _Plan, tool: Tool[Any]) -> None:
         """The user's hooks speak first: they may block it or change it, and what they let pass is judged all the same."""
         args: ToolArgs = tool.parse(plan.call.arguments)
         verdict = await self._around.before_judging(plan.call, plan.arguments)
         if verdict.blocked:
-            plan.failure = _failure("denied", f"{verdict.blocked} The call was not run.")
+            plan.failure = failure("denied", f"{verdict.blocked} The call was not run.")
             return
         plan.args = await tool.prepare(_heard(plan, tool, verdict) or args)
         self._judge(plan, verdict)
@@ -155,7 +157,7 @@ class ToolRunner:
         """What they change is judged anew, by ``earlier`` too; then their word counts for that."""
         verdict = await self._around.before_asking(pending)
         if verdict.blocked:
-            plan.pending, plan.failure = None, _failure("rejected", f"{verdict.blocked} The call was not run.")
+            plan.pending, plan.failure = None, failure("rejected", f"{verdict.blocked} The call was not run.")
             return
         if (args := _heard(plan, tool, verdict)) is not None:
             plan.args, plan.pending = await tool.prepare(args, shown=plan.args), None
@@ -166,16 +168,33 @@ class ToolRunner:
     def _judge(self, plan: _Plan, verdict: Verdict) -> None:
         assert plan.tool is not None and plan.args is not None
         tool, call = plan.tool, plan.call
-        plan.risk = tool.risk(plan.args)
-        judgement = weighed(self._permissions.judge(call.name, tool.subject(plan.args), plan.risk, self.mode()), verdict)
+        plan.risk, plan.verdict = tool.risk(plan.args), verdict
+        judgement = self._judgement(plan, tool)
         if judgement.outcome is Outcome.DENY:
-            plan.failure = _failure("denied", f"Not permitted: {judgement.reason} The call was not run.")
+            plan.failure = failure("denied", f"Not permitted: {judgement.reason} The call was not run.")
             return
         cost = self._budget.judge(call.id, plan.risk, self.mode())
         if judgement.outcome is Outcome.ASK or cost.blocked:
             plan.pending = self._pending(plan, judgement, cost.blocked, cost.remaining_usd)
         elif call.id in self._log.state.pending:
             plan.pending = self._log.state.pending[call.id]  # asked before a restart: the answer still counts
+
+    def _judgement(self, plan: _Plan, tool: Tool[Any]) -> Judgement:
+        judgement = self._permissions.judge(plan.call.name, tool.subject(plan.args), plan.risk, self.mode())
+        return weighed(judgement, plan.verdict)
+
+    def allowed_by(self, rule: str) -> list[PendingTool]:
+        """The calls that wait and would run unasked now that there is this rule. One that costs is never among them: only its own card
+        showed its price; nor is one that a person must decide for another reason.
+        """
+        waiting = [(plan.pending, plan, plan.tool) for plan in self._plans if plan.decision is not None]
+        return [pending for pending, plan, tool in waiting if pending and tool and self._is_allowed_by(rule, plan, tool, pending)]
+
+    def _is_allowed_by(self, rule: str, plan: _Plan, tool: Tool[Any], pending: PendingTool) -> bool:
+        if pending.block_reason or Effect.SPENDS in plan.risk.effects:
+            return False
+        judgement = self._judgement(plan, tool)
+        return judgement.outcome is Outcome.ALLOW and rule in judgement.rules
 
     def _pending(self, plan: _Plan, judgement: Judgement, over_budget: str, remaining: float | None) -> PendingTool:
         assert plan.tool is not None and plan.args is not None
@@ -239,7 +258,7 @@ class ToolRunner:
                 plan.waited = True
             output = plan.failure or await self._decide_and_run(plan)
         except asyncio.CancelledError:
-            await self._finish(plan, _interrupted(plan))
+            await self._finish(plan, plan.failure or interrupted(plan.reported, started=plan.started))
             raise
         await self._finish(plan, output)
 
@@ -250,7 +269,7 @@ class ToolRunner:
                 refusal = await self._take_decision(plan, answer)
             except Exception as error:  # the boundary: as in _prepare, for the arguments as the user edited them
                 logger.exception("tool %s could not be judged", plan.call.name)
-                refusal = _crash(plan, error, "could not be judged", "It was not run.")
+                refusal = crash(plan.call.name, error, "could not be judged", "It was not run.")
             if refusal is not None:
                 return refusal
         if plan.decision is not None or plan.waited:
@@ -262,19 +281,19 @@ class ToolRunner:
         tool, args = plan.tool, plan.args
         assert tool is not None
         if refusal := await self._around.before_running(plan.call, plan.arguments, plan.risk, lambda: tool.preview(args)):
-            return _failure("denied", f"{refusal} The call was not run.")
+            return failure("denied", f"{refusal} The call was not run.")
         return await self._around.after_running(plan.call, plan.arguments, await self._run_reserved(plan))
 
     async def _take_decision(self, plan: _Plan, answer: Decision) -> ToolOutput | None:
         """Apply the user's edits; returns the refusal, if it is one."""
         if isinstance(answer, Abandoned) or not answer.approved:
-            return _failure(*why_refused(answer))
+            return failure(*why_refused(answer))
         edited = edited_arguments(plan.arguments, answer)
         if edited != plan.arguments and (refusal := await self._take_edit(plan, edited)):
             return refusal
         cost = self._budget.judge(plan.call.id, plan.risk, Mode.YOLO)
         if cost.blocked and cost.remaining_usd is not None:
-            return _failure("over_budget", f"{cost.blocked} It was not run; the user can raise the cap.")
+            return failure("over_budget", f"{cost.blocked} It was not run; the user can raise the cap.")
         return None
 
     async def _take_edit(self, plan: _Plan, edited: JsonObject) -> ToolOutput | None:
@@ -282,13 +301,13 @@ class ToolRunner:
         try:
             plan.args = await plan.tool.prepare(plan.tool.parse_object(edited), shown=plan.args)
         except msgspec.ValidationError as error:
-            return _failure("invalid_arguments", f"ERROR: The user's edit does not fit the tool: {error}. The call was not run.")
+            return failure("invalid_arguments", f"ERROR: The user's edit does not fit the tool: {error}. The call was not run.")
         except ToolError as error:
-            return _failure("tool_error", str(error))
+            return failure("tool_error", str(error))
         plan.risk = plan.tool.risk(plan.args)
         judgement = self._permissions.judge(plan.call.name, plan.tool.subject(plan.args), plan.risk, Mode.YOLO)
         if judgement.outcome is Outcome.DENY:
-            return _failure("denied", f"Not permitted: {judgement.reason} The edited call was not run.")
+            return failure("denied", f"Not permitted: {judgement.reason} The edited call was not run.")
         plan.arguments, plan.note = edited, plan.note + changed("The user", edited)
         return None
 
@@ -312,14 +331,14 @@ class ToolRunner:
         time_limit = asyncio.timeout(plan.tool.timeout_s)
         try:
             async with time_limit:
-                return _checked(plan, await plan.tool.run(plan.args, self._context(plan)))
+                return checked(plan.call.name, await plan.tool.run(plan.args, self._context(plan)))
         except ToolError as error:
-            return _failure(UNKNOWN if isinstance(error, OutcomeUnknown) else "tool_error", str(error))
+            return failure(UNKNOWN if isinstance(error, OutcomeUnknown) else "tool_error", str(error))
         except Exception as error:  # the boundary: a crash of one tool hurts its own call alone
             if isinstance(error, TimeoutError) and time_limit.expired():
-                return _failure("timeout", f"{plan.call.name} was stopped after {plan.tool.timeout_s:g} s.")
+                return failure("timeout", f"{plan.call.name} was stopped after {plan.tool.timeout_s:g} s.")
             logger.exception("tool %s crashed", plan.call.name)
-            return _crash(plan, error, "crashed", "This is a defect of the tool.")
+            return crash(plan.call.name, error, "crashed", "This is a defect of the tool.")
 
     def _context(self, plan: _Plan) -> ToolContext:
         call = plan.call
@@ -357,7 +376,7 @@ class ToolRunner:
         unanswered = {call.id for call in self._log.state.history.open_calls}
         for plan in plans:
             if plan.call.id in unanswered:
-                await self._finish(plan, _interrupted(plan))
+                await self._finish(plan, plan.failure or interrupted(plan.reported, started=plan.started))
 
 
 def _heard(plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
@@ -371,26 +390,3 @@ def _heard(plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
 
 def _state(plan: _Plan, state: str) -> ToolStateChange:
     return ToolStateChange(tool_call_id=plan.call.id, tool=plan.call.name, state=state)
-
-
-def _failure(kind: str, text: str) -> ToolOutput:
-    return ToolOutput(text=text, success=False, error_kind=kind)
-
-
-def _crash(plan: _Plan, error: Exception, what: str, so: str) -> ToolOutput:
-    return _failure("crash", f"{plan.call.name} {what} ({type(error).__name__}: {error}). {so}")
-
-
-def _checked(plan: _Plan, output: object) -> ToolOutput:
-    """Tools come from outside as well: one that answers with anything but a text has crashed."""
-    if isinstance(output, ToolOutput) and isinstance(output.text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        return output
-    given = output.text if isinstance(output, ToolOutput) else output
-    raise TypeError(f"{plan.call.name} answered with {type(given).__name__}, not with text")
-
-
-def _interrupted(plan: _Plan) -> ToolOutput:
-    if plan.failure is not None or not plan.started:
-        return plan.failure or _failure("interrupted", NOT_RUN)
-    partial = "".join(plan.reported)
-    return _failure("interrupted", f"{UNKNOWN_OUTCOME}\nIts output so far:\n{partial}" if partial else UNKNOWN_OUTCOME)

@@ -118,7 +118,8 @@ class ApprovalCard(Card):
     def _question(self, sweeping: Sweeping) -> str:
         match sweeping:
             case "session" | "project":
-                return f"Always allow {marked(self.tool.remember_rule)} in this {sweeping}?"
+                also = ", whatever else waits included" if self._of > 1 else ""
+                return f"Always allow {marked(self.tool.remember_rule)} in this {sweeping}{also}?"
             case "all":
                 return f"Approve all {self._of} that wait, also those that you do not see here?"
             case "rest":

@@ -16,6 +16,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.question_events import words_of_refusal
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ class CardDock(Vertical):
                 from ml_intern.frontends.tui.cards.question import QuestionCard
 
                 self._add(question.question_id, QuestionCard(question))
-            case e.ToolStateChange(tool_call_id=key, state=state, sent_by=sent_by, reason=reason) if state in DECIDED:
-                how = words_of_refusal(reason) if state == "rejected" else "set aside" if state == "abandoned" else state
-                self._over(key, how, sent_by, live=live)
+            case e.ToolStateChange(state=state) as change if state in DECIDED:
+                how = words_of_refusal(change.reason) if state == "rejected" else "set aside" if state == "abandoned" else state
+                self._over(change.tool_call_id, how, change.sent_by, live=live, rule=change.rule)
             case e.ToolFinished(tool_call_id=key):
                 self._drop((key,))
             case e.QuestionAnswered(question_id=key, sent_by=sent_by) as ended:
@@ -211,18 +212,26 @@ class CardDock(Vertical):
 
     # ── what is over ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _over(self, key: str, how: str, sent_by: str, *, live: bool) -> None:
-        """``sent_by``: who decided, where the event tells. What nobody decided is told by the end of its call or turn."""
+    def _over(self, key: str, how: str, sent_by: str, *, live: bool, rule: str = "") -> None:
+        """``sent_by``: who decided, where the event tells; ``rule``: what decided it, granted for another call. What nobody decided is
+        told by the end of its call or turn.
+        """
         card = self._cards.get(key)
         if card is None:
             return
         answered_here, backend = key in self._mine, self.tui.backend
         overtaken = backend is not None and sent_by != "" and sent_by != backend.sender
-        if live and (overtaken or not (answered_here or sent_by)) and (how not in TOLD_BY_THE_TURN or overtaken):
-            where = f"by {sent_by}" if sent_by else f"in {backend.owner}" if backend is not None and backend.owner else "elsewhere"
+        news = rule != "" or overtaken or not (answered_here or sent_by)
+        if live and news and (how not in TOLD_BY_THE_TURN or overtaken):
+            where = f"too: {marked(rule)} is always allowed now" if rule else f"by {sent_by}" if sent_by else self._elsewhere
             late = " Your answer came after that, and was not taken." if answered_here else ""
             self.tui.say(f"{card.name_shown} was {how} {where}.{late}")
         self._drop((key,))
+
+    @property
+    def _elsewhere(self) -> str:
+        backend = self.tui.backend
+        return f"in {backend.owner}" if backend is not None and backend.owner else "elsewhere"
 
     def _drop(self, keys: tuple[str, ...]) -> None:
         """All at once, and the focus goes only to what stays: a widget that is gone takes every key with it."""
