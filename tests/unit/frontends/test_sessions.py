@@ -194,6 +194,17 @@ def test_exporting_writes_a_private_file_and_replaces_none_unasked(run: Run, pat
     assert run("export", "1", "-o", str(tmp_path / "no" / "x"))[0] == 1
 
 
+def test_what_an_export_replaces_is_private_too_and_a_link_to_it_stays(run: Run, path: Path, tmp_path: Path) -> None:
+    fill(path, "aaaaaaaaaa")
+    target, link = tmp_path / "out.md", tmp_path / "link.md"
+    target.write_text("anybody may read this")
+    target.chmod(0o644)
+    link.symlink_to(target)
+    assert run("export", "1", "-o", str(link), "--force")[0] == 0
+    assert target.read_text().startswith("# Compare digits.") and link.is_symlink()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
 def test_deleting_asks_only_where_somebody_can_answer(run: Run, path: Path) -> None:
     fill(path, "aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc")
     code, _, err = run("delete", "aaa", "bbb")
