@@ -18,6 +18,7 @@ from ml_intern.gateways.remote_answers import Card, Choice, Click, RemoteAnswers
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.amounts import usd
+from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.display import Text
 from ml_intern.protocol.invisible import marked
@@ -35,7 +36,6 @@ MOST_OPTIONS = 8
 CLOSING_S = 3.0
 LONGEST_NAME = 80
 _LATE = "late", "That was decided already, or belongs to a session that is not open here."
-_DECIDED = ("approved", "rejected", "abandoned", "cancelled")
 
 
 class Waiting(Protocol):
@@ -129,7 +129,7 @@ class AnswerDesk:
                     await self._ask(tool)
             case e.QuestionAsked():
                 await self._ask(event)
-            case e.ToolStateChange() if event.state in _DECIDED:
+            case e.ToolStateChange() if event.state in DECIDED:
                 await self._close(event.tool_call_id, self._decided(event.state, event.sent_by, event.note))
             case e.ToolFinished():
                 await self._close(event.tool_call_id, "over")
