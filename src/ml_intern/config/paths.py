@@ -57,6 +57,12 @@ def expand_home(path: str, environ: Environ) -> Path:
     return Path(path)
 
 
+def with_tilde(path: str, home: str | Path) -> str:
+    """The other way round: ``path`` with ``~`` in place of this home, for people to read."""
+    above = str(home).rstrip("/")
+    return f"~{path[len(above) :]}" if above and f"{path}/".startswith(f"{above}/") else path
+
+
 def paths_from(environ: Environ) -> Paths:
     """The folders that the environment asks for. A relative ``XDG_*`` value is ignored, as the specification wants."""
 

@@ -28,3 +28,8 @@ def plain(text: str) -> str:
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
     return re.sub(_CONTROL, "", text)
+
+
+def one_line(text: str) -> str:
+    """A text of somebody else as one line without what a terminal would obey."""
+    return " ".join(plain(text).split())

@@ -12,7 +12,7 @@ from ml_intern.config.environ import Environ
 from ml_intern.config.load import process_environ
 from ml_intern.config.paths import paths_from
 from ml_intern.errors import MlInternError
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def complete_session(_ctx: click.Context, _param: click.Parameter, incomplete: s
 
 
 def _about(record: SessionRecord) -> str:
-    return " ".join(plain(record.title or record.preview).split())[:60]
+    return one_line(record.title or record.preview)[:60]
 
 
 async def _newest(path: Path) -> list[SessionRecord]:

@@ -9,7 +9,7 @@ import pytest
 
 import ml_intern
 from ml_intern.config.environ import Environ
-from ml_intern.config.paths import paths_from, private_dir
+from ml_intern.config.paths import paths_from, private_dir, with_tilde
 from ml_intern.errors import ConfigError
 
 
@@ -63,3 +63,14 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(ConfigError, match=r"x/data cannot be made"):
         private_dir(tmp_path / "x" / "data")
+
+
+@pytest.mark.parametrize(
+    ("path", "home", "shown"),
+    [
+        ("/home/al", "/home/al", "~"), ("/home/al/x", "/home/al", "~/x"), ("/home/al/x", "/home/al/", "~/x"),
+        ("/home/alice/x", "/home/al", "/home/alice/x"), ("/srv", "/home/al", "/srv"), ("/srv", "/", "/srv"), ("", "/home/al", ""),
+    ],
+)  # fmt: skip
+def test_a_home_is_shown_as_a_tilde_where_it_is_one(path: str, home: str, shown: str) -> None:
+    assert with_tilde(path, home) == with_tilde(path, Path(home)) == shown

@@ -12,7 +12,7 @@ import click
 from ml_intern.config.environ import Environ
 from ml_intern.config.json_values import dotted
 from ml_intern.config.load import PACKAGED, LoadedSettings, process_environ, user_file
-from ml_intern.config.paths import home_dir
+from ml_intern.config.paths import home_dir, with_tilde
 from ml_intern.config.tree import MASK, flatten
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
@@ -43,7 +43,7 @@ def config_group(ctx: click.Context, as_json: bool, changed: bool) -> None:
     if as_json:
         click.echo(_as_json(rows))
     else:
-        _print_table(rows, home=str(home_dir(loaded.environ)))
+        _print_table(rows, home=home_dir(loaded.environ))
 
 
 @config_group.command("path")
@@ -96,7 +96,7 @@ def _as_json(rows: list[Row]) -> str:
     return json.dumps(entries, indent=2, ensure_ascii=False)
 
 
-def _print_table(rows: list[Row], *, home: str) -> None:
+def _print_table(rows: list[Row], *, home: Path) -> None:
     cut = sys.stdout.isatty()
     cells = [(row.key, json.dumps(row.value, ensure_ascii=False), _where(row, home)) for row in rows]
     key_width = max((len(key) for key, _, _ in cells), default=0)
@@ -106,6 +106,6 @@ def _print_table(rows: list[Row], *, home: str) -> None:
         click.echo(f"{key:<{key_width}}  {shown:<{value_width}}  {source}".rstrip())
 
 
-def _where(row: Row, home: str) -> str:
-    source = " + ".join("~" + part.removeprefix(home) if part.startswith(home + "/") else part for part in row.source.split(" + "))
+def _where(row: Row, home: Path) -> str:
+    source = " + ".join(with_tilde(part, home) for part in row.source.split(" + "))
     return f"{source} ({', '.join('$' + name for name in row.variables)})" if row.variables else source

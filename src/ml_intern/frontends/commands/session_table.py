@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ml_intern.config.paths import with_tilde
 from ml_intern.frontends.commands.open_sessions import open_words
 from ml_intern.frontends.headless.text import clip_text, width
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.protocol.amounts import cost, size_text
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import SessionRecord
@@ -83,9 +83,9 @@ def _cells(place: int, record: SessionRecord, live: Mapping[str, Welcome], now: 
         str(record.turn_count),
         cost(record.cost_usd, record.unpriced_calls),
         size_text(record.size_bytes),
-        _line(record.model),
+        one_line(record.model),
         folder_words(record.cwd),
-        _line(record.title or record.preview),
+        one_line(record.title or record.preview),
     )
 
 
@@ -107,9 +107,4 @@ def age(seconds: float, at: datetime) -> str:
 
 def folder_words(path: str) -> str:
     """A folder in one line, with ``~`` for the home."""
-    home = str(Path.home())
-    return _line("~" + path[len(home) :] if path == home or path.startswith(home + os.sep) else path)
-
-
-def _line(text: str) -> str:
-    return " ".join(plain(text).split())
+    return one_line(with_tilde(path, os.path.expanduser("~")))

@@ -17,7 +17,7 @@ from ml_intern.config.paths import paths_from
 from ml_intern.errors import SessionBusy
 from ml_intern.frontends.commands.open_sessions import open_elsewhere
 from ml_intern.frontends.commands.session_table import as_json, as_table
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line, plain
 from ml_intern.frontends.session_names import complete_session
 from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.session_ids import short_id
@@ -198,7 +198,7 @@ def search_command(text: tuple[str, ...], limit: int, json_: bool) -> None:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for record, hit in hits:
-        title = " ".join(plain(record.title or record.preview).split())
+        title = one_line(record.title or record.preview)
         click.secho(f"{short_id(record.id)}  {record.updated_at.astimezone():%Y-%m-%d %H:%M}  {title}", bold=True)
         click.echo(f"  {plain(hit.snippet)}")
     if not hits:
@@ -240,7 +240,7 @@ def delete_command(names: tuple[str, ...], yes: bool) -> None:
 
     records = _with_store(find_all)
     for record in records:
-        title = " ".join(plain(record.title or record.preview).split())
+        title = one_line(record.title or record.preview)
         click.echo(f"{short_id(record.id)}  {counted(record.event_count, 'event')}  {title}", err=True)
     if not yes:
         if not sys.stdin.isatty():
@@ -284,7 +284,7 @@ def rename_command(name: str, title: str) -> None:
     """Give a session a title."""
     from ml_intern.session.retitle import retitle
 
-    title = " ".join(plain(title).split())[:LONGEST_TITLE]
+    title = one_line(title)[:LONGEST_TITLE]
     if not title:
         raise click.UsageError("The title is empty.")
 

@@ -17,7 +17,7 @@ from ml_intern.config.load import LoadedSettings
 from ml_intern.errors import ConfigError, StoreError
 from ml_intern.frontends.commands.sessions import open_store
 from ml_intern.frontends.invocation import Invocation
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line, plain
 from ml_intern.frontends.session_names import complete_session
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import EventStore, SessionRecord
@@ -127,7 +127,7 @@ def _show(states: Sequence[TraceState], *, as_json: bool) -> None:
         where = f"  {plain(state.dataset)}" if state.dataset else ""
         click.echo(f"{short_id(state.session)}  {state.destination:<8}  {state.state:<7}  {state.sent_events}/{state.events} events{where}")
         for text in filter(None, (state.error, state.note)):
-            click.echo(f"          {' '.join(plain(text).split())}")
+            click.echo(f"          {one_line(text)}")
 
 
 # ── push ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

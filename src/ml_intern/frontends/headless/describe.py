@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import assert_never
 
+from ml_intern.config.paths import with_tilde
 from ml_intern.frontends.headless.describe_own import describe_own
 from ml_intern.frontends.headless.describe_remote import describe_remote
 from ml_intern.frontends.headless.show import answer_lines, call_line, plan_lines
@@ -147,7 +148,7 @@ def _asked(tool: e.PendingTool, *, going_on: bool) -> list[Line]:
 def _session(event: SESSION) -> list[Line]:
     match event:
         case e.SessionStarted():
-            return [line(("accent", "ml-intern"), ("dim", f" · {event.model} · {_home_as_tilde(event.cwd)}"))]
+            return [line(("accent", "ml-intern"), ("dim", f" · {event.model} · {with_tilde(event.cwd, os.path.expanduser('~'))}"))]
         case e.ResumedFrom():
             how = "forked from" if event.forked else "resumed"
             return [line(("accent", "ml-intern"), ("dim", f" · {how} session {short_id(event.original_session_id)}"))]
@@ -157,11 +158,6 @@ def _session(event: SESSION) -> list[Line]:
             return [line(("dim", f"· reasoning effort: {event.effective or 'none'}{' · ' + event.note if event.note else ''}"))]
         case _:
             assert_never(event)
-
-
-def _home_as_tilde(path: str) -> str:
-    home = os.path.expanduser("~")
-    return "~" + path[len(home) :] if path == home or path.startswith(home + os.sep) else path
 
 
 def _resource(event: RESOURCE) -> list[Line]:

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from ml_intern.frontends.headless.text import Line, clip_text, line, width
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line
 
 GAP = "  "
-
-
-def one_line(text: str) -> str:
-    """A text of somebody else as one line without what a terminal would obey."""
-    return " ".join(plain(text).split())
 
 
 def table(

@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.app import App
 
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 
@@ -51,7 +51,7 @@ class Attention:
             return
         self._app.bell()
         if self._how == "desktop":
-            words = " ".join(plain(text).split())[:MAX_CHARS]
+            words = one_line(text)[:MAX_CHARS]
             # OSC 9, which iTerm2, kitty, WezTerm, Windows Terminal and Ghostty show; other terminals pass over it.
             self._write(f"\x1b]9;ml-intern {words}\x07")
 

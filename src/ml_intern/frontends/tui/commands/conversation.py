@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml_intern.frontends.headless.show import plan_lines
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -52,7 +52,7 @@ async def rename(app: TuiApp, rest: str) -> None:
     from ml_intern.frontends.tui.screens.questions import AskLine
 
     title = rest or await app.push_screen_wait(AskLine("Title of this session", value=app.status.figures.title))
-    title = " ".join(plain(title).split())[:LONGEST_TITLE]
+    title = one_line(title)[:LONGEST_TITLE]
     if title:
         app.send(op.SetTitle(title=title))
         app.hint(f"this session is now called “{title}”")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ml_intern.frontends.commands.check import Check
 from ml_intern.frontends.commands.doctor import MARKS, checks_of
 from ml_intern.frontends.headless.text import Line, Style, line
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.screens.pager import Pager
-from ml_intern.frontends.tui.screens.styled import one_line
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp

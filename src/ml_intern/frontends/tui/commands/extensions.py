@@ -10,8 +10,8 @@ import msgspec
 
 from ml_intern.frontends.commands.mcp import Row, rows_of
 from ml_intern.frontends.headless.text import Line, line, lines
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.screens.pager import Pager
-from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from ml_intern.config.hook_sources import ON, ConfiguredHook, configured_hooks
 from ml_intern.config.load import user_file
 from ml_intern.frontends.commands.hooks import EVENTS, hooks_file_hint, words_of
 from ml_intern.frontends.headless.text import Line, line
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.screens.pager import Pager
-from ml_intern.frontends.tui.screens.styled import one_line
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp

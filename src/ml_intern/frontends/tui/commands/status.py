@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ml_intern.frontends.headless.text import Line, line
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
-from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.amounts import cost, count_text, counted, usd
 from ml_intern.protocol.session_ids import short_id

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.composer.history import History
 from ml_intern.frontends.tui.own_keys import OrderedInput
 
@@ -73,5 +73,5 @@ class HistorySearch(ModalScreen[str | None]):
         self._found = self._history.matching(query)
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(Content(" ".join(plain(text).split())[:200])) for text in self._found])
+        options.add_options([Option(Content(one_line(text)[:200])) for text in self._found])
         options.highlighted = 0 if self._found else None

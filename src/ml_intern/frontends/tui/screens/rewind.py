@@ -12,11 +12,11 @@ from textual.content import Content
 
 from ml_intern.frontends.headless.describe_own import counted
 from ml_intern.frontends.headless.text import Line, Style, clip_text, line, lines
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.commands.recall import Said
 from ml_intern.frontends.tui.screens.frame import FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
-from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol.display import Diff
 from ml_intern.protocol.rewind_events import RewindPlanned
 

@@ -12,9 +12,9 @@ from ml_intern.errors import MlInternError
 from ml_intern.frontends.commands.open_sessions import open_elsewhere, open_words
 from ml_intern.frontends.commands.session_table import age, folder_words
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines, width
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
-from ml_intern.frontends.tui.screens.styled import one_line
 from ml_intern.protocol.amounts import cost, counted, size_text
 from ml_intern.protocol.events import AssistantMessageAdded, UserMessageAdded
 from ml_intern.protocol.session_ids import short_id

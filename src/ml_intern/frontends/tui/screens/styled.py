@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 from textual.content import Content
 
-from ml_intern.frontends.headless.table import one_line, table
+from ml_intern.frontends.headless.table import table
 from ml_intern.frontends.headless.text import Line, Style
 
-__all__ = ["content", "one_line", "table"]
+__all__ = ["content", "table"]
 
 _STYLES: Mapping[Style, str] = MappingProxyType({
     "dim": "dim",
