@@ -10,6 +10,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from ml_intern.config.paths import with_tilde
 from ml_intern.frontends.headless.text import Span, Style, line, width
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.figures import Figures
@@ -44,7 +45,7 @@ class StatusBar(Widget):
     def __init__(self, *, mode: str, home: Path, id: str | None = None) -> None:
         super().__init__(id=id)
         self.mode = mode
-        self._home = str(home)
+        self._home = home
         self.figures = Figures()
         self._looked_at = ""
 
@@ -110,8 +111,7 @@ class StatusBar(Widget):
 
     def short_folder(self, folder: str) -> str:
         """With ``~`` for the home folder."""
-        inside = folder == self._home or folder.startswith(f"{self._home}/")
-        return f"~{folder[len(self._home) :]}" if inside and self._home != "/" else folder
+        return with_tilde(folder, self._home)
 
     def _context_parts(self) -> list[list[Span]]:
         used, window = self.figures.context_tokens, self.window
