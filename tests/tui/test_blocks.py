@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.blocks.base import Block
-from ml_intern.frontends.tui.blocks.job import JobBlock
+from ml_intern.frontends.tui.blocks.job import Job, JobBlock
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.blocks.tool import OUTPUT_CHARS, OUTPUT_ROWS, ToolBlock
 from ml_intern.frontends.tui.blocks.words import CodeBlock, MarkdownBlock, NoticeBlock, ThinkingBlock, UserBlock
@@ -233,6 +233,6 @@ def test_the_address_of_a_job_is_whole_on_a_narrow_screen_and_one_link() -> None
     job = HfJobSubmit(
         job_id="6920f1c2", job_url=url, flavor="t4-small", timeout="1h", job_type="run", image="python", namespace="me", push_to_hub=False
     )
-    block = JobBlock(job, started_at=None)
+    block = JobBlock(Job(job, started_at=None))
     assert "".join(row.strip() for row in rows(block, 40)[1:]) == url
     assert _links(block, 40) == {url}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.blocks.tool import ToolBlock
@@ -180,6 +181,34 @@ async def test_a_job_card_follows_the_job_to_its_end_and_the_status_bar_counts_i
         assert "✗ job  j1  a10g-small  error · 2:10 · $0.0400" in shown(app)
         assert shown(app).count("j1  ") == 1 and "error after" not in shown(app), "its block says it: no line says it again"
         assert "1 job" not in screen_text(app)[-1]
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "resumed"])
+async def test_a_job_is_shown_in_the_card_of_the_call_that_started_it_until_it_ends(live: bool) -> None:
+    run = e.ToolCalled(tool="hf_jobs", arguments={"operation": "run", "detach": True}, tool_call_id="1")
+    job = replace(submitted("j1"), tool_call_id="1", job_url="https://hub.example/jobs/j1")
+    events = (
+        *started(), run, e.ToolStateChange(tool_call_id="1", tool="hf_jobs", state="running", job_url=job.job_url), job,
+        e.ToolLog(tool="hf_jobs", log="epoch 1\n", tool_call_id="1"),
+    )  # fmt: skip
+    answer = e.ToolFinished(
+        tool="hf_jobs", tool_call_id="1", output="It runs.", success=True, display=(d.Job("j1", "running", "python x.py", job.job_url),)
+    )
+    host = scripted() if live else scripted(past=(STARTED, *events))
+    async with running(host, size=(120, 24)) as (app, pilot):
+        host.emit(*events if live else ())
+        await settled(app, pilot, host)
+        assert shown(app).count("https://hub.example/jobs/j1") == shown(app).count("● job  j1") == shown(app).count("epoch 1") == 1
+        (card,) = [block for block in app.conversation.blocks if "j1" in "".join(block.links)]
+        assert (card.links, card.animated) == (["https://hub.example/jobs/j1"], live)
+        host.emit(answer, done("It runs."))
+        await settled(app, pilot, host)
+        assert "✓ hf_jobs" in shown(app)
+        assert shown(app).count("j1  ") == 1 and "● job  j1" in shown(app), "it goes on after the call"
+        host.emit(over("j1"))
+        await settled(app, pilot, host)
+        assert "✓ job  j1  a10g-small  completed · 2:05" in shown(app)
+        assert shown(app).count("job  j1") == 1 and not card.animated
 
 
 async def test_a_job_whose_card_was_taken_back_is_told_in_a_line_when_it_ends() -> None:

@@ -17,40 +17,48 @@ INDENT = 4
 ENDINGS: dict[str, tuple[str, Style]] = {"completed": ("✓", "good"), "canceled": ("■", "dim"), "deleted": ("■", "dim")}
 
 
-class JobBlock(Block):
-    """``started_at`` is the loop's time, None for a job of the past whose beginning was not seen."""
+class Job:
+    """What is drawn of it, in the card of the call that started it or in a block of its own.
+
+    ``started_at`` is the loop's time, None for a job of the past whose beginning was not seen.
+    """
 
     def __init__(self, job: HfJobSubmit, *, started_at: float | None) -> None:
-        super().__init__()
         self._job = job
         self._started_at = started_at
         self._end: HfJobComplete | None = None
 
-    def complete(self, end: HfJobComplete) -> None:
-        """The job is over."""
-        self._end = end
-        self.changed()
+    @property
+    def id(self) -> str:
+        return self._job.job_id
 
     @property
-    def text(self) -> str:
-        return self._job.job_url or self._job.job_id
+    def url(self) -> str:
+        """Of its page, where it has one."""
+        return self._job.job_url
 
     @property
-    def links(self) -> Sequence[str]:
-        return [self._job.job_url] if self._job.job_url else []
-
-    @property
-    def animated(self) -> bool:
+    def runs(self) -> bool:
+        """Whether its clock goes on."""
         return self._end is None and self._started_at is not None
 
+    def end(self, end: HfJobComplete) -> None:
+        """The job is over."""
+        self._end = end
+
     def draw(self, pen: Pen) -> Rows:
+        """Its state, its address and how it ended."""
         rows = [pen.line(self._head(pen.now))]
-        if self._job.job_url:
-            address = pen.narrower(INDENT).wrapped(self._job.job_url, pen.palette.styles["accent"])
+        if self.url:
+            address = pen.narrower(INDENT).wrapped(self.url, pen.palette.styles["accent"])
             rows += [Strip([Segment(" " * INDENT), *row]) for row in address]
         if self._end is not None and self._end.message:
             rows += pen.lines([line(("dim", f"  {self._end.message}"))])
         return rows
+
+    def guess_rows(self, columns: int) -> int:
+        """About how many rows that will be."""
+        return 1 + (guess_wrapped(self.url, columns - INDENT) if self.url else 0)
 
     def _head(self, now: float) -> Line:
         about = f"  {self._job.job_id}  {self._job.flavor}"
@@ -62,5 +70,33 @@ class JobBlock(Block):
         price = f" · {usd(end.estimated_cost_usd)}" if end.estimated_cost_usd is not None else ""
         return line((style, f"{mark} job"), about, ("dim", f"  {end.final_status} · {duration(end.wall_time_s)}{price}"))
 
+
+class JobBlock(Block):
+    """A job that no card of a call shows."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+
+    def end_job(self, end: HfJobComplete) -> None:
+        """The job is over."""
+        self._job.end(end)
+        self.changed()
+
+    @property
+    def text(self) -> str:
+        return self._job.url or self._job.id
+
+    @property
+    def links(self) -> Sequence[str]:
+        return [self._job.url] if self._job.url else []
+
+    @property
+    def animated(self) -> bool:
+        return self._job.runs
+
+    def draw(self, pen: Pen) -> Rows:
+        return self._job.draw(pen)
+
     def guess_rows(self, columns: int) -> int:
-        return 1 + (guess_wrapped(self._job.job_url, columns - INDENT) if self._job.job_url else 0)
+        return self._job.guess_rows(columns)

@@ -13,6 +13,7 @@ from ml_intern.frontends.headless.text import Style, line
 from ml_intern.frontends.tui.blocks.agent import Agent
 from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.display import display_rows, links_of
+from ml_intern.frontends.tui.blocks.job import Job
 from ml_intern.frontends.tui.blocks.pen import Pen, joined
 from ml_intern.frontends.tui.cells import even, links_in
 from ml_intern.frontends.tui.selected_rows import BORDER, MARK
@@ -20,6 +21,7 @@ from ml_intern.protocol import display as d
 from ml_intern.protocol.amounts import clock, duration
 from ml_intern.protocol.events import ToolFinished
 from ml_intern.protocol.messages import JsonObject
+from ml_intern.protocol.resource_events import HfJobComplete
 from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
 
 LIVE_CHARS = 32_000
@@ -55,6 +57,7 @@ class ToolBlock(Block):
         self._display: tuple[d.Display, ...] = ()
         self._job_url = ""
         self._agent: Agent | None = None
+        self._jobs: dict[str, Job] = {}
 
     # ── what happens to the call ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,6 +87,16 @@ class ToolBlock(Block):
             self._agent.follow(agent)
         self.changed()
 
+    def hold(self, job: Job) -> None:
+        """The call started this job. It is shown here, also when it goes on after the call."""
+        self._jobs[job.id] = job
+        self.changed()
+
+    def end_job(self, end: HfJobComplete) -> None:
+        """One of its jobs is over."""
+        self._jobs[end.job_id].end(end)
+        self.changed()
+
     def finish(self, answer: ToolFinished) -> None:
         """The call is answered."""
         self._output = middle_out(answer.output)
@@ -107,18 +120,22 @@ class ToolBlock(Block):
 
     @property
     def links(self) -> Sequence[str]:
-        shown = [*([self._job_url] if self._job_url else []), *links_of(self._display)]
-        return shown if self.folded else list(dict.fromkeys([*shown, *links_in(self._output)]))
+        jobs = [self._job_url, *(job.url for job in self._jobs.values())]
+        shown = [*filter(None, jobs), *links_of(self._display), *(() if self.folded else links_in(self._output))]
+        return list(dict.fromkeys(shown))
 
     @property
     def animated(self) -> bool:
+        if any(job.runs for job in self._jobs.values()):
+            return True
         return self._answer is None and self._started_at is not None and self._state not in WAITING
 
     # ── how it looks ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def draw(self, pen: Pen) -> Rows:
         inner = pen.narrower(INDENT)
-        body = [*self._agent_rows(inner), *self._argument_rows(inner), *self._steps_rows(inner), *self._body(inner)]
+        jobs = [row for job in self._jobs.values() for row in job.draw(inner)]
+        body = [*self._agent_rows(inner), *self._argument_rows(inner), *jobs, *self._steps_rows(inner), *self._body(inner)]
         return [self._head(pen), *(Strip([Segment(" " * INDENT, MARK), *row]) for row in body)]
 
     def _head(self, pen: Pen) -> Strip:
@@ -177,9 +194,10 @@ class ToolBlock(Block):
         answer = self._answer
         if answer is None:
             rows = tail_rows(self._printed, LIVE_ROWS if self.folded else LIVE_ROWS_UNFOLDED, pen)
-            link = [pen.link("job", self._job_url)] if self._job_url else []
+            link = [pen.link("job", self._job_url)] if self._job_url and not self._jobs else []
             return [*link, *rows]
-        rows = display_rows(self._display, pen, folded=self.folded)
+        display = [item for item in self._display if not (isinstance(item, d.Job) and item.id in self._jobs)]
+        rows = display_rows(display, pen, folded=self.folded)
         if not self.folded:
             return rows + self._output_rows(pen) + self._rest(pen, answer)
         if not answer.success and answer.error_kind != "rejected" and not (self._agent is not None and self._agent.interrupted):
@@ -195,7 +213,11 @@ class ToolBlock(Block):
         return [pen.line(line(("dim", f"all of it: {answer.spill_path}")))] if answer.spill_path else []
 
     def guess_rows(self, columns: int) -> int:
-        shown = 2 * len(self._display) + (self._agent is not None and (self._answer is None or not self.folded))
+        shown = (
+            2 * len(self._display)
+            + sum(job.guess_rows(columns) for job in self._jobs.values())
+            + (self._agent is not None and (self._answer is None or not self.folded))
+        )
         if self._answer is None:
             return 1 + shown + min(self._printed.count("\n") + 1, LIVE_ROWS) * bool(self._printed)
         if not self.folded:
