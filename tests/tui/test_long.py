@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import count
+from typing import Any
+
+from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.block_view import KEPT_DRAWN
 from ml_intern.frontends.tui.blocks.base import Block, Rows
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.blocks.tool import LIVE_CHARS, ToolBlock
 from ml_intern.protocol import events as e
-from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
+from tests.tui.scripted import STARTED, envelopes, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import done, reply, started
 
 MESSAGES = 5_000
+
+
+def called(call_id: str) -> e.ToolCalled:
+    return e.ToolCalled(tool="bash", arguments={"command": "ls"}, tool_call_id=call_id)
 
 
 class Counted(Block):
@@ -117,3 +126,31 @@ async def test_a_block_that_changes_a_hundred_times_is_drawn_once_a_frame() -> N
         app.conversation.show_changes()
         await pilot.pause()
         assert Once.drawn == before + 1
+
+
+async def test_a_past_that_is_read_starts_no_timer_and_draws_no_line_for_each_of_its_turns() -> None:
+    turns = 300
+    host = scripted(past=(STARTED, *(event for i in range(turns) for event in (*started(f"question {i}"), called(str(i)), done("")))))
+    loop, tasks = asyncio.get_running_loop(), count()
+
+    def counted(loop: asyncio.AbstractEventLoop, work: Any, **named: Any) -> asyncio.Task[Any]:
+        next(tasks)
+        return asyncio.Task(work, loop=loop, **named)
+
+    loop.set_task_factory(counted)
+    async with running(host) as (app, _):
+        assert next(tasks) < turns, "each timer is a task"
+        for widget in (app.query_one(ActivityLine), app.waiting_lines):
+            for envelope in envelopes(*started(), called("1")):
+                widget.read(envelope, live=False)
+            assert not widget._repaint_required  # pyright: ignore[reportPrivateUsage]  # Textual's
+
+
+async def test_a_turn_that_runs_when_its_past_was_read_has_its_line() -> None:
+    host = scripted(past=(STARTED, *started(), called("1")))
+    async with running(host) as (app, pilot):
+        while "running bash" not in screen_text(app)[-5]:
+            await settled(app, pilot, host)
+        host.emit(done("…"))
+        await settled(app, pilot, host)
+        assert not any("running bash" in row for row in screen_text(app))

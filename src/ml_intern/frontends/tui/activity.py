@@ -51,6 +51,7 @@ class ActivityLine(Widget):
         self._hint = ""
         self._until: tuple[type[e.AnyEvent], ...] = ()
         self._beating: Timer | None = None
+        self._live = True
 
     @property
     def busy(self) -> bool:
@@ -73,10 +74,12 @@ class ActivityLine(Widget):
 
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``."""
+        self._live = True
         self._end()
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
+        self._live = live
         if live and self._until and isinstance(envelope.event, (*self._until, e.ErrorRaised)):
             self.unhint(self._hint)
         match event := envelope.event:
@@ -121,14 +124,14 @@ class ActivityLine(Widget):
         if doing != self._doing:
             self._since, self._hint = self._now(), ""
             self._doing = doing
-            self._beat()
+            self._changed()
 
     def _end(self) -> None:
         self._doing = ""
         self._received = 0
         self._calls.clear()
         self._asked.clear()
-        self._beat()
+        self._changed()
 
     @staticmethod
     def _now() -> float:
@@ -140,6 +143,13 @@ class ActivityLine(Widget):
     def pause_s(self) -> float:
         """Until the row changes by itself. A terminal that does not tell of its focus counts as looked at."""
         return SLOW_TICK_S if self._asked or not self.app.app_focus else TICK_S  # pyright: ignore[reportUnknownMemberType]
+
+    def _changed(self) -> None:
+        """Now where it happens now; of a past that is read, with the next beat."""
+        if self._live:
+            self._beat()
+        elif self._beating is None and self.is_attached:
+            self._beating = self.set_timer(self.pause_s, self._beat)
 
     def _beat(self) -> None:
         """Draw the row now, and again as long as a turn runs: an idle app sleeps."""

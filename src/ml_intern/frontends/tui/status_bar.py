@@ -48,6 +48,8 @@ class StatusBar(Widget):
         self._home = home
         self.figures = Figures()
         self._looked_at = ""
+        self._stale = False
+        """Whether it will be drawn anyway: the thousands of events of a past ask for it once."""
 
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``."""
@@ -59,7 +61,9 @@ class StatusBar(Widget):
         """See ``EventReader``."""
         if not self.figures.apply(envelope.event):
             return
-        self.refresh()
+        if live or not self._stale:
+            self._stale = True
+            self.refresh()
         cwd = self.figures.cwd
         if cwd and isinstance(envelope.event, WHERE_CHANGED) and (live or cwd != self._looked_at):  # once for all the turns of a past
             self._looked_at = cwd
@@ -70,6 +74,7 @@ class StatusBar(Widget):
 
     def render_line(self, y: int) -> Strip:
         columns, base = self.size.width, self.rich_style
+        self._stale = False
         strip = Pen(columns, palette_of(self)).line(line(*self.spans(columns)))
         return strip.apply_style(base).adjust_cell_length(columns, base)
 

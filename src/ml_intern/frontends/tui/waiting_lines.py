@@ -30,6 +30,7 @@ class WaitingLines(Widget):
         """Given back when the process died that had them."""
         self._later: tuple[str, ...] = ()
         self._kept: tuple[str, ...] = ()
+        self._drawn: list[Line] = []
         self._begun = False
         self._running = False
 
@@ -120,13 +121,15 @@ class WaitingLines(Widget):
         return [line(("dim", f"↳ {more + 1} more")), *rows] if more > 0 else rows
 
     def _changed(self) -> None:
-        self.styles.height = len(self.rows())
-        self.refresh()
+        if (rows := self.rows()) != self._drawn:  # a past that is read changes nothing here, thousands of times
+            self._drawn = rows
+            self.styles.height = len(rows)
+            self.refresh()
         if self.kept != self._kept:
             self._kept = self.kept
             own_app(self).composer.save_draft()
 
     def render_line(self, y: int) -> Strip:
-        columns, base, rows = self.size.width, self.rich_style, self.rows()
+        columns, base, rows = self.size.width, self.rich_style, self._drawn
         row = Pen(columns, palette_of(self)).line(rows[y]) if y < len(rows) else Strip.blank(columns, base)
         return row.apply_style(base).adjust_cell_length(columns, base)
