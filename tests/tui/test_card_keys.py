@@ -139,7 +139,6 @@ async def test_what_is_being_typed_as_a_card_comes_goes_to_the_composer_and_appr
 async def test_the_next_card_does_not_take_the_key_that_was_meant_for_the_last() -> None:
     host = waiting(2)
     async with running(host, calm_s=NEVER_CALM_S) as (app, pilot):
-        app.again_s = NEVER_CALM_S
         await pilot.press("f2", "y")
         host.emit(*approved("c1"))
         await settled(app, pilot, host)
@@ -152,58 +151,43 @@ async def test_the_next_card_does_not_take_the_key_that_was_meant_for_the_last()
     assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
 
 
-async def approve_the_first_of(app: TuiApp, pilot: Any, host: ScriptedHost) -> None:
-    """And the next one is on the screen."""
-    await pilot.press("f2", "y")
-    host.emit(*approved("c1"))
+async def test_a_key_that_is_held_down_or_pressed_again_and_again_decides_one_card() -> None:
+    host = waiting(2)
+    async with running(host, size=(120, 40), calm_s=10.0) as (app, pilot):
+        await pilot.press("f2", "y")
+        host.emit(*approved("c1"))
+        await settled(app, pilot, host)
+        card = app.focused
+        assert isinstance(card, Card)
+        began = card.calm_from - 10.0
+        for late_s in (0.0, 9.0, 18.0, 27.0):  # each nine seconds after the one before
+            await press_at(app, pilot, host, began + late_s)
+        assert [answer.tool_call_id for answer in decided(host)] == ["c1"] and "This is the next card" in shown(app)
+        await press_at(app, pilot, host, began + 38.0)
+    assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
+
+
+async def press_at(app: TuiApp, pilot: Any, host: ScriptedHost, time: float) -> None:
+    """``y``, at a time of the event loop."""
+    event = key_event("y")
+    event.time = time
+    app.post_message(event)
     await settled(app, pilot, host)
 
 
-async def test_the_key_that_approved_a_card_approves_the_next_one_that_is_seen_and_no_other_key_does() -> None:
-    host = waiting(3)
-    async with running(host, size=(120, 40), calm_s=NEVER_CALM_S) as (app, pilot):
-        app.again_s = ALWAYS_CALM_S
-        await approve_the_first_of(app, pilot, host)
-        for key in ("n", "e", "a", "s", "A"):
-            await pilot.press(key)
+@pytest.mark.parametrize("key", ["f2", "escape", "tab"])
+async def test_a_key_that_goes_somewhere_takes_back_what_is_asked_once_more_and_one_sees_it(key: str) -> None:
+    host = waiting(1)
+    async with running(host, size=(100, 30), calm_s=NEVER_CALM_S) as (app, pilot):
+        await pilot.press("f2", "p", "enter")
         await settled(app, pilot, host)
-        assert [answer.tool_call_id for answer in decided(host)] == ["c1"]
-        await pilot.press("y")
+        assert "Read it, then press Enter" in shown(app)
+        await pilot.press(key)
         await settled(app, pilot, host)
-    assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
-
-
-async def test_a_key_that_was_typed_before_the_next_card_was_on_the_screen_or_is_held_down_does_not_decide_it() -> None:
-    host = waiting(2)
-    async with running(host, size=(120, 40), calm_s=NEVER_CALM_S) as (app, pilot):
-        app.again_s = 10.0
-        await approve_the_first_of(app, pilot, host)
-        card = app.focused
-        assert isinstance(card, Card)
-        for late_s in (-1.0, 9.0, 18.0, 27.0):
-            event = key_event("y")
-            event.time = card.seen_from + (late_s if late_s < 0 else 9.0)  # each nine seconds after the one before
-            app.post_message(event)
-            await settled(app, pilot, host)
-        assert [answer.tool_call_id for answer in decided(host)] == ["c1"]
-        event = key_event("y")
-        event.time = card.seen_from + 11.0
-        app.post_message(event)
+        assert "Enter" not in shown(app) and "y approve" in shown(app)
+        await pilot.press("enter")
         await settled(app, pilot, host)
-    assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
-
-
-@pytest.mark.parametrize("what", ["longer than the screen", "a question of money"])
-async def test_the_key_that_approved_a_card_does_not_approve_what_is_not_seen_whole_or_asks_for_money(what: str) -> None:
-    long = pending("c2", arguments={"operation": "run", "script": "print()\n" * 100}, display=())
-    money = pending("c2", tool="usage_threshold", arguments={"threshold_usd": 5.0}, display=())
-    host = scripted(past=(STARTED, *started(), asked(pending("c1"), money if "money" in what else long)))
-    async with running(host, size=(120, 40), calm_s=NEVER_CALM_S) as (app, pilot):
-        app.again_s = ALWAYS_CALM_S
-        await approve_the_first_of(app, pilot, host)
-        await pilot.press("y")
-        await settled(app, pilot, host)
-    assert [answer.tool_call_id for answer in decided(host)] == ["c1"]
+    assert decided(host) == []
 
 
 async def test_a_second_key_for_a_card_that_is_decided_already_is_not_sent() -> None:

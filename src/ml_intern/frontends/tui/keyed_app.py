@@ -10,15 +10,11 @@ from textual.driver import Driver
 
 from ml_intern.frontends.calm import CALM_S
 
-AGAIN_S = 0.2
-"""A key that decided is meant for the next card too when it comes again after so long: a key that bounces or is held down is faster."""
-
 
 class KeyedApp(App[int]):
     """Looks after the focus before each key."""
 
     calm_s: float = CALM_S
-    again_s: float = AGAIN_S
     _key_at: float = float("-inf")
 
     async def on_event(self, event: events.Event) -> None:

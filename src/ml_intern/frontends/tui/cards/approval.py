@@ -49,13 +49,12 @@ class ApprovalCard(Card):
     ]
 
     class Decided(Message):
-        """The user decided one call; ``cap_usd`` raises the cap first. ``by_key``: the one that did it at once."""
+        """The user decided one call; ``cap_usd`` raises the cap first."""
 
-        def __init__(self, answer: ApprovalAnswer, *, cap_usd: float | None = None, by_key: str = "") -> None:
+        def __init__(self, answer: ApprovalAnswer, *, cap_usd: float | None = None) -> None:
             super().__init__()
             self.answer = answer
             self.cap_usd = cap_usd
-            self.by_key = by_key
 
     class AllApproved(Message):
         """Everything that waits; with ``rest`` also what comes until the turn ends, unasked."""
@@ -171,8 +170,7 @@ class ApprovalCard(Card):
         if self.tool.tool == "yolo_budget":
             self._ask_for_cap()
             return
-        answer = ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True)
-        self.post_message(self.Decided(answer, by_key=self.by_key if self.tool.tool not in MONEY else ""))
+        self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True))
 
     def action_sweep(self, what: Sweeping) -> None:
         """Asks once more, in the card's own line."""
@@ -196,8 +194,11 @@ class ApprovalCard(Card):
         """Whether it did ask: every key but Enter is a no to that, and to nothing else."""
         was, self._sweeping = self._sweeping is not None, None
         self.set_class(False, "-asks")
-        self.show_keys()
+        self.say("")  # also in place of what it said about the question
         return was
+
+    def start_over(self) -> None:
+        self._stop_asking()
 
     def action_reject(self) -> None:
         if self._stop_asking():

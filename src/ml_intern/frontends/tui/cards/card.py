@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
@@ -86,8 +85,6 @@ class Card(Vertical, can_focus=True):
         """In the event loop's time: keys before it decide nothing, for the card came under the user's fingers by itself."""
         self.by_key = ""
         """The last one that counted."""
-        self.again_key, self.seen_from = "", float("inf")
-        """The key that approved the card before counts sooner: from when this one was on the screen."""
         self.scrolled = CardBody()
         self.words = OrderedInput(compact=True)
         self._title, self._keys = Static(classes="title"), Static(classes="keys")
@@ -232,15 +229,14 @@ class Card(Vertical, can_focus=True):
         composer.post_message(again)
 
     def _why_early(self, event: events.Key) -> str:
-        """Why this key does not count yet; empty when it does."""
-        if asyncio.get_running_loop().time() >= self.calm_from:
+        """Why this key does not count yet; empty when it does. The calm begins anew: a key that is held down never counts."""
+        if event.time >= self.calm_from:
             return ""
-        too_fast = event.time < self.seen_from + own_app(self).again_s
-        if event.key == self.again_key and not self.scrolled.below:
-            if not too_fast:
-                return ""
-            self.seen_from = max(self.seen_from, event.time)  # the time begins anew: one that is held down never counts
+        self.calm_from = max(self.calm_from, event.time + own_app(self).calm_s)
         return "This is the next card: look at it, then press the key again."
+
+    def start_over(self) -> None:
+        """The user comes to it anew: what it asks once more is taken back."""
 
     def ask_words(self, placeholder: str) -> None:
         """A line to write in; ``Input.Submitted`` brings it."""

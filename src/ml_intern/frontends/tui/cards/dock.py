@@ -53,8 +53,6 @@ class CardDock(Vertical):
         self._others = Static(classes="others")
         self._shown = ""
         """The key of the one that is seen whole."""
-        self._by_key = ""
-        """What approved the last card at once; it is meant for the next one too, if it comes again."""
         self._sent: set[str] = set()
         """Decided here, and not confirmed yet: a second key for it has nothing to decide."""
         self._mine: set[str] = set()
@@ -115,6 +113,7 @@ class CardDock(Vertical):
         """By the user's own wish, so its keys count at once; False when nothing waits."""
         if not self._cards:
             return False
+        self._cards[self._shown].start_over()
         self._go_to(self._shown, by_itself=False)
         return True
 
@@ -125,21 +124,8 @@ class CardDock(Vertical):
     def _go_to(self, key: str, *, by_itself: bool) -> None:
         card = self._cards[key]
         card.calm_from = self.tui.calm_from(self._now()) if by_itself else float("-inf")
-        card.again_key, card.seen_from = (self._meant_again(card) if by_itself else ""), float("inf")
-        self._by_key = ""
         self._show(key)
         self.screen.set_focus(card)
-        card.call_after_refresh(self._seen, card)
-
-    def _seen(self, card: Card) -> None:
-        card.seen_from = self._now()
-
-    def _meant_again(self, card: Card) -> str:
-        """The key that approved the last card, if that may be meant for this one: a question of money is another question."""
-        from ml_intern.frontends.tui.cards.approval import ApprovalCard
-        from ml_intern.frontends.tui.cards.facts import MONEY
-
-        return self._by_key if isinstance(card, ApprovalCard) and card.tool.tool not in MONEY else ""
 
     def _show(self, key: str) -> None:
         self._shown = key
@@ -259,7 +245,6 @@ class CardDock(Vertical):
 
     def on_approval_card_decided(self, message: ApprovalCard.Decided) -> None:
         message.stop()
-        self._by_key = message.by_key
         if message.cap_usd is not None:
             figures = self.tui.status.figures
             self.tui.send(op.SetAutoApproval(enabled=figures.yolo, scope=figures.yolo_scope, cost_cap_usd=message.cap_usd))
