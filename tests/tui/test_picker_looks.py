@@ -86,7 +86,7 @@ def test_the_question_before_a_rewind_looks_so(snap_compare: Looks, size: tuple[
     async def screen() -> Screen[Any]:
         return RewindConfirm(PLAN, "Now train on it\nwith two seeds")
 
-    assert looks_like(snap_compare, size, screen, "You have edited")
+    assert looks_like(snap_compare, size, screen, "You made, changed")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -10,10 +10,12 @@ import pytest
 from ml_intern.config.environ import Environ
 from ml_intern.config.paths import paths_from
 from ml_intern.errors import ToolError
-from ml_intern.frontends.headless.text import line
+from ml_intern.frontends.headless.text import bare, line
 from ml_intern.frontends.tui.screens.pager import Pager
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
+from ml_intern.frontends.tui.screens.rewind import plan_rows
 from ml_intern.frontends.tui.screens.search import best
+from ml_intern.protocol import display as d
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned
@@ -240,7 +242,7 @@ async def test_rewind_shows_what_would_change_before_it_does_it() -> None:
         await pilot.press("down", "enter")
         await shown(app, pilot, "conversation and files")
         await pilot.press("enter")
-        text = await shown(app, pilot, "You have edited 1 of these files yourself.")
+        text = await shown(app, pilot, "You made, changed or deleted 1 of these files yourself.")
         assert "goes back to before “two pears”." in text and "2 files would be restored and 1 deleted." in text
         assert "+lr = 3" in text
         assert "data/[x].csv" in text
@@ -253,6 +255,32 @@ async def test_rewind_shows_what_would_change_before_it_does_it() -> None:
     assert host.operations == [op.Rewind(before_message=1), confirmed, op.Rewind(conversation=False, to_snapshot="c0ffee")]
 
 
+def test_a_rewind_says_of_each_file_of_the_users_what_became_of_it_and_what_happens_to_it() -> None:
+    texts = {
+        "made.txt": "@@ -0,0 +1 @@\n+a",
+        "changed.txt": "@@ -1 +1 @@\n-a\n+b",
+        "gone.txt": "@@ -1,2 +0,0 @@\n-a\n-b",
+        "gone.png": "Binary files a/gone.png and /dev/null differ\n",
+        "empty.txt": "",
+        "many.txt": "[its diff is left out]",
+    }
+    own = tuple(d.Diff(path=path, unified=text, added=0, removed=0) for path, text in texts.items())
+    plan = RewindPlanned(
+        before_message=0, conversation=False, files=True, confirm="t", restored=tuple(texts)[1:], deleted=("made.txt",), own_changes=own
+    )
+    rows = [bare(row) for row in plan_rows(plan)]
+    assert "You made, changed or deleted 6 of these files yourself. y takes that back, m leaves such files alone:" in rows
+    fates = {path: next(row for row in rows if row.startswith(f"{path}  ")).partition("−0  ")[2] for path in texts}
+    assert fates == {
+        "made.txt": "made since: y deletes it",
+        "changed.txt": "changed since: y puts it back as it was",
+        "gone.txt": "deleted since: y brings it back",
+        "gone.png": "deleted since: y brings it back",
+        "empty.txt": "y puts it back as it was",
+        "many.txt": "y puts it back as it was",
+    }
+
+
 async def test_what_is_or_may_be_the_users_own_can_be_kept_and_the_last_rewind_taken_back_from_the_list() -> None:
     done = RewindComplete(before_message=1, conversation=False, files=True, restored=1, saved="c0ffee")
     host = scripted(past=TALK, play=rewinds(PLAN, done))
@@ -261,7 +289,7 @@ async def test_what_is_or_may_be_the_users_own_can_be_kept_and_the_last_rewind_t
         await pilot.press("enter")
         await shown(app, pilot, "the files only")
         await pilot.press("down", "down", "enter")
-        text = await shown(app, pilot, "1 changed while a tool ran: by it, or by you meanwhile.")
+        text = await shown(app, pilot, "While a tool ran, it or you made, changed or deleted 1 of these files.")
         assert text.index("train.py") < text.index("notes.md") and "m but keep mine" in text
         await pilot.press("m")
         await until(pilot, lambda: bool(app.recall.rewound))

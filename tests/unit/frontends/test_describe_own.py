@@ -33,7 +33,7 @@ def test_a_rewind_tells_what_it_would_do_and_did() -> None:
     planned = e.RewindPlanned(
         before_message=0, conversation=True, files=True, confirm="t", restored=("a",), deleted=("b", "c"), own_changes=(diff,), kept=("m",)
     )
-    assert "1 file would be restored and 2 deleted, 1 of them with edits of your own" in words(planned)
+    assert "1 file would be restored and 2 deleted, 1 of them made, changed or deleted by you" in words(planned)
     assert "left alone" in words(planned)
     done = e.RewindComplete(before_message=0, conversation=True, files=True, restored=3, deleted=1)
     assert "the conversation and files went back: 3 files restored, 1 deleted" in words(done) and "/rewind back" in words(done)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.hook_events import HookRan
 from ml_intern.protocol.permission_events import RuleChanged
 from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned, SnapshotTaken
@@ -25,9 +26,9 @@ def describe_own(event: Own) -> list[Line]:
         case SnapshotTaken():
             return lines(f"· {event.note}", "dim") if event.note else []
         case RewindPlanned():
-            own = f", {len(event.own_changes)} of them with edits of your own" if event.own_changes else ""
-            own += f", {len(event.perhaps_own)} changed while a tool ran, perhaps by you" if event.perhaps_own else ""
-            files = f"{counted(len(event.restored))} would be restored and {len(event.deleted)} deleted{own}"
+            own = f", {len(event.own_changes)} of them made, changed or deleted by you" if event.own_changes else ""
+            own += f", {len(event.perhaps_own)} by you or by a tool that ran" if event.perhaps_own else ""
+            files = f"{counted(len(event.restored), 'file')} would be restored and {len(event.deleted)} deleted{own}"
             return [line(("warn", f"? rewind: {files}")), *_notes(event.note, event.kept)]
         case RewindComplete() if event.cut_short:
             return lines(f"! {event.note}", "warn")
@@ -42,16 +43,11 @@ def describe_own(event: Own) -> list[Line]:
             assert_never(event)
 
 
-def counted(files: int) -> str:
-    """With the noun."""
-    return f"{files} file{'s' * (files != 1)}"
-
-
 def _done(event: RewindComplete) -> str:
     if not event.files:
         return "· the conversation went back, files stay as they are"
     what = "the conversation and files" if event.conversation else "files"
-    return f"· {what} went back: {counted(event.restored)} restored, {event.deleted} deleted"
+    return f"· {what} went back: {counted(event.restored, 'file')} restored, {event.deleted} deleted"
 
 
 def _hook(event: HookRan) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,13 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
-from ml_intern.frontends.headless.describe_own import counted
 from ml_intern.frontends.headless.text import Line, Style, clip_text, line, lines
 from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.commands.recall import Said
 from ml_intern.frontends.tui.screens.frame import FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.display import Diff
 from ml_intern.protocol.rewind_events import RewindPlanned
 
@@ -24,6 +25,9 @@ BOTH, CONVERSATION, FILES = "both", "conversation", "files"
 _WAYS = {BOTH: "conversation and files", CONVERSATION: "the conversation only", FILES: "the files only"}
 SHOWN_PATHS = 100
 _SAID = 60
+_CHANGED = re.compile("@@|Binary files")
+_GONE = re.compile(r"@@ -\S+ \+0,0 @@|Binary files .* and /dev/null differ")
+"""The beginning of a diff, as git writes it, of a file that is not there any more; that of an empty one has no text."""
 LAST_REWIND = -1
 """In place of a message: the last rewind of files."""
 
@@ -51,7 +55,7 @@ def way_picker(said: Said) -> Picker[str]:
 
 
 class RewindConfirm(FramedScreen[tuple[str, ...] | None]):
-    """What would change, the user's own edits first. The answer is the paths to leave as they are; None does nothing, and so does Enter."""
+    """What would change, the user's own work first. The answer is the paths to leave as they are; None does nothing, and so does Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "do_all", "Do it", show=False),
@@ -91,13 +95,14 @@ def plan_rows(plan: RewindPlanned, said: str = "") -> list[Line]:
     rows = [line(_conversation_goes(said) if plan.conversation else "The conversation stays as it is.")]
     rows += [line(_files_go(plan))] if plan.files else []
     rows += lines(plan.note, "warn") if plan.note else []
-    rows += _diff_rows("You have edited {} of these files yourself. y takes that back, m leaves such files alone:", plan.own_changes, plan)
     rows += _diff_rows(
-        "{} changed while a tool ran: by it, or by you meanwhile. y takes that back, m leaves such files alone:", plan.perhaps_own, plan
+        "You made, changed or deleted {} of these files yourself. y takes that back, m leaves such files alone:", plan.own_changes, plan
     )
+    doubt = "While a tool ran, it or you made, changed or deleted {} of these files. y takes that back, m leaves such files alone:"
+    rows += _diff_rows(doubt, plan.perhaps_own, plan)
     for title, paths, style in (("restored", plan.restored, ""), ("deleted", plan.deleted, "bad"), ("left alone", plan.kept, "dim")):
         if paths:
-            rows += [line(), line(("bold", f"{counted(len(paths))} {title}"))]
+            rows += [line(), line(("bold", f"{counted(len(paths), 'file')} {title}"))]
             rows += [line((style, f"  {path}")) for path in paths[:SHOWN_PATHS]]  # type: ignore[arg-type]
             rows += [line(("dim", f"  … and {len(paths) - SHOWN_PATHS} more"))] if len(paths) > SHOWN_PATHS else []
     if plan.restored or plan.deleted:
@@ -112,16 +117,25 @@ def _conversation_goes(said: str) -> str:
 def _files_go(plan: RewindPlanned) -> str:
     if not plan.restored and not plan.deleted:
         return "No file would change."
-    return f"{counted(len(plan.restored))} would be restored and {len(plan.deleted)} deleted."
+    return f"{counted(len(plan.restored), 'file')} would be restored and {len(plan.deleted)} deleted."
 
 
 def _diff_rows(title: str, diffs: Sequence[Diff], plan: RewindPlanned) -> list[Line]:
+    """What became of each file since then, and what y does with it. Who did it is the title's to say: there may have been several."""
     rows = [line(), line(("warn", title.format(len(diffs))))] if diffs else []
     for diff in diffs:
-        goes = "  would be deleted" if diff.path in plan.deleted else ""
-        rows += [line(), line(("bold", f"{diff.path}  +{diff.added} −{diff.removed}"), ("bad", goes))]
+        style: Style = "bad" if diff.path in plan.deleted else "dim"
+        rows += [line(), line(("bold", f"{diff.path}  +{diff.added} −{diff.removed}"), (style, f"  {_fate(diff, plan)}"))]
         rows += [line((_diff_style(row), f"  {row}")) for row in diff.unified.splitlines()]
     return rows
+
+
+def _fate(diff: Diff, plan: RewindPlanned) -> str:
+    if diff.path in plan.deleted:
+        return "made since: y deletes it"
+    if _GONE.match(diff.unified):
+        return "deleted since: y brings it back"
+    return "changed since: y puts it back as it was" if _CHANGED.match(diff.unified) else "y puts it back as it was"
 
 
 def _diff_style(row: str) -> Style:
