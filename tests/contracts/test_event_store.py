@@ -373,13 +373,6 @@ async def test_only_the_beginning_of_a_giant_output_is_searched(store: EventStor
     assert await store.search("tail") == []
 
 
-async def test_every_event_of_every_session_can_be_read(store: EventStore) -> None:
-    for name in ("a", "b"):
-        await a_session(store, name, *(an_event(seq) for seq in range(1, 700)))
-    seen = [(name, event.seq) async for name, event in store.events_of_all()]
-    assert seen == [(name, seq) for name in ("a", "b") for seq in range(1, 700)]
-
-
 async def test_a_closed_store_says_so_and_closing_twice_is_fine(store: EventStore) -> None:
     await a_session(store, "s")
     await store.aclose()

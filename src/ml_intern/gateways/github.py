@@ -55,7 +55,6 @@ class Repo(Struct, frozen=True, kw_only=True):
     archived: bool = False
     pushed_at: str | None = None
     created_at: str | None = None
-    default_branch: str = ""
 
 
 class RepoList(Struct, frozen=True, kw_only=True):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-PLAIN = "\n\t"
-"""Controls that are what they look like."""
 _MAYBE = "[^\n\t -~]"
 # letters, marks and signs without ink
 _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"

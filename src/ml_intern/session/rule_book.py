@@ -30,22 +30,6 @@ class Kept(Protocol):
         ...
 
 
-class NothingKept:
-    """For a session whose rules come from nowhere else."""
-
-    def read(self) -> Sequence[RuleInForce]:
-        """None."""
-        return ()
-
-    def change(self, scope: RuleScope, outcome: RuleOutcome, rule: str, *, wanted: bool, replaces: str = "") -> bool:
-        """Refused."""
-        raise ConfigError("This session has no place to keep rules in.", hint="Keep it for this session.")
-
-    def stamp(self) -> object:
-        """Always the same."""
-        return None
-
-
 class RuleBook:
     """``own`` are the rules of the session's log, as outcome and text, at any moment."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -108,10 +108,6 @@ class EventStore(Protocol):
 
     async def events_named(self, names: Sequence[str]) -> list[tuple[str, StoredEvent]]:
         """The events of these types, of every session, with its id: for what must be found whichever session left it."""
-        ...
-
-    def events_of_all(self) -> AsyncIterator[tuple[str, StoredEvent]]:
-        """Every event of every session, for export and checks."""
         ...
 
     async def aclose(self) -> None:

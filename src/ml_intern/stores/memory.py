@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,11 +149,6 @@ class MemoryStore:
 
     async def events_named(self, names: Sequence[str]) -> list[tuple[str, StoredEvent]]:
         return [(session_id, event) for session_id, log in self._logs.items() for event in log.events if event.type in names]
-
-    async def events_of_all(self) -> AsyncIterator[tuple[str, StoredEvent]]:
-        for session_id, log in list(self._logs.items()):
-            for event in list(log.events):
-                yield session_id, event
 
     async def aclose(self) -> None:
         for session_id in [] if self._closed else list(self._logs):

@@ -21,11 +21,6 @@ class StreamedReply:
         self._shown: list[str] = []
         self._began_at: int | None = None
 
-    @property
-    def streaming(self) -> bool:
-        """Whether something of it is on the screen."""
-        return self._began_at is not None
-
     def think(self, text: str) -> None:
         """The model thinks this."""
         self._begin()

@@ -103,19 +103,6 @@ def load(connection: Connection, session_id: str, after_seq: int, limit: int | N
     return [StoredEvent(row_id & SEQ_MASK, from_us(at), name, data, version) for row_id, at, name, data, version in found]
 
 
-def load_page(connection: Connection, after_id: int, limit: int) -> list[tuple[int, str, StoredEvent]]:
-    """Row id, session id and event, over all sessions, from the row after ``after_id`` on."""
-    found = connection.execute(
-        f"""SELECT e.id, s.id, e.at, e.type, e.data, e.version FROM events e JOIN sessions s ON s.key = e.id >> {SEQ_BITS}
-            WHERE e.id > ? ORDER BY e.id LIMIT ?""",
-        (after_id, limit),
-    )
-    return [
-        (row_id, session_id, StoredEvent(row_id & SEQ_MASK, from_us(at), name, data, version))
-        for row_id, session_id, at, name, data, version in found
-    ]
-
-
 def load_named(connection: Connection, names: Sequence[str]) -> list[tuple[str, StoredEvent]]:
     """Events of these types over all sessions, with the session's id."""
     found = connection.execute(

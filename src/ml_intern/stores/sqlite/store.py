@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's before ``StoreLocked``."""
-PAGE = 500
 
 
 class SqliteStore:
@@ -106,13 +104,6 @@ class SqliteStore:
 
     async def events_named(self, names: Sequence[str]) -> list[tuple[str, StoredEvent]]:
         return await self._reader.run(lambda connection: rows.load_named(connection, names))
-
-    async def events_of_all(self) -> AsyncIterator[tuple[str, StoredEvent]]:
-        after_id = 0
-        while page := await self._reader.run(partial(rows.load_page, after_id=after_id, limit=PAGE)):
-            for row_id, session_id, event in page:
-                yield session_id, event
-                after_id = row_id
 
     async def check(self) -> None:
         """Read the whole file. Raises ``StoreCorrupt`` when it is damaged; for ``ml-intern doctor``."""

@@ -27,7 +27,6 @@ from ml_intern.tools.jobs.schedules import ScheduleCalls
 from ml_intern.tools.jobs.watch import JobWatch
 
 STARTS = ("run", "scheduled run")
-CHANGES_SCHEDULE = ("scheduled delete", "scheduled suspend", "scheduled resume")
 
 
 class HfJobsTool(Tool[HfJobsArgs]):

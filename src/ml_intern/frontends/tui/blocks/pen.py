@@ -18,8 +18,6 @@ from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, drawable, eve
 from ml_intern.frontends.tui.theme import Palette
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ml_intern.frontends.tui.blocks.rich_text import RichPages
     from ml_intern.frontends.tui.pictures.gallery import Gallery
 
@@ -96,10 +94,6 @@ class Pen:
             return row
         link = Style(link=Path(file).as_uri())  # percent-encoded: nothing in it commands the terminal
         return Strip([Segment(part.text, (part.style or Style.null()) + link) for part in row])
-
-    def rich(self, renderable: RenderableType) -> Rows:
-        """Whatever rich draws."""
-        return self.pages.draw(renderable, self.columns, self.palette)
 
     def markdown(self, text: str) -> Rows:
         """Markdown of somebody else."""
