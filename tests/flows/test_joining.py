@@ -67,6 +67,7 @@ async def test_an_approval_that_one_terminal_answers_closes_in_the_other(world: 
     await first.submit(op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id="c1", approved=False),)))
     late = await one.until(lambda x: isinstance(x, e.ErrorRaised))
     assert isinstance(late, e.ErrorRaised) and "No pending approval" in late.error and not late.ends_turn
+    assert late.sent_by == first.sender
 
 
 async def test_who_joined_may_look_at_the_rules_without_the_others_being_told(world: MakeWorld, live: Live) -> None:

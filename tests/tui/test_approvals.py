@@ -168,6 +168,17 @@ async def test_an_answer_that_another_terminal_was_faster_than_is_told_with_its_
     assert "rejected by process 99" in text and "Your answer came after that" in text
 
 
+async def test_what_is_said_of_an_operation_is_said_in_the_terminal_that_sent_it_and_in_no_other() -> None:
+    host = scripted(past=(STARTED, *started()))
+    host.sender = "process 77"
+    async with running(host, size=(120, 24)) as (app, pilot):
+        for sent_by in ("", "process 99", "process 77", None):
+            host.emit(e.ErrorRaised(error=f"Said to {sent_by!r}.", kind="BadOperation", ends_turn=False, sent_by=sent_by))
+        await settled(app, pilot, host)
+        text = "\n".join(screen_text(app))
+    assert [to for to in ("''", "'process 99'", "'process 77'", "None") if f"Said to {to}." in text] == ["'process 77'", "None"]
+
+
 async def test_ones_own_answer_in_a_joined_session_needs_no_telling() -> None:
     host = scripted(past=(STARTED, *started()))
     host.sender = "process 77"

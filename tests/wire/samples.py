@@ -77,7 +77,7 @@ EVENTS: tuple[e.AnyEvent, ...] = (
     e.UndoComplete(cut_seq=12),
     e.TurnComplete(history_size=9, final_response="Done.", reason="iteration_limit", detail="Stopped after 3 steps.", steps=3),
     e.Interrupted(unread=(UnreadMessage("Use less memory", (Image("image/png", "aGk="),), "process 7"),)),
-    e.ErrorRaised(error="Key refused.", kind="ModelAuthError", hint="Set HF_TOKEN.", ends_turn=False),
+    e.ErrorRaised(error="Key refused.", kind="ModelAuthError", hint="Set HF_TOKEN.", ends_turn=False, sent_by="process 7"),
     e.ToolCalled(tool="bash", arguments={"command": "ls"}, tool_call_id="call_1"),
     e.ToolLog(tool="bash", log="a\nb\n", tool_call_id="call_1", agent_id="a1", label="papers"),
     e.SubagentProgress(

@@ -227,6 +227,11 @@ class _Overheard:
         return self._host.busy
 
     @property
+    def sender(self) -> str:
+        """See ``Host``: it is this process's own."""
+        return ""
+
+    @property
     def owner(self) -> str:
         """Nobody else: the session was opened here."""
         return ""

@@ -257,13 +257,14 @@ class Interrupted(Event, frozen=True):
 
 
 class ErrorRaised(Event, frozen=True):
-    """``kind`` is the exception's class, ``hint`` what to do next. A turn that runs ends here, unless ``ends_turn`` is false."""
+    """``kind``: the exception's class. It ends the turn, unless ``ends_turn`` is false. ``sent_by``: for whom it is, if not for all."""
 
     wire = "error"
     error: str
     kind: str = ""
     hint: str = ""
     ends_turn: bool = True
+    sent_by: str | None = None
 
 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,9 +300,7 @@ class ToolLog(Event, frozen=True):
 
 class ToolStateChange(Event, frozen=True):
     """``state``: waiting, approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user edited them.
-
-    ``rule``: what the user allowed "always" for another call, and approved this one too. ``reason``: of a rejection.
-    """
+    ``rule``: what the user allowed "always" for another call, and approved this one too. ``reason``: of a rejection."""
 
     wire = "tool_state_change"
     tool_call_id: str

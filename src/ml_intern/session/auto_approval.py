@@ -22,11 +22,11 @@ class AutoApproval:
         """What holds now."""
         return Mode.YOLO if self._log.state.yolo_this_turn else self._usual
 
-    async def take(self, operation: SetAutoApproval, complain: Callable[[str], Awaitable[None]]) -> None:
+    async def take(self, operation: SetAutoApproval, complain: Callable[[SetAutoApproval, str], Awaitable[None]]) -> None:
         """Change the switch, the word for this turn, and the cap. The switch, put off, ends the word for the turn too."""
         state, for_turn = self._log.state, operation.scope == "turn"
         if for_turn and operation.enabled and not state.turn_running:
-            await complain("No turn runs for which calls could be approved.")
+            await complain(operation, "No turn runs for which calls could be approved.")
             return
         spending = state.spending
         cap = None if operation.lift_cap else spending.cap_usd if operation.cost_cap_usd is None else operation.cost_cap_usd

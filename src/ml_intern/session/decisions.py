@@ -32,7 +32,7 @@ class Decisions:
         self._rules = rules
         self._allowed_by = allowed_by
 
-    async def take(self, operation: op.ExecApproval, complain: Callable[[str], Awaitable[None]]) -> bool:
+    async def take(self, operation: op.ExecApproval, complain: Callable[[op.ExecApproval, str], Awaitable[None]]) -> bool:
         """One by one, in the order given. Whether each of them decided.
 
         What is allowed "always" holds for what waits too, but for that which this answer decides itself.
@@ -41,7 +41,7 @@ class Decisions:
         for answer in operation.approvals:
             pending = self._log.state.pending.get(answer.tool_call_id)
             if pending is None or not self._gate.claim(answer.tool_call_id):
-                await complain(f"No pending approval to process for '{answer.tool_call_id}'.")
+                await complain(operation, f"No pending approval to process for '{answer.tool_call_id}'.")
                 taken = False
                 continue
             granted += await to_the_end(self._decide(pending, answer, operation.sent_by))
@@ -81,7 +81,7 @@ class Decisions:
         self, changed: e.ToolStateChange, answer: op.ApprovalAnswer, rule: str = "", always: Literal["", "session", "project"] = ""
     ) -> None:
         try:
-            granted = [await self._rules.grant(rule, always)] if always else []
+            granted = [await self._rules.grant(rule, always, changed.sent_by)] if always else []
             await self._log.append(changed, *granted)
         except BaseException:
             self._gate.release(changed.tool_call_id)  # what was claimed and not decided would never be answered

@@ -212,6 +212,7 @@ class _Door:
                         hint="Leave it, then start ml-intern anew.",
                         kind="BadOperation",
                         ends_turn=False,
+                        sent_by=operation.sent_by,
                     )
                 )
                 return Taken()

@@ -49,13 +49,14 @@ class Rules:
             case _:
                 assert_never(operation)
 
-    async def grant(self, rule: str, scope: RuleScope) -> PermissionGranted:
+    async def grant(self, rule: str, scope: RuleScope, sent_by: str) -> PermissionGranted:
         """Keep what "always" would allow. What cannot be kept for the folder holds for the session, and that is told."""
         if scope != "session":
             try:
                 await self._book.change(ChangeRule(outcome="allow", rule=rule, scope=scope))
             except MlInternError as error:
-                await self._complain(f"The rule {rule} holds for this session only; it could not be kept: {error.message}", error.hint)
+                text = f"The rule {rule} holds for this session only; it could not be kept: {error.message}"
+                await self._complain(text, error.hint, sent_by)
                 scope = "session"
         return PermissionGranted(rule=rule, scope=scope)
 
@@ -63,7 +64,7 @@ class Rules:
         try:
             done = await self._book.change(change)
         except MlInternError as error:
-            await self._complain(error.message, error.hint)
+            await self._complain(error.message, error.hint, change.sent_by)
             return
         if done:
             changed = RuleChanged(outcome=change.outcome, rule=change.rule, scope=change.scope, removed=change.remove)
@@ -71,10 +72,11 @@ class Rules:
             await self._log.append(*([gone] if change.replaces else []), changed)
         else:
             missing, what = change.replaces or change.rule, "replace" if change.replaces else "remove"
-            await self._complain(f"There is no rule `{change.outcome} {missing}` there to {what}.", "/permissions shows those in force.")
+            text = f"There is no rule `{change.outcome} {missing}` there to {what}."
+            await self._complain(text, "/permissions shows those in force.", change.sent_by)
 
-    async def _complain(self, text: str, hint: str = "") -> None:
-        await self._log.append(ErrorRaised(error=text, hint=hint, kind="BadOperation", ends_turn=False))
+    async def _complain(self, text: str, hint: str, sent_by: str) -> None:
+        await self._log.append(ErrorRaised(error=text, hint=hint, kind="BadOperation", ends_turn=False, sent_by=sent_by))
 
     # ── trying a call ────────────────────────────────────────────────────────────────────────────────────────────────
 

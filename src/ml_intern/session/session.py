@@ -56,8 +56,7 @@ class Session:
     def __init__(self, parts: SessionParts, model: ModelPort) -> None:
         self._p = parts
         self.log: EventLog = parts.turn.log
-        self.session_id = self.log.session_id
-        self.state = parts.turn.log.state
+        self.session_id, self.state = self.log.session_id, self.log.state
         self._work = Work(parts.turn, model)
         self._decisions = Decisions(self.log, parts.gate, parts.questions, parts.rules, parts.turn.runner.allowed_by)
         self._changing = asyncio.Lock()
@@ -106,13 +105,13 @@ class Session:
             case op.SwitchModel() | op.SetEffort() | op.SetAutoApproval() | op.SetTitle():
                 await self._change(operation)
             case op.ReviewTraceSharing():
-                await self._review_traces()
+                await self._review_traces(operation)
             case op.ChangeRule() | op.ShowRules() | op.TryCall():
                 await self._p.rules.take(operation, self._auto_approval.mode())
             case op.Shutdown():
                 await self.aclose()
             case op.New() | op.Resume() | op.Fork():
-                await self._complain(f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
+                await self._complain(operation, f"'{type(operation).__name__.lower()}' is for the host of a session, not for the session.")
             case _:
                 assert_never(operation)
 
@@ -122,9 +121,8 @@ class Session:
             raise SessionClosed("This session is closed.", hint="Resume it to go on.")
         if isinstance(operation, op.ExecApproval):
             return await self._decisions.take(operation, self._complain)
-        taken = await self._p.questions.take(operation)
-        if not taken:
-            await self._complain(f"No question '{operation.question_id}' waits for an answer.")
+        if not (taken := await self._p.questions.take(operation)):
+            await self._complain(operation, f"No question '{operation.question_id}' waits for an answer.")
         return taken
 
     async def _start_or_stop(self, operation: op.UserInput | op.Compact | op.Undo | op.Rewind) -> None:
@@ -141,9 +139,9 @@ class Session:
     async def _change(self, operation: op.SwitchModel | op.SetEffort | op.SetAutoApproval | op.SetTitle) -> None:
         match operation:
             case op.SwitchModel():
-                await self._switch_model(operation.model)
+                await self._switch_model(operation)
             case op.SetEffort():
-                await self._set_effort(operation.effort)
+                await self._set_effort(operation)
             case op.SetAutoApproval():
                 await self._auto_approval.take(operation, self._complain)
             case op.SetTitle():
@@ -155,7 +153,7 @@ class Session:
 
     async def _user_input(self, message: op.UserInput) -> None:
         if not message.text.strip() and not message.images:
-            await self._complain("The message is empty.", hint="Say what you want done.")
+            await self._complain(message, "The message is empty.", hint="Say what you want done.")
             return
         self._work.say(message)
         await self._decisions.abandon_all(message.sent_by)
@@ -169,32 +167,32 @@ class Session:
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _switch_model(self, model_id: str) -> None:
+    async def _switch_model(self, operation: op.SwitchModel) -> None:
         try:
-            opened = await self._p.models.open(model_id, self.state.effort)
+            opened = await self._p.models.open(operation.model, self.state.effort)
         except MlInternError as error:
-            await self._complain(error.message, hint=error.hint)
+            await self._complain(operation, error.message, hint=error.hint)
             return
-        switched = e.ModelSwitched(model=model_id, previous=self._work.model.model_id)
+        switched = e.ModelSwitched(model=operation.model, previous=self._work.model.model_id)
         await self.log.append(*([opened.probe] if opened.probe else []), switched)
         if opened.effective_effort != self.state.effort or opened.note:
             await self.log.append(e.EffortChanged(effort=self.state.effort, effective=opened.effective_effort, note=opened.note))
         self._work.use_model(opened.port)  # the old one is closed with the session: its reply may still stream
 
-    async def _set_effort(self, effort: str | None) -> None:
-        if effort is not None and effort not in op.EFFORTS:
-            await self._complain(f"'{effort}' is no reasoning effort.", hint=f"Choose one of {', '.join(op.EFFORTS)}, or none.")
+    async def _set_effort(self, operation: op.SetEffort) -> None:
+        if (effort := operation.effort) is not None and effort not in op.EFFORTS:
+            await self._complain(operation, f"'{effort}' is no reasoning effort.", hint=f"Choose one of {', '.join(op.EFFORTS)}, or none.")
         else:
             await self.log.append(e.EffortChanged(effort=effort, effective=effort))
 
-    async def _review_traces(self) -> None:
+    async def _review_traces(self, operation: op.ReviewTraceSharing) -> None:
         try:
             await self._p.review_traces()
         except MlInternError as error:
-            await self._complain(error.message, hint=error.hint)
+            await self._complain(operation, error.message, hint=error.hint)
 
-    async def _complain(self, text: str, *, hint: str = "") -> None:
-        await self.log.append(e.ErrorRaised(error=text, hint=hint, kind="BadOperation", ends_turn=False))
+    async def _complain(self, operation: op.AnyOperation, text: str, *, hint: str = "") -> None:
+        await self.log.append(e.ErrorRaised(error=text, hint=hint, kind="BadOperation", ends_turn=False, sent_by=operation.sent_by))
 
     async def aclose(self) -> None:
         """Interrupt what runs, give everything back, end the event stream. Closing twice does nothing."""

@@ -34,6 +34,7 @@ class FakeHost:
     busy: bool = False
     closed: bool = False
     owner: str = ""
+    sender: str = ""
     operations: list[op.AnyOperation] = field(default_factory=list)
     read_from: int | None = None
     current: str = SESSION

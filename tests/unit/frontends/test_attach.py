@@ -263,6 +263,15 @@ async def test_an_answer_that_came_too_late_is_told_with_the_name_of_who_was_fas
     await terminal.left()
 
 
+async def test_an_error_about_what_another_terminal_sent_is_not_shown() -> None:
+    terminal = Terminal(Joined())
+    for sent_by in ("process 99", "", "process 77"):
+        terminal.host.emit(e.ErrorRaised(error=f"Said to <{sent_by}>.", ends_turn=False, sent_by=sent_by))
+    await terminal.settled()
+    assert "<process 77>" in terminal.text and "<>" not in terminal.text and "<process 99>" not in terminal.text
+    await terminal.left()
+
+
 async def test_who_only_watches_sends_nothing() -> None:
     terminal = Terminal(Joined(), answers=False)
     terminal.host.emit(e.Processing(message="…"), asks(BASH))

@@ -15,6 +15,7 @@ from ml_intern.frontends.attach.front import Front
 from ml_intern.frontends.attach.views import View
 from ml_intern.frontends.calm import CALM_S
 from ml_intern.frontends.headless.text import line
+from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
@@ -206,6 +207,8 @@ class Follower:
         match event := envelope.event:
             case ApprovalRequired() | QuestionAsked() if self._answers:
                 return  # asked one by one, and only while they wait
+            case _ if is_anothers_error(event, self._host.sender):
+                return
             case ConnectionChanged() if event.state == "gone":
                 self._code = FAILED
             case ToolStateChange() if event.state in DECIDED:

@@ -16,6 +16,7 @@ from ml_intern.frontends.headless.output import Console, OutputThread
 from ml_intern.frontends.headless.signals import handled
 from ml_intern.frontends.headless.unattended import NOBODY, answer_approval
 from ml_intern.frontends.headless.waiting import Waiting
+from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol.events import (
     AnyEvent,
@@ -224,7 +225,7 @@ class _Run:
     def _left_to_others(self, view: View, event: AnyEvent) -> bool:
         """What somebody elsewhere may answer is told as that: whoever has the session that was joined, or whom the run waits for."""
         if not isinstance(event, ApprovalRequired | QuestionAsked):
-            return False
+            return not self._options.json and is_anothers_error(event, self._host.sender)
         if self._host.owner:
             if not self._options.json:
                 what = ", ".join(tool.tool for tool in event.tools) if isinstance(event, ApprovalRequired) else "a question"

@@ -16,6 +16,7 @@ from ml_intern.config.load import LoadedSettings
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.first_run.due import has_key
 from ml_intern.frontends.headless.options import PATIENCE
+from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.app_parts import AppParts
 from ml_intern.frontends.tui.backend import Backend, EventReader, Opening
@@ -180,6 +181,8 @@ class TuiApp(AppParts):
         return None
 
     def _tell(self, envelope: Envelope, *, live: bool) -> None:
+        if is_anothers_error(envelope.event, self.sender):
+            return
         for reader in self._readers:
             reader.read(envelope, live=live)
         if live and isinstance(envelope.event, MODEL_NEWS) and self._backend is not None:

@@ -42,11 +42,6 @@ class Backend(Host, Protocol):
         ...
 
     @property
-    def sender(self) -> str:
-        """What ``sent_by`` says of what was sent from here; empty for the terminal that has the session open."""
-        ...
-
-    @property
     def context_window(self) -> int | None:
         """Tokens that the current model takes; None when nobody knows."""
         ...
