@@ -13,9 +13,11 @@ from ml_intern.frontends.tui.git_branch import branch_of
 from ml_intern.frontends.tui.status_bar import StatusBar
 from ml_intern.protocol import events as e
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
+from tests.tui.picker_world import submitted
 from tests.tui.scripted import STARTED, envelopes, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import SESSION, done, started
 
+RESUMED = e.ResumedFrom(path=SESSION, original_session_id=SESSION, original_event_count=9, forked=False)
 CAP = e.SessionUpdate(session_id=SESSION, auto_approval={"enabled": False, "cost_cap_usd": 20.0})
 
 
@@ -30,10 +32,12 @@ def llm(cost_usd: float | None = 1.5, tokens: int = 50_000, kind: str = "main") 
     ("columns", "shown"),
     [
         (120, "fake/model high · /home/shop · ██░░░░░░ 25% of 200k · 50k tokens · $1.50 of $20.00 · ask"),
-        (88, "fake/model high · /home/shop · ██░░░░░░ 25% of 200k · $1.50 of $20.00 · ask"),
-        (76, "fake/model high · shop · ██░░░░░░ 25% of 200k · $1.50 of $20.00 · ask"),
-        (66, "fake/model high · shop · ██░░░░░░ 25% · $1.50 of $20.00 · ask"),
-        (50, "model · ██░░░░░░ 25% · $1.50 of $20.00 · ask"),
+        (88, "fake/model high · shop · ██░░░░░░ 25% of 200k · 50k tokens · $1.50 of $20.00 · ask"),
+        (80, "fake/model high · shop · ██░░░░░░ 25% · 50k tokens · $1.50 of $20.00 · ask"),
+        (70, "model · shop · ██░░░░░░ 25% · 50k tokens · $1.50 of $20.00 · ask"),
+        (60, "model · ██░░░░░░ 25% · 50k tokens · $1.50 of $20.00 · ask"),
+        (50, "model · 25% · 50k tokens · $1.50 of $20.00 · ask"),
+        (40, "model · 25% · $1.50 of $20.00 · ask"),
         (34, "model · 25% · $1.50 · ask"),
         (14, "model · ask"),
         (9, "model"),
@@ -43,6 +47,21 @@ async def test_what_does_not_fit_gives_way_in_a_fixed_order(columns: int, shown:
     host = scripted(past=(STARTED, CAP, llm()))
     async with running(host, size=(columns, 20)) as (app, _):
         assert screen_text(app)[-1].strip() == shown
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+async def test_tokens_are_told_after_a_resume_beside_a_long_name_a_branch_a_cap_and_jobs(tmp_path: Path, columns: int) -> None:
+    folder = tmp_path / "llama-sentiment"
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    begun = e.SessionStarted(session_id=SESSION, cwd=str(folder), model="moonshotai/Kimi-K2-Instruct", effort="high")
+    past = (begun, CAP, *started(), llm(), llm(), done("…"), submitted("1"), submitted("2"), RESUMED)
+    host = scripted(past=past)
+    async with running(host, size=(columns, 20)) as (app, pilot):
+        while "main" not in app.status.branch:
+            await settled(app, pilot, host)
+        row = screen_text(app)[-1]
+        assert "Kimi-K2-Instruct" in row and "25%" in row and "100k tokens" in row and "$3.00 of $20.00 · 2 jobs · ask" in row
 
 
 async def test_an_unknown_price_and_an_unknown_window_are_said_to_be_unknown() -> None:

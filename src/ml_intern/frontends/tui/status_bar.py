@@ -17,15 +17,17 @@ from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.git_branch import branch_of
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
-from ml_intern.protocol.amounts import cost, count_text, usd
+from ml_intern.protocol.amounts import cost, count_text, counted, usd
 from ml_intern.protocol.codec import Envelope
 
 SEPARATOR: Span = ("dim", " · ")
 BAR_CELLS = 8
 SHORTENED = (
-    "tokens", "mode", "place", "context", "model", "place", "place", "jobs", "context", "money", "money", "context", "mode"
+    "place", "context", "mode", "model", "place", "place", "context", "tokens", "jobs", "money", "money", "context", "mode"
 )  # fmt: skip
-"""Parts that give way where there is no room, the first one first; a part that is named again gives way once more. The model stays."""
+"""Parts that give way where there is no room, the first one first; a part that is named again gives way once more.
+
+What is long becomes short before anything goes; where the folder is goes before what is used and spent. The model stays."""
 ALMOST_FULL, FULL = 0.7, 0.9
 WHERE_CHANGED = (e.SessionStarted, e.ResumedFrom, e.TurnComplete, e.Interrupted)
 """Events after which the folder or its branch may be another one."""
@@ -101,7 +103,7 @@ class StatusBar(Widget):
             "context": self._context_parts(),
             "tokens": [_only("dim", f"{count_text(figures.total_tokens)} tokens" if figures.total_tokens else "")],
             "money": self._money(),
-            "jobs": [_only("accent", f"{len(figures.jobs)} job{'s' * (len(figures.jobs) > 1)}" if figures.jobs else "")],
+            "jobs": [_only("accent", counted(len(figures.jobs), "job") if figures.jobs else "")],
             "mode": self._permission_mode(),
         }
 
