@@ -177,7 +177,7 @@ def test_a_settlement_without_an_amount_keeps_the_estimate() -> None:
 def test_an_unknown_price_is_not_shown_as_free() -> None:
     rows = [bare(row) for row in cost_rows(ledger_of((0, call(None)), (1, call(None))))]
     assert rows[0] == "Spent: unknown"
-    assert any("2 calls have no known price" in row for row in rows)
+    assert any("2 calls of unknown price" in row for row in rows)
 
 
 def test_the_forecast_goes_by_the_last_turns() -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from ml_intern.compute.base import FileKind, FileStat, LinePage
 from ml_intern.compute.hf_machine import Machine
 from ml_intern.config.paths import make_private
+from ml_intern.protocol.amounts import counted
 
 INLINE_BYTES = 1024 * 1024
 """What travels inside a request; larger files go by themselves, in parallel ranges."""
@@ -93,9 +94,9 @@ class Packed(Struct, frozen=True):
     def describe(self) -> str:
         """A sentence for people and models."""
         if not self.left_out_count:
-            return f"{self.count} files"
+            return f"{counted(self.count, 'file')}"
         more = f" and {self.left_out_count - 10} more" if self.left_out_count > 10 else ""
-        return f"{self.count} files; left out because they are too large: {', '.join(self.left_out[:10])}{more}"
+        return f"{counted(self.count, 'file')}; left out because they are too large: {', '.join(self.left_out[:10])}{more}"
 
 
 async def download_folder(machine: Machine, to: Path, max_bytes: int) -> Packed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ml_intern.errors import ServiceRefused
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from html_to_markdown import ConversionOptions
@@ -168,7 +169,7 @@ def pdf_document(body: bytes) -> Document:
     finally:
         pdf.close()
     if not any(pages):
-        raise ServiceRefused(f"This PDF of {total} pages holds no text, only pictures of it.", service=SERVICE)
+        raise ServiceRefused(f"This PDF of {counted(total, 'page')} holds no text, only pictures of it.", service=SERVICE)
     text = "\n\n".join(f"## Page {number}\n\n{page}" for number, page in enumerate(pages, 1) if page)
     note = f"Only the first {MAX_PDF_PAGES} of {total} pages are here." if total > MAX_PDF_PAGES else ""
     return Document(title=title, text=text, kind="pdf", note=note)

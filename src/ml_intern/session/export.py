@@ -54,7 +54,7 @@ def _cost(record: SessionRecord) -> str:
     known = usd(record.cost_usd)
     if not record.unpriced_calls:
         return known
-    return f"{known} and {record.unpriced_calls} calls whose price is unknown" if record.cost_usd else "unknown"
+    return f"{known} and {counted(record.unpriced_calls, 'call')} of unknown price" if record.cost_usd else "unknown"
 
 
 def _head(record: SessionRecord) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.messages import AssistantMessage, JsonObject, Message, Thinking, ToolCall, ToolMessage, UserMessage
 
 CHARS_PER_TOKEN = 4
@@ -174,7 +175,7 @@ def shortened(message: Message) -> Message:
             text = shorten(message.text)
             if text is message.text and not message.images:
                 return message
-            note = f"\n[{len(message.images)} images left out to save context]" if message.images else ""
+            note = f"\n[{counted(len(message.images), 'image')} left out to save context]" if message.images else ""
             return msgspec.structs.replace(message, text=text + note, images=())
 
 

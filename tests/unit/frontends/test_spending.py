@@ -51,7 +51,7 @@ def told(ledger: Ledger, minutes: int = 12) -> list[str]:
 def test_what_caches_spared_is_told_in_dollars() -> None:
     unknown = msgspec.structs.replace(CALL, cost_usd=None, cache_saved_usd=None)
     assert any(row.endswith("(75%): that spared $0.25") for row in told(ledger_of(CALL)))
-    assert any(row.endswith("that spared $0.25, and of 1 calls nobody knows it") for row in told(ledger_of(CALL, unknown)))
+    assert any(row.endswith("that spared $0.25, and of 1 call nobody knows it") for row in told(ledger_of(CALL, unknown)))
     assert ledger_of(unknown).cache_saved_usd is None, "unknown is not nothing"
 
 

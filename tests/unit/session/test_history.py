@@ -216,4 +216,4 @@ def test_giant_thinking_goes_and_what_is_short_stays_the_very_same() -> None:
     ):
         assert shortened(message) is message
     seen = shortened(ToolMessage(tool_call_id="c", name="t", text="a plot", images=(picture,)))
-    assert isinstance(seen, ToolMessage) and seen.images == () and seen.text.startswith("a plot\n[1 images left out")
+    assert isinstance(seen, ToolMessage) and seen.images == () and seen.text.startswith("a plot\n[1 image left out")

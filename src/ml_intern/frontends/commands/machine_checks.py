@@ -17,6 +17,7 @@ from ml_intern.config.load import LoadedSettings
 from ml_intern.config.version import __version__
 from ml_intern.errors import StoreError
 from ml_intern.frontends.commands.check import Check, fail, ok, warn
+from ml_intern.protocol.amounts import counted
 
 PACKAGES = ("msgspec", "httpx2", "click", "rich", "litellm")
 LITTLE_BYTES = 2 * 1024**3
@@ -89,7 +90,7 @@ async def store(loaded: LoadedSettings) -> Check:
     finally:
         await sessions.aclose()
     size_mb = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*")) / 1e6
-    return ok("store", f"{count} session{'s' if count != 1 else ''}, {size_mb:.1f} MB, healthy: {path}")
+    return ok("store", f"{counted(count, 'session')}, {size_mb:.1f} MB, healthy: {path}")
 
 
 def folders(loaded: LoadedSettings) -> Check:

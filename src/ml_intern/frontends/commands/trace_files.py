@@ -11,6 +11,7 @@ import click
 
 from ml_intern.config.paths import private_dir
 from ml_intern.frontends.commands.private_file import write_private
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from ml_intern.session.trace_export import Exported
@@ -46,21 +47,17 @@ def summary(exported: Sequence[Exported], empty: int, paths: Sequence[Path]) -> 
     """What was written, and what is not in it."""
     where = f" into {paths[0].parent if len(paths) > 1 else paths[0]}" if paths else ""
     nothing = f" ({empty} had nothing to export)" if empty else ""
-    rows = [f"Exported {_count(len(exported), 'session')}{where}{nothing}."]
+    rows = [f"Exported {counted(len(exported), 'session')}{where}{nothing}."]
     secrets, pictures = Counter[str](), sum(one.pictures for one in exported)
     for one in exported:
         secrets.update(one.secrets)
     kinds = ", ".join(f"{count} {mark}" for mark, count in secrets.most_common())
     found_now = sum(one.found_now for one in exported)
     if secrets:
-        rows.append(f"Taken out: {_count(sum(secrets.values()), 'secret')} ({kinds}).")
+        rows.append(f"Taken out: {counted(sum(secrets.values()), 'secret')} ({kinds}).")
     if found_now:
-        rows.append(f"In {_count(found_now, 'event')} one was found only now: the stored session still holds it.")
+        rows.append(f"In {counted(found_now, 'event')} one was found only now: the stored session still holds it.")
     if pictures:
-        rows.append(f"Left out: {_count(pictures, 'picture')}.")
+        rows.append(f"Left out: {counted(pictures, 'picture')}.")
     rows.append("Some secrets may have been missed: read it before you give it away.")
     return rows
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

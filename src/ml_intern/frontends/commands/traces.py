@@ -19,6 +19,7 @@ from ml_intern.frontends.commands.sessions import open_store
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import one_line, plain
 from ml_intern.frontends.session_names import complete_session
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import EventStore, SessionRecord
 
@@ -125,7 +126,8 @@ def _show(states: Sequence[TraceState], *, as_json: bool) -> None:
         return
     for state in states:
         where = f"  {plain(state.dataset)}" if state.dataset else ""
-        click.echo(f"{short_id(state.session)}  {state.destination:<8}  {state.state:<7}  {state.sent_events}/{state.events} events{where}")
+        sent = f"{state.sent_events}/{counted(state.events, 'event')}"
+        click.echo(f"{short_id(state.session)}  {state.destination:<8}  {state.state:<7}  {sent}{where}")
         for text in filter(None, (state.error, state.note)):
             click.echo(f"          {one_line(text)}")
 
@@ -196,7 +198,7 @@ def export_command(ctx: click.Context, **given: Any) -> None:
     found = asyncio.run(_export(Invocation.of(ctx).load(), options))
     exported = [one for one in found if one.data]
     if not exported:
-        raise StoreError(f"There is nothing to export as {options.format_} in {len(found)} session{'s' * (len(found) != 1)}.")
+        raise StoreError(f"There is nothing to export as {options.format_} in {counted(len(found), 'session')}.")
     paths = write_traces(exported, options.output, force=options.force)
     for text in summary(exported, len(found) - len(exported), paths):
         click.echo(plain(text), err=True)
@@ -270,7 +272,7 @@ async def _agreed(world: OpenedTraces, repo_id: str, *, yes: bool) -> bool:
 
     def tell(done: int, count: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"\rlooking at {done} of {count} files", err=True, nl=done == count)
+            click.echo(f"\rlooking at {done} of {counted(count, 'file')}", err=True, nl=done == count)
 
     found = await exposure(world.sharing.hub, repo, world.scrubber, tell)
     _show_exposure(found)
@@ -291,9 +293,10 @@ def _show_exposure(found: Exposure) -> None:
 def exposure_lines(found: Exposure) -> Iterator[tuple[str, bool]]:
     """What everybody could read, as lines; true for those that are bad news."""
     yield f"In {plain(found.repo_id)}, everybody could read, earlier versions included:", False
-    yield f"  {found.sessions} sessions in {len(found.files)} files, {sum(file.lines for file in found.files)} lines", False
+    lines = sum(file.lines for file in found.files)
+    yield f"  {counted(found.sessions, 'session')} in {counted(len(found.files), 'file')}, {counted(lines, 'line')}", False
     for file in found.files[:SHOWN_FILES]:
-        yield f"    {plain(file.path)}  {file.lines} lines, {file.size_bytes:,} bytes", False
+        yield f"    {plain(file.path)}  {counted(file.lines, 'line')}, {counted(file.size_bytes, 'byte')}", False
     if len(found.files) > SHOWN_FILES:
         yield f"    … and {len(found.files) - SHOWN_FILES} more", False
     for path in found.others:

@@ -12,7 +12,7 @@ from ml_intern.frontends.headless.show import answer_lines, call_line, plan_line
 from ml_intern.frontends.headless.text import Line, clip_text, line, lines
 from ml_intern.protocol import events as e
 from ml_intern.protocol import resource_events as r
-from ml_intern.protocol.amounts import count_text, duration, usd
+from ml_intern.protocol.amounts import count_text, counted, duration, usd
 from ml_intern.protocol.session_ids import short_id
 
 SILENT = (
@@ -90,7 +90,7 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
 
 
 def _subagent(event: e.SubagentProgress | e.SubagentFinished) -> str:
-    counts = f"{event.steps} step{'s' * (event.steps != 1)}, {event.tool_calls} call{'s' * (event.tool_calls != 1)}"
+    counts = f"{counted(event.steps, 'step')}, {counted(event.tool_calls, 'call')}"
     return f"{counts}, {count_text(event.tokens)} tokens, {usd(event.cost_usd)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ml_intern.protocol.amounts import count_text, duration, usd
+from ml_intern.protocol.amounts import count_text, counted, duration, usd
 from ml_intern.protocol.events import AnyEvent, LlmCall
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
 
@@ -53,5 +53,5 @@ class Tally:
         """One line: time, steps, tokens of the context as it is now, money."""
         parts = [duration(elapsed_s)]
         if self.steps:
-            parts += [f"{self.steps} step{'s' * (self.steps != 1)}", f"context {count_text(self.context_tokens)}", self.cost]
+            parts += [counted(self.steps, "step"), f"context {count_text(self.context_tokens)}", self.cost]
         return " · ".join(parts)

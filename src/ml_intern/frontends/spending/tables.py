@@ -8,7 +8,7 @@ from ml_intern.frontends.headless.table import table
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.spending.ledger import Account, Ledger
 from ml_intern.frontends.spending.tool_shares import MAIN
-from ml_intern.protocol.amounts import cost, count_text, usd
+from ml_intern.protocol.amounts import cost, count_text, counted, usd
 
 _NUMBERS = ("calls", "in", "cached", "out", "cost", "reserved")
 _TOOL_HEADS = (
@@ -33,7 +33,7 @@ def cost_rows(ledger: Ledger, now: datetime | None = None) -> list[Line]:
         rows.append(line(f"Reserved, the most that what runs may still cost: {usd(ledger.reserved_usd)}{pace}"))
     if ledger.unpriced:
         rows.append(
-            line(("warn", f"{ledger.unpriced} calls have no known price: the cost is at least that. Set `prices` of the provider."))
+            line(("warn", f"{counted(ledger.unpriced, 'call')} of unknown price: the cost is at least that. Set `prices` of the provider."))
         )
     rows += _forecast(ledger)
     if cached := _cached(ledger):
@@ -64,7 +64,7 @@ def _cached(ledger: Ledger) -> str:
 def _saved(ledger: Ledger) -> str:
     if (saved := ledger.cache_saved_usd) is None:
         return ""
-    unknown = f", and of {ledger.unknown_savings} calls nobody knows it" if ledger.unknown_savings else ""
+    unknown = f", and of {counted(ledger.unknown_savings, 'call')} nobody knows it" if ledger.unknown_savings else ""
     if saved < 0:
         return f"; writing them cost {usd(-saved)} more than they have spared so far{unknown}"
     return f": that spared {usd(saved)}{unknown}"
@@ -97,17 +97,17 @@ def _forecast(ledger: Ledger) -> list[Line]:
     rows = [line(f"Cap: {usd(ledger.cap_usd or 0.0)}, of which {usd(forecast.remaining_usd)} is left")]
     if forecast.turns is not None:
         time = f", {_hours(forecast.hours)} of work" if forecast.hours is not None else ""
-        rows.append(line(("accent", f"At the pace of the last turns that is about {_count(forecast.turns)} more turns{time}.")))
+        rows.append(line(("accent", f"At the pace of the last turns that is about {_count(forecast.turns, 'more turn')}{time}.")))
     if forecast.running and forecast.steps is not None:
         time = f", in about {_hours(forecast.minutes / 60)}" if forecast.minutes is not None else ""
         rows.append(
-            line(("accent", f"At the pace of the last steps this turn meets it after about {_count(forecast.steps)} more steps{time}."))
+            line(("accent", f"At the pace of the last steps this turn meets it after about {_count(forecast.steps, 'more step')}{time}."))
         )
     return rows
 
 
-def _count(turns: float) -> str:
-    return f"{turns:.0f}" if turns >= 3 else f"{turns:.1f}"
+def _count(number: float, noun: str) -> str:
+    return counted(round(number), noun) if number >= 3 else f"{number:.1f} {noun}s"
 
 
 def _hours(hours: float) -> str:

@@ -10,6 +10,7 @@ from ml_intern.config.load import LoadedSettings
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.keyed_app import KeyedApp
 from ml_intern.frontends.tui.links import browse, forbidden, leads_where_it_says, open_link
+from ml_intern.protocol.amounts import counted
 
 
 class DesktopApp(KeyedApp):
@@ -53,7 +54,7 @@ class DesktopApp(KeyedApp):
         """Copy it, and say so."""
         self.copy_to_clipboard(text)
         rows = text.count("\n") + 1
-        what = f"copied {f'{rows} lines' if rows > 1 else f'{len(text)} characters'}{more}"
+        what = f"copied {counted(rows, 'line') if rows > 1 else counted(len(text), 'character')}{more}"
         if len(self.screen_stack) > 1:
             self.notify(what)  # the line for hints is behind the screen
         else:

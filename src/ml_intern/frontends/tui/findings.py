@@ -10,6 +10,7 @@ from ml_intern.config.paths import home_dir
 from ml_intern.config.skills import find_skills
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.commands.sessions import open_store
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings
@@ -23,8 +24,9 @@ def found_in(loaded: LoadedSettings, cwd: str) -> str:
     names = dict.fromkeys(file.path.name for file in find_instructions(folder, paths.config_dir))
     skills = len(find_skills(folder, home_dir(loaded.environ), paths.config_dir))
     servers = sum(server.enabled for server in loaded.settings.mcp_servers.values())
-    parts = [*names, _count(skills, "skill"), _count(servers, "MCP server")]
-    return " · ".join(filter(None, parts))
+    found = ((skills, "skill"), (servers, "MCP server"))
+    parts = [*names, *(counted(number, what) for number, what in found if number)]
+    return " · ".join(parts)
 
 
 async def earlier_sessions(loaded: LoadedSettings, cwd: str, session: str) -> str:
@@ -40,8 +42,4 @@ async def earlier_sessions(loaded: LoadedSettings, cwd: str, session: str) -> st
     if not here:
         return ""
     shell = ", or ml-intern --continue" if records[0] is here[0] else ""  # which takes the newest one of all folders
-    return f"{_count(len(here), 'earlier session')} here: /resume{shell}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}" if number else ""
+    return f"{counted(len(here), 'earlier session')} here: /resume{shell}"

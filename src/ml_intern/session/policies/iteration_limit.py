@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ml_intern.protocol.amounts import counted
 from ml_intern.session.policies.base import PROCEED, Policy, StepView, Stop, Verdict
 
 UNLIMITED = -1
@@ -18,4 +19,4 @@ class IterationLimit(Policy):
     def before_step(self, view: StepView) -> Verdict:
         if self._max_steps == UNLIMITED or view.step < self._max_steps:
             return PROCEED
-        return Stop("iteration_limit", f"Stopped after {view.step} step{'s' * (view.step != 1)} (max_iterations {self._max_steps}).")
+        return Stop("iteration_limit", f"Stopped after {counted(view.step, 'step')} (max_iterations {self._max_steps}).")

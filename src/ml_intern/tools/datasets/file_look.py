@@ -9,6 +9,7 @@ from ml_intern.errors import ServiceError, ToolError
 from ml_intern.gateways.hub.data_layout import FORMATS, DataFile
 from ml_intern.gateways.hub.dataset_files import FileSample, Wanted
 from ml_intern.gateways.hub.datasets_server import MOST_ROWS
+from ml_intern.protocol.amounts import counted
 from ml_intern.tools.datasets.found import Found, SplitFound
 from ml_intern.tools.datasets.viewer_look import choose
 
@@ -57,7 +58,7 @@ async def _look(chosen: Sequence[DataFile], found: Found, read: Read) -> int | N
         found.rows, found.source = sample.rows, f"file {file.path}"
         totals += [sample.total] if sample.total is not None else []
         if sample.broken:
-            found.warn(f"{sample.broken} lines at the beginning of {file.path} are not JSON objects.")
+            found.warn(f"Not JSON objects: {counted(sample.broken, 'line')} at the beginning of {file.path}.")
         if sample.rows or sample.total is None:
             break
         skip = max(0, skip - sample.total)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ml_intern.gateways.hub.datasets_server import ColumnStatistics, Statistics
 from ml_intern.gateways.hub.features import Features
-from ml_intern.protocol.amounts import size_text
+from ml_intern.protocol.amounts import counted, size_text
 from ml_intern.protocol.display import Display, Link, Table
 from ml_intern.tools.datasets.found import Found, SplitFound
 from ml_intern.tools.datasets.sample_quality import ColumnQuality, SampleQuality, balance_text, sample_quality
@@ -120,7 +120,7 @@ def _fits(fits: Sequence[Fit]) -> str:
 def _quality(quality: SampleQuality) -> str:
     if not quality.rows:
         return ""
-    where = f"{quality.rows} rows from row {quality.first}"
+    where = f"{counted(quality.rows, 'row')} from row {quality.first}"
     lines = [f"- {name}: {told}" for name, told in _findings(quality)]
     return f"## Quality of a sample ({where}; nothing is said of the others)\n" + "\n".join(lines)
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ml_intern.gateways.hub.features import Feature, Features
 from ml_intern.gateways.hub.json_shapes import Row, as_list, as_object, as_objects, as_text
+from ml_intern.protocol.amounts import counted
 
 MAX_TYPE_CHARS = 400
 MAX_CELL_CHARS = 200
@@ -112,7 +113,7 @@ def _chat_cell(messages: Sequence[tuple[str, str]], each: int) -> str:
     shown = [f"  {role}: {cut(text, each)}" for role, text in messages[:MAX_MESSAGES]]
     if len(messages) > MAX_MESSAGES:
         shown.append(f"  … {len(messages) - MAX_MESSAGES} more messages")
-    return f"{len(messages)} messages\n" + "\n".join(shown) if messages else "no messages"
+    return f"{counted(len(messages), 'message')}\n" + "\n".join(shown) if messages else "no messages"
 
 
 def _media(value: object, feature: Feature) -> str:

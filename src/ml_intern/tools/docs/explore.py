@@ -10,6 +10,7 @@ from ml_intern.errors import ServiceError
 from ml_intern.gateways.doc_index import Entry, Found, Hit
 from ml_intern.gateways.doc_keeper import Prepared
 from ml_intern.gateways.hub.docs import COMPOSITES, ENDPOINTS, GRADIO, HubDocs
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.display import Table
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 
@@ -102,8 +103,10 @@ class ExploreHfDocsTool(Tool[ExploreHfDocsArgs]):
     async def _contents(self, args: ExploreHfDocsArgs, prepared: Prepared, offset: int, notes: list[str] | None = None) -> ToolOutput:
         entries, total = await self._docs.contents(prepared, offset, args.max_results)
         if not entries:
-            return ToolOutput(text=f"{args.endpoint} has {total} pages; there is no page {args.page} of {args.max_results} each.")
-        head = f"{args.endpoint}: {total} pages, {offset + 1}-{offset + len(entries)}:"
+            return ToolOutput(
+                text=f"{args.endpoint} has {counted(total, 'page')}; there is no page {args.page} of {args.max_results} each."
+            )
+        head = f"{args.endpoint}: {counted(total, 'page')}, {offset + 1}-{offset + len(entries)}:"
         composite = args.endpoint in COMPOSITES
         shown = [self._entry(number, entry, composite) for number, entry in enumerate(entries, offset + 1)]
         rest = total - offset - len(entries)

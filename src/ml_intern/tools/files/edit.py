@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from ml_intern.compute.base import Workspace
 from ml_intern.errors import ToolError
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.display import Display
 from ml_intern.tools.base import PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.files.ledger import FileLedger
@@ -103,6 +104,6 @@ def _demand_sense(args: EditArgs) -> None:
 def _success(args: EditArgs, change: "Replaced") -> str:
     count = change.count
     verb = {"append_after": "inserted after", "prepend_before": "inserted before"}.get(args.mode, "replaced")
-    what = f"{count} occurrence{'s' if count > 1 else ''}"
+    what = counted(count, "occurrence")
     note = f" ({change.note})" if change.note else ""
     return f"Edited {args.path}: {verb} {what}{note}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ml_intern.errors import ToolError
 from ml_intern.gateways.hub.discussions import Details, HubDiscussions, StatusFilter, Summary
 from ml_intern.gateways.hub.repos import Repo
+from ml_intern.protocol.amounts import counted
 
 PAGE_CHARS = 20_000
 
@@ -25,7 +26,7 @@ def details_page(details: Details, page: int) -> str:
     text = _all(details)
     pages = max(1, -(-len(text) // PAGE_CHARS))
     if page > pages:
-        raise ToolError(f"#{details.summary.num} has {pages} page{'s' if pages > 1 else ''}; there is no page {page}.")
+        raise ToolError(f"#{details.summary.num} has {counted(pages, 'page')}; there is no page {page}.")
     part = text[(page - 1) * PAGE_CHARS : page * PAGE_CHARS]
     return part if pages == 1 else f"{part}\n(page {page} of {pages}{f'; more: page {page + 1}' if page < pages else ''})"
 

@@ -13,7 +13,7 @@ from ml_intern.compute.base import Place, Workspace
 from ml_intern.errors import AccessGated, ToolError
 from ml_intern.gateways.hub.repo_address import repo_address
 from ml_intern.gateways.hub.repos import Entry, HubRepos, Pushed, Repo, RepoType, Upload
-from ml_intern.protocol.amounts import size_text
+from ml_intern.protocol.amounts import counted, size_text
 from ml_intern.protocol.display import Display, Link, Table, Text
 from ml_intern.tools.base import READ_ONLY, Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.files.place import as_tool_error, existing_file, target
@@ -116,7 +116,7 @@ class HfRepoFilesTool(Tool[RepoFilesArgs]):
             return READ_ONLY
         reason = f"It uploads {outside}, which is outside the workspace." if (outside := self._outside(args)) else ""
         if args.operation == "delete":
-            count = f"{len(args.found)} file{'s' if len(args.found) != 1 else ''}" if isinstance(args, PreparedDelete) else "files"
+            count = counted(len(args.found), "file") if isinstance(args, PreparedDelete) else "files"
             reason = f"It deletes {count} from {named(_repo(args))}."
         return Risk(effects=frozenset({Effect.WRITES_HUB}), writes=frozenset({f"hub:{args.repo_type}/{args.repo_id}"}), reason=reason)
 
@@ -242,7 +242,7 @@ class HfRepoFilesTool(Tool[RepoFilesArgs]):
         return _prepared(PreparedDelete, args, found=tuple(found))
 
     async def _delete(self, repo: Repo, args: PreparedDelete) -> ToolOutput:
-        count = f"{len(args.found)} file{'s' if len(args.found) != 1 else ''}"
+        count = counted(len(args.found), "file")
         message = args.commit_message or (f"Delete {args.found[0]}" if len(args.found) == 1 else f"Delete {count}")
         pushed = await self._repos.delete(repo, args.found, message, create_pr=args.create_pr)
         text = _pushed(pushed, f"Deleted {count} from {named(repo)}:", f"deletion of {count} from {named(repo)}:")

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from ml_intern.errors import NotFoundError, ToolError
 from ml_intern.gateways.hub.repos import Entry, HubRepos, Part, Repo
-from ml_intern.protocol.amounts import size_text
+from ml_intern.protocol.amounts import counted, size_text
 
 MAX_ENTRIES = 400
 LIST_CHARS = 20_000
@@ -50,7 +50,7 @@ async def list_page(repos: HubRepos, repo: Repo, folder: str, offset: int) -> st
     header = f"{what}: entries {offset + 1} to {offset + len(shown)}{'' if more else ', the last'} · {where}"
     if not offset and not more:
         files = [entry.size_bytes for entry in shown if entry.size_bytes is not None]
-        header = f"{what}: {len(files)} files, {size_text(sum(files))} · {where}"
+        header = f"{what}: {counted(len(files), 'file')}, {size_text(sum(files))} · {where}"
     rows += [f"(more entries: continue with offset {offset + len(shown)}, or list one folder with path)"] if more else []
     return "\n".join((header, *rows))
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ml_intern.compute.hf_script import is_carrier, shown
 from ml_intern.compute.jobs import Hardware, HardwareList, JobInfo, Stage
-from ml_intern.protocol.amounts import usd
+from ml_intern.protocol.amounts import counted, usd
 from ml_intern.protocol.display import Table
 from ml_intern.tools.bash.plain_text import plain
 
@@ -44,7 +44,7 @@ def fold(lines: Sequence[str]) -> list[str]:
     rest = list(lines[last + 1 :])
     while rest and re.match(r"\s*[+~-] [A-Za-z0-9_.-]+==", rest[0]):
         chatter.append(rest.pop(0))
-    return [*kept, f"[{len(chatter)} lines of uv: {lines[last].strip()}]", *rest]
+    return [*kept, f"[{counted(len(chatter), 'line')} of uv: {lines[last].strip()}]", *rest]
 
 
 def last_lines(lines: Sequence[str], limit: int = TAIL_LINES, chars: int = TAIL_CHARS) -> list[str]:

@@ -81,7 +81,7 @@ def test_a_struct_of_lists_is_shown_as_the_chat_it_is() -> None:
 
 def test_content_in_parts_is_shown_as_its_texts() -> None:
     rows = [{"messages": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what is it?"}]}]}]
-    assert cell(rows[0]["messages"], infer(rows)["messages"]) == "1 messages\n  user: [image] what is it?"
+    assert cell(rows[0]["messages"], infer(rows)["messages"]) == "1 message\n  user: [image] what is it?"
 
 
 def test_bytes_of_an_image_never_reach_the_report() -> None:

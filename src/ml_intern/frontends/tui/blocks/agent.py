@@ -10,7 +10,7 @@ from textual.strip import Strip
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.blocks.base import Rows
 from ml_intern.frontends.tui.blocks.pen import Pen, joined
-from ml_intern.protocol.amounts import count_text, duration, usd
+from ml_intern.protocol.amounts import count_text, counted, duration, usd
 from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
 
 SHOWN_STEPS = 10
@@ -54,8 +54,8 @@ class Agent:
     def used(self, columns: int) -> str:
         """Steps, tokens, calls and money; what says least is left out first where that is too wide."""
         now = self._now
-        steps, used = _counted(now.steps, "step"), f"{count_text(now.tokens)} tokens"
-        calls, cost = _counted(now.tool_calls, "call"), usd(now.cost_usd)
+        steps, used = counted(now.steps, "step"), f"{count_text(now.tokens)} tokens"
+        calls, cost = counted(now.tool_calls, "call"), usd(now.cost_usd)
         wordings = ((steps, used, calls, cost), (steps, used, cost), (steps, cost), (cost,))
         return next((text for parts in wordings if len(text := " · ".join(parts)) <= columns), "")
 
@@ -81,7 +81,3 @@ class Agent:
         rows += [line(("dim", "  "), text) for text in list(self._did)[:-1]]
         rows += [line(("accent", "▸ "), text) for text in list(self._did)[-1:]]
         return pen.lines(rows)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

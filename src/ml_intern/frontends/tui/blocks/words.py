@@ -13,6 +13,7 @@ from ml_intern.frontends.tui.blocks.base import Block, Rows, guess_wrapped, wrap
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.cells import links_in, wrapped
 from ml_intern.frontends.tui.selected_rows import MARK
+from ml_intern.protocol.amounts import counted
 
 USER_ROWS = 12
 """Of a long message, until it is unfolded."""
@@ -48,7 +49,7 @@ class UserBlock(Block):
             rows = rows[: USER_ROWS - 1]
         drawn = [Strip([Segment("❯ " if not i else "  ", style + MARK), Segment(row, style)]) for i, row in enumerate(rows)]
         notes = [f"… {hidden} more rows: Ctrl-O or a click"] if hidden else []
-        notes += [f"[{self._images} image{'s' * (self._images > 1)}]"] if self._images else []
+        notes += [f"[{counted(self._images, 'image')}]"] if self._images else []
         notes += ["sent while the turn ran"] if self._steering else []
         notes += [f"from {self._sent_by}"] if self._sent_by else []
         return drawn + pen.lines([(("dim", f"  {note}"),) for note in notes])
@@ -175,7 +176,7 @@ class ThinkingBlock(Block):
         else:
             body = pen.narrower(2).wrapped(text[-THINKING_CHARS:], style)[-THINKING_ROWS:] if self._open else []
         words = len(text.split())
-        head = "thinking" if self._open else f"thought · {words} word{'s' * (words != 1)}"
+        head = "thinking" if self._open else f"thought · {counted(words, 'word')}"
         return [pen.line(line(("dim", f"✻ {head}"))), *(Strip([Segment("  ", MARK), *row]) for row in body)]
 
     def guess_rows(self, columns: int) -> int:

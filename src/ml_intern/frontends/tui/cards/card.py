@@ -21,6 +21,7 @@ from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedInput, obeyed
 from ml_intern.frontends.tui.selected_rows import follow_pointer
+from ml_intern.protocol.amounts import counted
 
 SHORT_COLUMNS = 72
 """Below it keys are told in one word each."""
@@ -165,7 +166,7 @@ class Card(Vertical, can_focus=True):
         """With what is not seen of the body."""
         if self.is_mounted:
             below = self.scrolled.below
-            more = f"{below} more line{'s' * (below != 1)} ↓ · " if below and not self.has_class("-editing") else ""
+            more = f"{counted(below, 'more line')} ↓ · " if below and not self.has_class("-editing") else ""
             self._title.update(Content(f"{self._counter}{more}{self.name_shown}"))
 
     def on_mount(self) -> None:

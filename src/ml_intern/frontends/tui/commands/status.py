@@ -79,7 +79,7 @@ def _money(figures: Figures) -> str:
 
 def _running(app: TuiApp) -> str:
     jobs, sandboxes = len(app.status.figures.jobs), len(app.recall.sandboxes)
-    parts = [f"{jobs} job{'s' * (jobs != 1)} (/jobs)" if jobs else "", f"{sandboxes} sandbox" if sandboxes else ""]
+    parts = [f"{counted(jobs, 'job')} (/jobs)" if jobs else "", f"{sandboxes} sandbox" if sandboxes else ""]
     return ", ".join(filter(None, parts))
 
 

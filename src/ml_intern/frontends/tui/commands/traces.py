@@ -9,6 +9,7 @@ from ml_intern.frontends.commands.traces import OpenedTraces, exposure_lines, op
 from ml_intern.frontends.first_run import steps
 from ml_intern.frontends.tui.screens.questions import Confirm
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -83,6 +84,6 @@ async def _agreed(app: TuiApp, world: OpenedTraces, repo: TraceRepo) -> bool:
 
     with app.hinting("looking at the files …") as change:
         hub, scrubber = world.sharing.hub, world.scrubber
-        found = await exposure(hub, repo, scrubber, lambda done, count: change(f"looking at {done} of {count} files …"))
+        found = await exposure(hub, repo, scrubber, lambda done, count: change(f"looking at {done} of {counted(count, 'file')} …"))
     told = "\n".join(text for text, _ in exposure_lines(found))
     return await app.push_screen_wait(Confirm("Make all of this visible to everybody?", told))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ml_intern.protocol.amounts import counted
+
 FOLD_LINES = 20
 FOLD_CHARS = 2_000
 _MARK = re.compile(r"\[pasted (\d+) lines? #(\d+)\]")
@@ -22,7 +24,7 @@ class Pastes:
             return text
         number = len(self._texts) + 1
         self._texts[number] = text
-        return f"[pasted {lines} line{'s' * (lines != 1)} #{number}]"
+        return f"[pasted {counted(lines, 'line')} #{number}]"
 
     def whole(self, text: str) -> str:
         """The text with every mark replaced by what it stands for; a mark of nothing stays as it is."""
