@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from ml_intern.errors import ProtocolError, SessionClosed
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.codec import SCHEMA_VERSION
 from ml_intern.session.control import Watch, encode_frame, socket_path
 from ml_intern.session.door import Doors
 from ml_intern.session.peers import Peer, peer_of, why_refused
@@ -274,17 +277,54 @@ async def test_a_path_that_is_longer_than_an_address_may_be_works(world: MakeWor
     await doors.close("s1")
 
 
-async def test_an_owner_with_newer_events_is_not_misread(tmp_path: Path) -> None:
-    async def newer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+OTHER_VERSION = (
+    r"open in ml-intern 9\.9\.9 \(process 1 since ..:..\), and this is ml-intern .*: the two do not understand.*Upgrade the older one"
+)
+
+
+def frames(*bodies: bytes) -> bytes:
+    return b"".join(b"%d\n%s\n" % (len(body), body) for body in bodies)
+
+
+@asynccontextmanager
+async def owner_of_another_version(folder: Path, *after: bytes, schema: int, last_seq: int) -> AsyncIterator[None]:
+    """It greets whoever comes with a word that is not known here, and refuses what is told."""
+    welcome = (
+        b'{"control":"welcome","session":"s1","last_seq":%d,"pid":1,"host":"h","cwd":"/","title":"","busy":false,'
+        b'"since":"2026-11-21T12:00:00Z","v":%d,"version":"9.9.9","mood":"fine"}' % (last_seq, schema)
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
-        body = (
-            b'{"control":"welcome","session":"s1","last_seq":0,"pid":1,"host":"h","cwd":"/","title":"","busy":false,'
-            b'"since":"2026-11-21T12:00:00Z","v":99}'
-        )
-        writer.write(b"%d\n%s\n" % (len(body), body))
+        asked = await reader.readline()
+        refused = b'{"control":"refused","error":"Not an operation: unknown","kind":"ProtocolError"}'
+        writer.write(frames(refused) if b'"tell"' in asked else frames(welcome, *after))
         await writer.drain()
+        await reader.read()
         writer.close()
 
-    async with await asyncio.start_unix_server(newer, str(socket_path(tmp_path, "s1"))):
-        with pytest.raises(ProtocolError, match="newer ml-intern"):
+    async with await asyncio.start_unix_server(serve, str(socket_path(folder, "s1"))):
+        yield
+
+
+async def test_an_owner_of_another_version_is_not_misread_and_both_versions_are_told(tmp_path: Path) -> None:
+    async with owner_of_another_version(tmp_path, schema=99, last_seq=0):
+        assert [one.version for one in await open_sessions(tmp_path, QUICK)] == ["9.9.9"]
+        with pytest.raises(ProtocolError, match=OTHER_VERSION):
             await RemoteHost.attach(tmp_path, "s1", QUICK)
+
+
+async def test_an_event_that_only_the_owners_version_knows_is_told_as_that(tmp_path: Path) -> None:
+    event = b'{"v":1,"session":"s1","seq":1,"at":"2026-11-21T12:00:00Z","type":"of_tomorrow","data":{}}'
+    async with owner_of_another_version(tmp_path, event, schema=SCHEMA_VERSION, last_seq=1):
+        with pytest.raises(ProtocolError, match=OTHER_VERSION):
+            await RemoteHost.attach(tmp_path, "s1", QUICK)
+
+
+async def test_an_operation_that_the_owners_version_does_not_know_is_told_as_that(tmp_path: Path) -> None:
+    async with (
+        owner_of_another_version(tmp_path, schema=SCHEMA_VERSION, last_seq=0),
+        await RemoteHost.attach(tmp_path, "s1", QUICK) as joined,
+    ):
+        with pytest.raises(ProtocolError, match=OTHER_VERSION):
+            await joined.submit(op.UserInput(text="hello"))

@@ -61,8 +61,10 @@ class Tell(Frame, frozen=True, tag="tell"):
     sender: str = ""
 
 
-class Welcome(Frame, frozen=True, tag="welcome"):
-    """Who owns which session, and how far it is. ``context_window`` as in ``SessionHost``."""
+class Welcome(Frame, frozen=True, tag="welcome", forbid_unknown_fields=False):
+    """Who owns which session, and how far it is. ``context_window`` as in ``SessionHost``. What a newer owner says besides is passed
+    over: its version must be understood, to be told.
+    """
 
     session: str
     last_seq: int
@@ -76,6 +78,8 @@ class Welcome(Frame, frozen=True, tag="welcome"):
     kind: str = ""
     """``Kind``; empty from an owner that is older than this field."""
     v: int = SCHEMA_VERSION
+    version: str = ""
+    """Of its ml-intern; empty from an owner that is older than this field."""
 
     @property
     def owner(self) -> str:

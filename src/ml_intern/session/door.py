@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from ml_intern.config.paths import private_dir
+from ml_intern.config.version import __version__
 from ml_intern.errors import ConfigError, MlInternError, ProtocolError
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -193,6 +194,7 @@ class _Door:
             since=self._since,
             context_window=self._session.context_window,
             kind=self._kind,
+            version=__version__,
         )
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,13 +17,14 @@ from types import TracebackType
 
 from msgspec import Raw
 
+from ml_intern.config.version import __version__
 from ml_intern.errors import ProtocolError, SessionClosed
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope, encode_operation
 from ml_intern.protocol.remote_events import ConnectionChanged
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.control import Answer, Closed, Refused, Request, Taken, Tell, Watch, Welcome, socket_path
-from ml_intern.session.remote_wire import RETRIES, NotOpen, Retries, Wire, connected_again
+from ml_intern.session.remote_wire import RETRIES, NotOpen, Retries, Wire, connected_again, other_version
 from ml_intern.session.state import SessionState
 
 
@@ -43,7 +44,9 @@ class RemoteHost:
 
     @classmethod
     async def attach(cls, folder: Path, session_id: str, retries: Retries = RETRIES) -> RemoteHost:
-        """Join the session; its state is complete when this returns. Raises ``NotOpen``, or ``ProtocolError`` for a newer owner."""
+        """Join the session; its state is complete when this returns. Raises ``NotOpen``, or ``ProtocolError`` for an owner
+        of another version.
+        """
         path = socket_path(folder, session_id)
         wire = await Wire.connected(path, Watch(after_seq=0, transient=False), retries)
         try:
@@ -51,8 +54,7 @@ class RemoteHost:
             if welcome.session != session_id:
                 raise NotOpen(f"Session {short_id(session_id)} is not open in another process.")
             host = cls(path, wire, welcome, retries)
-            while host.state.last_seq < welcome.last_seq:
-                host._fold(await wire.event())
+            await host._fold_until(welcome.last_seq)
         except (ConnectionError, TimeoutError) as error:
             wire.close()
             raise NotOpen(f"The process that has session {short_id(session_id)} open went away while it was being joined.") from error
@@ -110,6 +112,8 @@ class RemoteHost:
         match answer:
             case Taken():
                 return
+            case Refused(kind="ProtocolError") if self._welcome.version != __version__:
+                raise other_version(self._welcome)
             case Refused():
                 raise SessionClosed(answer.error, hint=answer.hint)
             case _:
@@ -150,8 +154,15 @@ class RemoteHost:
                 self._wire = wire or self._wire
             message = f"The process that had session {self._short} open ({self.owner}) is gone. What it did is in its log."
             await self._end(ConnectionChanged(state="gone", message=message))
+        except ProtocolError:
+            await self._end(ConnectionChanged(state="gone", message=str(other_version(self._welcome))))
+
+    async def _fold_until(self, seq: int) -> None:
+        try:
+            while self.state.last_seq < seq:
+                self._fold(await self._wire.event())
         except ProtocolError as error:
-            await self._end(ConnectionChanged(state="gone", message=str(error)))
+            raise other_version(self._welcome) from error
 
     async def _fold_all(self, wire: Wire) -> bool:
         """Whether the session was closed; False when the connection broke."""
@@ -226,6 +237,8 @@ class RemoteHost:
                 if isinstance(answer, Envelope):
                     await self._until_folded(answer.seq)
                     yield answer
+        except ProtocolError as error:
+            raise other_version(self._welcome) from error
         except ConnectionError:
             if not self._leaving.is_set():
                 raise

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ml_intern.config.version import __version__
 from ml_intern.errors import ProtocolError, StoreError
 from ml_intern.protocol.codec import SCHEMA_VERSION, Envelope
 from ml_intern.session.control import (
@@ -25,6 +26,7 @@ from ml_intern.session.control import (
 )
 
 BUFFER_BYTES = 256 * 1024
+UPGRADE = "Upgrade the older one, then join again."
 
 
 class NotOpen(StoreError):
@@ -41,6 +43,17 @@ class Retries(Struct, frozen=True, kw_only=True):
 
 
 RETRIES = Retries()
+
+
+def other_version(owner: Welcome) -> ProtocolError:
+    """For an owner that says what this program does not understand, or does not understand it."""
+    age = "a newer" if owner.v > SCHEMA_VERSION else "an older"
+    theirs = f"ml-intern {owner.version}" if owner.version else f"{age} ml-intern"
+    here = "another build of it" if owner.version == __version__ else f"ml-intern {__version__}"
+    return ProtocolError(
+        f"The session is open in {theirs} ({owner.owner}), and this is {here}: the two do not understand each other.",
+        hint=UPGRADE,
+    )
 
 
 class Wire:
@@ -70,12 +83,20 @@ class Wire:
 
     async def welcome(self, retries: Retries) -> Welcome:
         """The first answer. Raises ``ProtocolError``, also for an owner whose events are newer than this program."""
+        answer = await self.greeting(retries)
+        if answer.v > SCHEMA_VERSION:
+            raise other_version(answer)
+        return answer
+
+    async def greeting(self, retries: Retries) -> Welcome:
+        """The first answer, of whatever version. Raises ``ProtocolError``."""
         async with asyncio.timeout(retries.answer_s):
             answer = await self.read()
+        if isinstance(answer, Refused):
+            text = f"The process that has the session open does not understand this ml-intern ({__version__}). It says: {answer.error}"
+            raise ProtocolError(text, hint=UPGRADE)
         if not isinstance(answer, Welcome):
-            raise ProtocolError(answer.error if isinstance(answer, Refused) else "The owner of the session did not say who it is.")
-        if answer.v > SCHEMA_VERSION:
-            raise ProtocolError("The session is open in a newer ml-intern than this one.", hint="Upgrade ml-intern.")
+            raise ProtocolError("The owner of the session did not say who it is.")
         return answer
 
     async def event(self) -> Envelope:
@@ -110,7 +131,7 @@ async def _look(path: Path, retries: Retries) -> Welcome | None:
     except NotOpen:
         return None
     try:
-        return await wire.welcome(retries)
+        return await wire.greeting(retries)
     except (ConnectionError, TimeoutError, ProtocolError):
         return None
     finally:
