@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from textual.color import Color
+from textual.widgets import OptionList
 
+from ml_intern.frontends.tui import theme
 from tests.tui.picker_world import Desk, over, shown, submitted
 from tests.tui.pilots import command
 from tests.tui.scripted import STARTED, running, scripted, settled
@@ -63,6 +66,18 @@ async def test_a_job_of_another_session_is_attached() -> None:
         await pilot.press("a")
         await shown(app, pilot, "far is looked after from here")
     assert desk.attached == ["far"]
+
+
+async def test_the_chosen_job_can_be_read_in_every_theme_of_ours() -> None:
+    for name in (theme.DARK, theme.LIGHT):
+        host = scripted(past=(STARTED, submitted("run1")))
+        async with running(host, theme_name=name) as (app, pilot):
+            await command(app, pilot, host, "/jobs")
+            await shown(app, pilot, "run1")
+            (chosen,) = [part.style for part in app.screen.query_one(OptionList).render_line(0) if "run1" in part.text]
+            assert chosen is not None and chosen.color is not None and chosen.bgcolor is not None
+            text, behind = Color.from_rich_color(chosen.color), Color.from_rich_color(chosen.bgcolor)
+            assert abs(text.brightness - behind.brightness) > 0.2
 
 
 async def test_jobs_of_a_session_in_another_process_are_shown_and_left_alone() -> None:

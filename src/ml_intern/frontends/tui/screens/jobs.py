@@ -124,6 +124,10 @@ class JobsScreen(FramedScreen[None]):
     JobsScreen OptionList { height: auto; max-height: 40%; border: none; padding: 0; background: $background; }
     JobsScreen OptionList:focus { border: none; }
     JobsScreen OptionList > .option-list--option { padding: 0; }
+    JobsScreen OptionList:focus > .option-list--option-highlighted {
+        color: $block-cursor-blurred-foreground; background: $block-cursor-blurred-background;
+        text-style: $block-cursor-blurred-text-style;
+    }
     JobsScreen #heads { height: 1; }
     JobsScreen #caption { height: 1; border: none; color: $primary; }
     JobsScreen LinesView { height: 1fr; border-top: solid $primary 40%; }
