@@ -135,6 +135,7 @@ async def test_a_service_that_stays_away_fails_after_the_last_try(world: World) 
 
 
 async def test_a_service_that_asks_to_wait_for_long_is_not_waited_for(world: World) -> None:
+    """core W4.10: the original ignored Retry-After."""
     world.slack.limited, world.slack.retry_after_s = 1, 600
     ok, text = await run(world.tool(ops=world.slack_to()), destinations=["ops"])
     assert not ok and "600 s" in text and world.waits == []
@@ -179,6 +180,7 @@ async def test_a_name_and_a_picture_are_sent_only_if_set(world: World) -> None:
 
 
 async def test_a_very_long_message_is_cut_to_what_slack_takes(world: World) -> None:
+    """core W5.15: the original cut before it escaped, and what it sent was too long."""
     text = "\n".join(f"line {n} <&>" for n in range(9000))
     assert await run(world.tool(ops=world.slack_to()), destinations=["ops"], message=text) == (True, "ops: sent")
     posted = world.slack.posted[0]["text"]

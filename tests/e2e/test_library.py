@@ -114,6 +114,25 @@ async def test_new_resume_and_fork_keep_the_stream_going(home: Path, tmp_path: P
         assert server.refusals == []
 
 
+async def test_a_new_session_has_nothing_of_the_last_ones_plan_and_resume_brings_it_back(home: Path, tmp_path: Path) -> None:
+    """core W3.6 and W5.11: the original kept the plan in a global, took it along to the next session, and dropped the one that was left."""
+    todo = {"id": "1", "content": "Look at the data", "status": "completed"}
+    plan = ServerReply(calls=(Call("plan_tool", json.dumps({"todos": [todo]})),))
+    async with ModelServer([plan], default=ServerReply(text="ok")) as server:
+        Command(home, tmp_path / "w", server)
+        async with await open_session(cwd=tmp_path / "w") as session:
+            events, first = session.events(), session.session_id
+            await session.submit(UserInput(text="one"))
+            await _until(events, TurnComplete)
+            assert [item.content for item in session.state.plan] == ["Look at the data"]
+            await session.submit(New())
+            await _until(events, NewComplete)
+            assert not session.state.plan and not session.state.history.messages
+            await session.submit(Resume(path=first))
+            await _until(events, ResumeComplete)
+            assert [item.content for item in session.state.plan] == ["Look at the data"]
+
+
 async def test_a_session_in_which_nobody_spoke_leaves_nothing(home: Path, tmp_path: Path) -> None:
     async with ModelServer() as server:
         command = Command(home, tmp_path / "w", server)

@@ -164,7 +164,7 @@ async def test_an_overflow_compacts_learns_the_window_and_is_bounded(world: Make
 
 
 async def test_compact_now_always_says_how_it_went(world: MakeWorld) -> None:
-    """The original said nothing below its threshold, and its frontend hung."""
+    """core W1.18: the original said nothing below its threshold, and its frontend hung."""
     w = await world("hi")
     await w.session.submit(op.Compact())
     nothing = await w.until(e.Compacted)

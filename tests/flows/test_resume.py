@@ -103,7 +103,7 @@ async def test_spend_and_cap_survive_a_restart(world: MakeWorld) -> None:
 
 
 async def test_undo_takes_back_a_turn_and_not_the_guards_words(world: MakeWorld) -> None:
-    """The original took its own injected messages for the user's."""
+    """core W1.15: the original took its own injected messages for the user's."""
     plan = call("plan_tool", '{"todos":[{"id":"1","content":"x","status":"pending"}]}')
     w = await world("first", [plan], "a", "b", "c")
     await w.say("one")

@@ -29,6 +29,7 @@ async def test_a_text_reply_ends_the_turn_with_that_text(world: MakeWorld) -> No
 
 
 async def test_every_stored_event_has_the_next_seq(world: MakeWorld) -> None:
+    """core W4.3: and what streams is not stored, which the original did with every piece."""
     w = await world([call("echo", '{"text":"a"}')], "done", tools=[Echo()])
     await w.say("go")
     seqs = [envelope.seq for envelope in w.envelopes if envelope.seq is not None]
@@ -157,6 +158,7 @@ async def test_words_that_come_too_late_for_the_turn_are_not_lost(world: MakeWor
 
 
 async def test_a_defect_ends_the_turn_with_an_error_and_no_traceback(world: MakeWorld) -> None:
+    """core W2.11: the original sent tracebacks to the screen, the dataset and Slack."""
     w = await world(RuntimeError("boom"), "recovered")
     end = await w.say("go")
     assert isinstance(end, e.ErrorRaised) and end.error == "RuntimeError: boom" and "Traceback" not in end.error
