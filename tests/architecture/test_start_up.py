@@ -158,6 +158,13 @@ AFTER_THE_PAINT = (
     "ml_intern.gateways",
     "ml_intern.frontends.tui.cards.approval",
     "ml_intern.frontends.tui.screens",
+    "ml_intern.frontends.tui.transcript",
+    "ml_intern.frontends.tui.blocks.tool",
+    "ml_intern.frontends.tui.commands",
+    "ml_intern.frontends.tui.composer.popup",
+    "ml_intern.frontends.tui.composer.images",
+    "ml_intern.frontends.spending",
+    "ml_intern.frontends.headless.describe",
 )
 
 

@@ -9,9 +9,11 @@ from textual.events import Key
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.settings import Settings
+from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.backend import Backend
 from ml_intern.protocol import operations as op
+from tests.tui.pilots import until
 from tests.tui.scripted import scripted, settled
 
 
@@ -66,3 +68,41 @@ async def test_what_was_typed_is_drawn_before_the_session_is_opened_which_takes_
         await settled(app, pilot, host)
     assert len(drawn) == 1
     assert "hi" in drawn[0]
+
+
+async def test_the_start_lays_the_screen_out_without_a_list_of_suggestions_until_there_are_some() -> None:
+    host = scripted()
+
+    async def opening() -> Backend:
+        return host
+
+    app = TuiApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
+    async with app.run_test() as pilot:
+        await settled(app, pilot, host)
+        assert not app.query("Popup")
+        await pilot.press("/")
+        await until(pilot, lambda: bool(app.query("Popup.-open")))
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.query("Popup.-open"))
+
+
+async def test_the_greeting_is_made_once_for_all_rows_that_are_drawn() -> None:
+    host, made = scripted(), list[int]()
+
+    async def opening() -> Backend:
+        return host
+
+    def greeting(columns: int, height: int) -> list[Line]:
+        made.append(height)
+        return [line("Good day"), line("to you")]
+
+    app = TuiApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
+    async with app.run_test() as pilot:
+        await settled(app, pilot, host)
+        app.conversation.greeting = greeting
+        made.clear()
+        drawn = app.conversation.render_lines(app.conversation.size.region)
+        assert len(made) == 1
+        assert len(drawn) == app.conversation.size.height
+        assert [strip.text.strip() for strip in drawn[:3]] == ["Good day", "to you", ""]
+        assert app.conversation.render_line(1).text == drawn[1].text

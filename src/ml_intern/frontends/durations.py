@@ -6,12 +6,13 @@ import re
 
 import click
 
-_PARTS = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?", re.IGNORECASE)
+_PARTS = r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
+"""Compiled when it is used: this stands on the path of every start, and few of them name a duration."""
 
 
 def seconds(text: str) -> float | None:
     """How many seconds that is; None when it is no duration. A bare number counts seconds."""
-    found = _PARTS.fullmatch(text.strip())
+    found = re.fullmatch(_PARTS, text.strip(), re.IGNORECASE)
     if found is None or not text.strip():
         return None
     hours, minutes, rest = (float(found[unit] or 0) for unit in "hms")

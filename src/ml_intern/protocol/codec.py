@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar, cast, get_args
 
 import msgspec
@@ -47,7 +48,12 @@ class _Wire(Struct, kw_only=True):
 _encoder = msgspec.json.Encoder()
 _wire_decoder = msgspec.json.Decoder(_Wire)
 _event_decoders: dict[str, msgspec.json.Decoder[Any]] = {}
-_operation_decoder = msgspec.json.Decoder(AnyOperation)
+
+
+@cache
+def _operation_decoder() -> msgspec.json.Decoder[AnyOperation]:
+    """Made for the first one: it looks through every operation, and most processes read none."""
+    return msgspec.json.Decoder(AnyOperation)
 
 
 def encode_data(event: Event) -> bytes:
@@ -134,7 +140,7 @@ def operation_name(operation: AnyOperation) -> str:
 def decode_operation(data: bytes | str) -> AnyOperation:
     """An operation from JSON. Raises ``ProtocolError`` that says which key is wrong."""
     try:
-        return _operation_decoder.decode(data)
+        return _operation_decoder().decode(data)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"Not an operation: {error}") from error
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -19,18 +20,16 @@ from ml_intern.frontends.headless.options import PATIENCE
 from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.app_parts import AppParts
-from ml_intern.frontends.tui.backend import Backend, EventReader, Opening
-from ml_intern.frontends.tui.cards.attention import Attention
 from ml_intern.frontends.tui.cards.dock import CardDock
-from ml_intern.frontends.tui.commands.catalog import dispatch
-from ml_intern.frontends.tui.commands.recall import Recall
 from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.outbox import Outbox
-from ml_intern.frontends.tui.take_over import TakeOver
-from ml_intern.frontends.tui.transcript import Transcript
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
-from ml_intern.protocol.codec import Envelope
+
+if TYPE_CHECKING:
+    from ml_intern.frontends.tui.backend import Backend, EventReader, Opening
+    from ml_intern.frontends.tui.commands.recall import Recall
+    from ml_intern.protocol.codec import Envelope
 
 QUIT_WINDOW_S = 1.0
 """Within this time a second Ctrl-C leaves."""
@@ -68,7 +67,6 @@ class TuiApp(AppParts):
         self._unopened: MlInternError | None = None
         self._outbox = Outbox(self._not_taken)
         self._readers: list[EventReader] = []
-        self.recall = Recall()
         self._stopped_at = float("-inf")
         self._leaving = False
         self._started = False
@@ -91,18 +89,14 @@ class TuiApp(AppParts):
         """The name of this terminal in a session that it has joined; else empty."""
         return "" if self._backend is None else self._backend.sender
 
+    @cached_property
+    def recall(self) -> Recall:
+        """What commands tell of the session."""
+        from ml_intern.frontends.tui.commands.recall import Recall
+
+        return Recall()
+
     def on_mount(self) -> None:
-        self._readers = [
-            self.recall,
-            self.waiting_lines,
-            Transcript(self.conversation, lambda: self.sender),
-            TakeOver(self),
-            self.query_one(CardDock),
-            self.query_one(ActivityLine),
-            self.status,
-            self.welcome,
-            Attention(self, self.loaded.settings.terminal_notifications),
-        ]
         self.set_keymap(self.loaded.settings.keys)
         self.composer.focus()
         self.call_after_refresh(self._start)
@@ -124,8 +118,27 @@ class TuiApp(AppParts):
         self.post_message(self.Started())
 
     def _open_session(self) -> None:
+        self._readers[:0] = self._parts_that_read()
         self.run_worker(self._read_session(), name="session", exclusive=False)
         self.ask_terminal()
+
+    def _parts_that_read(self) -> list[EventReader]:
+        """In their order, ahead of those that were added meanwhile. Without a session there is nothing to read: some are imported here."""
+        from ml_intern.frontends.tui.cards.attention import Attention
+        from ml_intern.frontends.tui.take_over import TakeOver
+        from ml_intern.frontends.tui.transcript import Transcript
+
+        return [
+            self.recall,
+            self.waiting_lines,
+            Transcript(self.conversation, lambda: self.sender),
+            TakeOver(self),
+            self.query_one(CardDock),
+            self.query_one(ActivityLine),
+            self.status,
+            self.welcome,
+            Attention(self, self.loaded.settings.terminal_notifications),
+        ]
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -228,6 +241,8 @@ class TuiApp(AppParts):
         self.say(error.message, hint=error.hint, bad=True)
 
     async def on_composer_submitted(self, message: Composer.Submitted) -> None:
+        from ml_intern.frontends.tui.commands.catalog import dispatch
+
         if not dispatch(self, message.text):
             self.send(op.UserInput(text=message.text, images=message.images))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Offset
+from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -17,6 +17,8 @@ from ml_intern.frontends.tui.block_view import ROWS_OF_A_BLOCK, BlockView
 from ml_intern.frontends.tui.blocks.base import Block
 from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.selected_rows import ROW_END
+
+Greeting: TypeAlias = Callable[[int, int], Sequence[Line]]
 
 
 class Conversation(BlockView, can_focus=True):
@@ -31,7 +33,7 @@ class Conversation(BlockView, can_focus=True):
         Binding("escape", "leave", "Back to the composer", show=False),
     ]
     selected: reactive[int | None] = reactive(None)
-    greeting: Callable[[int, int], Sequence[Line]] | None = None
+    greeting: Greeting | None = None
     """What stands there as long as nothing else does, for so many columns and rows."""
 
     class Copied(Message):
@@ -61,12 +63,27 @@ class Conversation(BlockView, can_focus=True):
         if not self._blocks:
             self.refresh()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The greeting is made once for all its rows."""
+        if self._blocks or self.greeting is None:
+            return super().render_lines(crop)
+        rows = self._greeted(self.greeting)[crop.y : crop.bottom]
+        left, right = crop.column_span
+        return rows if (left, right) == (0, self.size.width) else [row.crop(left, right) for row in rows]
+
     def _row(self, row: int) -> Strip:
         if self._blocks or self.greeting is None:
             return super()._row(row)
-        rows = self.greeting(self._usable(), self.size.height)
-        shown = Pen(self._usable(), self._palette).line(rows[row]) if row < len(rows) else Strip([])
-        return self._finished([shown], " ")[0]
+        rows = self._greeted(self.greeting)
+        return rows[min(row, len(rows) - 1)]
+
+    def _greeted(self, greeting: Greeting) -> list[Strip]:
+        """As high as the widget, and an empty row below."""
+        columns, height = self._usable(), self.size.height
+        pen = Pen(columns, self._palette)
+        shown = self._finished([*(pen.line(row) for row in greeting(columns, height)), Strip([])], " ")
+        blank = shown.pop()
+        return [*shown[:height], *([blank] * (height + 1 - len(shown)))]
 
     def mark_of(self, position: int) -> str:
         return "▌" if position == self.selected else ""

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
 from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.config.paths import home_dir
 from ml_intern.frontends.tui.composer.draft import Draft
-from ml_intern.frontends.tui.composer.files import WorkspaceFiles
 from ml_intern.frontends.tui.composer.history import History
-from ml_intern.frontends.tui.composer.images import as_mention, images_in
 from ml_intern.frontends.tui.composer.pastes import Pastes
-from ml_intern.frontends.tui.composer.popup import Popup
 from ml_intern.frontends.tui.composer.queue import Queue
 from ml_intern.frontends.tui.composer.shell import ShellLines
-from ml_intern.frontends.tui.composer.suggestions import Suggestion, suggest
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedTextArea
 from ml_intern.frontends.tui.welcome import PLACEHOLDER
 from ml_intern.protocol.messages import Image
 from ml_intern.protocol.operations import UserInput
+
+if TYPE_CHECKING:
+    from ml_intern.frontends.tui.composer.files import WorkspaceFiles
+    from ml_intern.frontends.tui.composer.popup import Popup
+    from ml_intern.frontends.tui.composer.suggestions import Suggestion
+    from ml_intern.session.scrub import Scrubber
 
 DRAFT_AFTER_S = 0.5
 
@@ -56,12 +58,12 @@ class Composer(OrderedTextArea):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, compact=False, highlight_cursor_line=False)
-        self._popup = Popup()
+        self._popup: Popup | None = None
+        """There is none until there is something to offer: another widget has the whole screen laid out and drawn again."""
         self._offered_for = ""
         self._pastes = Pastes()
         self._history: History | None = None
         self._draft: Draft | None = None
-        self._files: WorkspaceFiles | None = None
         self.shell = ShellLines()
         self._saving: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
@@ -73,20 +75,35 @@ class Composer(OrderedTextArea):
         self.call_after_refresh(self._set_up)
 
     def _set_up(self) -> None:
-        """After the first paint: where history and draft are kept, and which files there are."""
-        from ml_intern.session.scrub import Scrubber
-
-        self.screen.mount(self._popup, before=self)
-        own_app(self).add_reader(self.queue)
-        loaded = own_app(self).loaded
-        environ, folder = loaded.environ, loaded.paths.state_dir
-        hidden = HiddenPaths(hidden_paths(home_dir(environ), environ.as_dict(), (loaded.paths.config_dir, loaded.paths.data_dir)))
-        scrub = Scrubber(loaded.secrets).scrub
-        self._history = History(folder / "history.jsonl", scrub)
-        self._draft = Draft(folder / "drafts", loaded.cwd, scrub)
-        self._files = WorkspaceFiles(loaded.cwd, environ.as_dict(), hidden)
+        """After the first paint and before the first key: where history and draft are kept."""
+        app = own_app(self)
+        app.add_reader(self.queue)
+        folder = app.loaded.paths.state_dir
+        self._history = History(folder / "history.jsonl", self._scrub)
+        self._draft = Draft(folder / "drafts", app.loaded.cwd, self._scrub)
         self._load()
         self._suggest()  # for what was typed before the first paint
+
+    def _scrub(self, text: str) -> str:
+        return self._scrubber.scrub(text)
+
+    @cached_property
+    def _scrubber(self) -> Scrubber:
+        """Made for the first text that is kept: the first key does not wait for it."""
+        from ml_intern.session.scrub import Scrubber
+
+        return Scrubber(own_app(self).loaded.secrets)
+
+    @cached_property
+    def _files(self) -> WorkspaceFiles:
+        """Made for the first ``@``."""
+        from ml_intern.compute.hidden_paths import HiddenPaths, hidden_paths
+        from ml_intern.frontends.tui.composer.files import WorkspaceFiles
+
+        loaded = own_app(self).loaded
+        environ = loaded.environ
+        hidden = HiddenPaths(hidden_paths(home_dir(environ), environ.as_dict(), (loaded.paths.config_dir, loaded.paths.data_dir)))
+        return WorkspaceFiles(loaded.cwd, environ.as_dict(), hidden)
 
     @work(exclusive=True, group="composer-load")
     async def _load(self) -> None:
@@ -140,6 +157,8 @@ class Composer(OrderedTextArea):
 
     @work(exclusive=True, group="suggest")
     async def _suggest(self) -> None:
+        from ml_intern.frontends.tui.composer.suggestions import suggest
+
         before = self._before_cursor
         offered = await suggest(before, self._matching)
         if self.is_attached:
@@ -147,10 +166,15 @@ class Composer(OrderedTextArea):
             self._offer(offered if self.has_focus else ())
 
     async def _matching(self, query: str) -> list[str]:
-        return await self._files.matching(query) if self._files is not None else []
+        return await self._files.matching(query)
 
     def _offer(self, suggestions: Sequence[Suggestion]) -> None:
-        if self._popup.is_attached:
+        if self._popup is None and suggestions:
+            from ml_intern.frontends.tui.composer.popup import Popup
+
+            self._popup = Popup()
+            self.screen.mount(self._popup, before=self)
+        if self._popup is not None:
             self._popup.offer(suggestions)
 
     def _take(self, suggestion: Suggestion) -> None:
@@ -173,14 +197,16 @@ class Composer(OrderedTextArea):
             event.stop()
 
     def _key_of_popup(self, key: str) -> bool:
-        chosen = self._popup.chosen
-        if chosen is None or self._offered_for != self._before_cursor:  # typed faster than it was looked up: it fits no more
+        popup = self._popup
+        if popup is None or (chosen := popup.chosen) is None:
+            return False
+        if self._offered_for != self._before_cursor:  # typed faster than it was looked up: it fits no more
             return False
         match key:
             case "up":
-                self._popup.move(-1)
+                popup.move(-1)
             case "down":
-                self._popup.move(1)
+                popup.move(1)
             case "tab":
                 self._take(chosen)
             case "enter":
@@ -244,6 +270,8 @@ class Composer(OrderedTextArea):
         event.prevent_default()
         event.stop()
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        from ml_intern.frontends.tui.composer.images import as_mention
+
         self.insert(self._pastes.taken(as_mention(text, own_app(self).loaded.cwd)))
 
     def drop(self) -> bool:
@@ -292,6 +320,8 @@ class Composer(OrderedTextArea):
         """Pictures are read from disk on the way."""
         images: tuple[Image, ...] = ()
         if "@" in text:
+            from ml_intern.frontends.tui.composer.images import images_in
+
             images, problems = await asyncio.to_thread(images_in, text, own_app(self).loaded.cwd)
             for problem in problems:
                 own_app(self).say(problem, bad=True)

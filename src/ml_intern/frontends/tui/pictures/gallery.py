@@ -6,18 +6,20 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct  # and no dataclass: these stand on the path to the first paint
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from ml_intern.frontends.tui.pictures.wish import Loaded, Wish
     from ml_intern.frontends.tui.terminal.abilities import Abilities, Colour, Way
 
@@ -29,8 +31,7 @@ Rows: TypeAlias = Sequence[Strip]
 Write: TypeAlias = Callable[[str], bool]
 
 
-@dataclass(slots=True, kw_only=True)
-class Shown:
+class Shown(Struct, kw_only=True):
     """A picture that is there: what stands in its cells, and a note about it."""
 
     number: int
@@ -45,20 +46,25 @@ class Shown:
         return self.loaded.problem or f"{width} × {height} pixels"
 
 
-@dataclass(slots=True)
 class Gallery:
     """``folder`` is where relative paths begin; ``write`` sends control data to the terminal, false while it cannot be."""
 
-    way: Way = "blocks"
-    cell: tuple[int, int] = (10, 20)
-    multiplexed: bool = False
-    write: Write = field(default=lambda _: False)
-    folder: Path = Path("/")
-    _kept: OrderedDict[Wish, Shown] = field(default_factory=OrderedDict["Wish", Shown])
-    _loading: dict[Wish, list[Callable[[], None]]] = field(default_factory=dict["Wish", list[Callable[[], None]]])
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures"))
-    _numbers: count[int] = field(default_factory=lambda: count(_first_number()))
+    def __init__(self, *, way: Way = "blocks", folder: Path = Path("/"), write: Write = lambda _: False) -> None:
+        self.way: Way = way
+        self.cell = (10, 20)
+        self.multiplexed = False
+        self.write = write
+        self.folder = folder
+        self._kept: OrderedDict[Wish, Shown] = OrderedDict()
+        self._loading: dict[Wish, list[Callable[[], None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = count(_first_number())
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
 
     def use(self, way: Way, abilities: Abilities) -> bool:
         """From now on pictures are shown so; whether that changes anything."""
