@@ -197,7 +197,7 @@ def test_a_diff_is_numbered_as_the_file_is() -> None:
 
 def test_a_long_diff_says_how_much_more_there_is() -> None:
     unified = "@@ -0,0 +1,50 @@\n" + "".join(f"+line {i}\n" for i in range(50))
-    assert shown(d.Diff("x.py", unified, 50, 0))[-1] == "… 40 more rows"
+    assert shown(d.Diff("x.py", unified, 50, 0))[-1] == "… 40 more rows: Ctrl-O or a click"
     assert len(shown(d.Diff("x.py", unified, 50, 0), folded=False)) > 52
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from msgspec.structs import replace
 
+from ml_intern.config.settings import Settings
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.blocks.tool import ToolBlock
 from ml_intern.frontends.tui.blocks.words import CodeBlock
@@ -358,3 +359,16 @@ async def test_calls_stand_close_and_a_call_that_hides_leaves_no_trace() -> None
         await settled(app, pilot, host)
         rows = [row.split("  ")[1] if row.strip() else "" for row in above_the_bar(app)]
     assert rows[2:7] == ["First.", "", "✓ bash", "✓ bash", ""]
+
+
+@pytest.mark.parametrize(("keys", "named"), [({}, "Ctrl-O"), ({"fold": "f5,ctrl+x"}, "F5")])
+async def test_what_is_folded_names_the_key_that_unfolds_it_also_the_users_own(keys: dict[str, str], named: str) -> None:
+    table = d.Table("runs", ("name",), tuple((f"run{i}",) for i in range(30)))
+    host = scripted()
+    async with running(host, settings=Settings(keys=keys), size=(80, 60)) as (app, pilot):
+        host.emit(*started("\n".join(f"line {i}" for i in range(30))), called("1"), finished("1", display=(table,)), done(""))
+        await settled(app, pilot, host)
+        assert f"… 19 more rows: {named} or a click" in shown(app) and shown(app).count(f"{named} or a click") == 2
+        await pilot.press(named.lower().replace("-", "+"))
+        await settled(app, pilot, host)
+        assert "or a click" not in shown(app) and "run29" in shown(app)

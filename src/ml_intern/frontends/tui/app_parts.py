@@ -19,6 +19,7 @@ from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.desktop import DesktopApp
 from ml_intern.frontends.tui.figures import Figures
+from ml_intern.frontends.tui.key_names import fold_key
 from ml_intern.frontends.tui.status_bar import StatusBar
 from ml_intern.frontends.tui.waiting_lines import WaitingLines
 from ml_intern.frontends.tui.welcome import PLACEHOLDER, Welcome
@@ -107,6 +108,7 @@ class AppParts(DesktopApp):
     def compose(self) -> ComposeResult:
         conversation = Conversation(id="conversation")
         conversation.greeting = self.welcome.rows
+        conversation.fold_key = fold_key(self.loaded.settings)
         yield conversation
         yield CardDock(id="cards")
         yield self.waiting_lines

@@ -14,7 +14,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from ml_intern.frontends.tui.blocks.base import Block, Rows
-from ml_intern.frontends.tui.blocks.pen import Pen
+from ml_intern.frontends.tui.blocks.pen import FOLD_KEY, Pen
 from ml_intern.frontends.tui.pictures.rows import PictureRows
 from ml_intern.frontends.tui.row_index import RowIndex
 from ml_intern.frontends.tui.selected_rows import MARK, Passage, SelectableRows, follow_pointer
@@ -59,6 +59,7 @@ class BlockView(SelectableRows, PictureRows):
         """How long changes wait to be drawn together."""
         self._palette: Palette = palette("")
         self._pen: Pen | None = None
+        self.fold_key = FOLD_KEY
 
     # ── content ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -286,6 +287,7 @@ class BlockView(SelectableRows, PictureRows):
         block = self._blocks[position]
         if self._pen is None:
             self._pen = Pen(self._columns, self._palette, pictures=self.pictures)
+            self._pen.fold_key = self.fold_key
         self._pen.now, self._pen.changed = asyncio.get_running_loop().time(), block.changed
         rows = block.draw(self._pen) if not block.hidden else []
         rows = self._finished(rows, self.mark_of(position))

@@ -64,7 +64,11 @@ def shortened(rows: Rows, pen: Pen, limit: int) -> Rows:
     """The first rows, and how many more there are."""
     if len(rows) <= limit:
         return rows
-    return [*rows[: limit - 1], pen.line(line(("dim", f"… {len(rows) - limit + 1} more rows")))]
+    return [*rows[: limit - 1], _more(len(rows) - limit + 1, pen, limit)]
+
+
+def _more(rows: int, pen: Pen, limit: int) -> Strip:
+    return pen.more(rows, folded=limit == FOLDED_ROWS)
 
 
 def cut_text(text: str, rows: int) -> str:
@@ -85,7 +89,7 @@ def _diff(diff: d.Diff, pen: Pen, limit: int) -> Rows:
     rows = [row for row in even(diff.unified).split("\n") if row and not row.startswith(("--- ", "+++ "))]
     more = len(rows) - limit + 1 if len(rows) > limit else 0
     drawn = _diff_lines(rows[: limit - 1] if more else rows)
-    return pen.lines([head, *drawn, *([line(("dim", f"… {more} more rows"))] if more else [])])
+    return [*pen.lines([head, *drawn]), *([_more(more, pen, limit)] if more else [])]
 
 
 def _diff_lines(rows: Iterable[str]) -> list[Line]:
@@ -127,7 +131,7 @@ def _table(table: d.Table, pen: Pen, limit: int) -> Rows:
         text = "  ".join(_padded(cell, room) for cell, room in zip(cells, widths, strict=False)).rstrip()
         rows.append(Strip([Segment(text, styles["bold"] if not number else None)]))
     if len(shown) < len(table.rows):
-        rows.append(pen.line(line(("dim", f"… {len(table.rows) - len(shown)} more rows"))))
+        rows.append(_more(len(table.rows) - len(shown), pen, limit))
     return rows
 
 

@@ -16,6 +16,7 @@ from ml_intern.frontends.headless.text import TAB, Line, clip, line
 from ml_intern.frontends.tui.blocks.base import Rows
 from ml_intern.frontends.tui.cells import LINK_SCHEMES, addresses, drawable, even, wrapped
 from ml_intern.frontends.tui.theme import Palette
+from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.blocks.rich_text import RichPages
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 PICTURE_ROWS = 16
+FOLD_KEY = "Ctrl-O"
 
 
 class Pen:
@@ -36,13 +38,14 @@ class Pen:
         self.now = now
         self.changed: Callable[[], None] = lambda: None
         """Called when what was asked for is there, so that the block is drawn again."""
+        self.fold_key = FOLD_KEY
         self._pages = pages
         self._pictures = pictures
 
     def narrower(self, by: int) -> Pen:
         """For what stands indented."""
         pen = Pen(self.columns - by, self.palette, now=self.now, pages=self.pages, pictures=self._pictures)
-        pen.changed = self.changed
+        pen.changed, pen.fold_key = self.changed, self.fold_key
         return pen
 
     def picture(self, path: str, rows: int, title: str = "picture") -> Rows:
@@ -69,6 +72,11 @@ class Pen:
     def lines(self, rows: Iterable[Line]) -> Rows:
         """Rows, each cut at the width."""
         return [self.line(row) for row in rows]
+
+    def more(self, rows: int, *, folded: bool) -> Strip:
+        """What is not shown, and how to see it, where it can be."""
+        how = f": {self.fold_key} or a click" if folded else ""
+        return self.line(line(("dim", f"… {counted(rows, 'more row')}{how}")))
 
     def wrapped(self, text: str, style: Style | None = None) -> Rows:
         """A text of somebody else, broken at the width; addresses in it are links."""

@@ -48,8 +48,8 @@ class UserBlock(Block):
             hidden = len(rows) - USER_ROWS + 1
             rows = rows[: USER_ROWS - 1]
         drawn = [Strip([Segment("❯ " if not i else "  ", style + MARK), Segment(row, style)]) for i, row in enumerate(rows)]
-        notes = [f"… {hidden} more rows: Ctrl-O or a click"] if hidden else []
-        notes += [f"[{counted(self._images, 'image')}]"] if self._images else []
+        drawn += [Strip([Segment("  "), *pen.narrower(2).more(hidden, folded=True)])] if hidden else []
+        notes = [f"[{counted(self._images, 'image')}]"] if self._images else []
         notes += ["sent while the turn ran"] if self._steering else []
         notes += [f"from {self._sent_by}"] if self._sent_by else []
         return drawn + pen.lines([(("dim", f"  {note}"),) for note in notes])

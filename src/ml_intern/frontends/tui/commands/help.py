@@ -12,6 +12,7 @@ from ml_intern.frontends.tui.cards.approval import ApprovalCard
 from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.commands.base import Command
 from ml_intern.frontends.tui.commands.catalog import COMMANDS, find, near
+from ml_intern.frontends.tui.key_names import key_name
 from ml_intern.frontends.tui.screens.pager import Pager
 
 if TYPE_CHECKING:
@@ -73,25 +74,7 @@ def _keys(kind: type[Any], app: TuiApp) -> list[Line]:
     own = app.loaded.settings.keys
     for item in kind.__dict__.get("BINDINGS", ()):
         if isinstance(item, Binding) and item.description:
-            keys = ", ".join(_key(key.strip()) for key in own.get(item.id or "", item.key).split(","))
+            keys = ", ".join(key_name(key.strip()) for key in own.get(item.id or "", item.key).split(","))
             name = f"  [{item.id}]" if item.id else ""
             told.append(line(("accent", f"  {keys:<{_KEYS}}"), f" {item.description}", ("dim", name)))
     return told
-
-
-def _key(key: str) -> str:
-    names = {
-        "escape": "Esc",
-        "enter": "Enter",
-        "space": "Space",
-        "up": "↑",
-        "down": "↓",
-        "pageup": "PgUp",
-        "pagedown": "PgDn",
-        "tab": "Tab",
-        "underscore": "_",
-        "minus": "-",
-    }
-    return "+".join(
-        names.get(part, part.capitalize() if len(part) > 1 else part.upper() if "+" in key else part) for part in key.split("+")
-    )

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 KEYS = (
     "↑↓ choose · Enter log · c cancel · a attach · o open page · Esc close",
     "Enter log · c cancel · a attach · o page · Esc",
-    "Enter log · c cancel · a attach",
+    "⏎ log·c cancel·a attach·o page·Esc",
+    "⏎ c a o Esc",
 )
 """The keys for the frame: the first that fits."""
 HEADS = ("status", "cost", "time", "job", "hardware", "whose")
