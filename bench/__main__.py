@@ -9,10 +9,11 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import docs, jobs, local_jobs, long_session, measure, snapshots, terminal, tools
-from bench.figures import Figure, as_json, as_table
+from bench.figures import Figure, as_json, as_table, attempted
 from bench.programs import Place, place
 
 
@@ -77,7 +78,7 @@ def main() -> int:
         for name, group in parts(effort).items():
             if not options.only or name in options.only:
                 print(f"measuring: {name} …", file=sys.stderr, flush=True)
-                figures += group(at)
+                figures += attempted(name, partial(group, at))
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     if options.json:
         text = json.dumps({"machine": machine, "quick": options.quick, "figures": as_json(figures)}, indent=1)

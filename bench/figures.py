@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+
+LONGEST_FAILURE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +19,20 @@ class Figure:
     target: str = ""
     met: bool | None = None
     samples: dict[str, list[float]] = field(default_factory=dict)
+    failure: str = ""
+    """Why there is nothing to tell."""
 
     @property
     def ratio(self) -> float | None:
         return self.ours / self.floor if self.ours is not None and self.floor else None
+
+
+def attempted(name: str, measure: Callable[[], list[Figure]]) -> list[Figure]:
+    """What is measured; one that failed is a line that says so, and the others go on."""
+    try:
+        return measure()
+    except RuntimeError as error:
+        return [Figure(name=name, unit="", met=False, failure=str(error))]
 
 
 _HEADER = ("", "ml-intern", "floor", "ratio", "target", "")
@@ -43,6 +56,8 @@ def _cell(text: str, width: int, column: int) -> str:
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
+    if figure.failure:
+        return (figure.name, "–", "–", "", figure.target, f"FAILED: {' '.join(figure.failure.split())[:LONGEST_FAILURE]}")
     verdict = {True: "met", False: "NOT MET", None: ""}[figure.met]
     ratio = f"{figure.ratio:.2f}×" if figure.ratio is not None else ""
     return (figure.name, _number(figure.ours, figure.unit), _number(figure.floor, figure.unit), ratio, figure.target, verdict)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.figures import Figure, as_json, as_table
+from bench.figures import Figure, as_json, as_table, attempted
 from bench.programs import Place, place
 from bench.server import Run, end_of_messages
 
@@ -70,3 +70,14 @@ def test_a_missed_target_is_said_in_words() -> None:
     assert lines[1].endswith("NOT MET")
     assert lines[2].split() == ["told", "1.50", "s", "–"]
     assert as_json(figures)[0]["ratio"] == 2.0
+
+
+def test_a_measurement_that_fails_is_a_line_of_the_table_and_the_others_are_still_taken() -> None:
+    def never_drew() -> list[Figure]:
+        raise RuntimeError("it never drew b'Q';\nthe end of what it drew: …")
+
+    figures = [*attempted("app: start", never_drew), *attempted("app: keys", lambda: [Figure(name="app: keys", unit="ms", ours=3.0)])]
+    failed, taken = as_table(figures).splitlines()[2:]
+    assert failed.split("  ")[0] == "app: start" and failed.endswith("FAILED: it never drew b'Q'; the end of what it drew: …")
+    assert taken.split() == ["app:", "keys", "3", "ms", "–"]
+    assert [figure.met for figure in figures] == [False, None] and json.dumps(as_json(figures))
