@@ -65,7 +65,9 @@ async def world(tmp_path: Path) -> AsyncIterator[LocalWorld]:
     await world.backends.aclose()
 
 
-async def test_a_job_on_this_machine_that_pushes_is_known_as_one(world: LocalWorld) -> None:
+async def test_a_job_on_this_machine_is_known_as_a_job_and_one_that_pushes_as_that(world: LocalWorld) -> None:
+    """Hooks before jobs are told of both."""
+    assert (await world.risk(script="print(1)")).starts_job
     assert (await world.risk(script="api.upload_folder(folder_path='out', repo_id='alice/x')")).publishes
     assert not (await world.risk(script="print(1)")).publishes
 

@@ -202,6 +202,7 @@ def _local_risk(plan: JobPlan | None) -> Risk:
         effects=frozenset({Effect.RUNS_CODE, Effect.WRITES_WORKSPACE}),
         confined=confined and not token,
         reason=reason,
+        starts_job=True,
         publishes=plan is not None and plan.publishes,
     )
 
