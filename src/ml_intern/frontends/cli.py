@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 COMMANDS = {
-    "sessions": LazyCommand("ml_intern.frontends.commands.sessions:sessions_group", "List, show, search, export or delete past sessions."),
+    "sessions": LazyCommand(
+        "ml_intern.frontends.commands.sessions:sessions_group", "List, show, search, export, rename or delete past sessions."
+    ),
     "attach": LazyCommand("ml_intern.frontends.commands.attach:attach_command", "Join a session that another process has open."),
     "config": LazyCommand("ml_intern.frontends.commands.config:config_group", "Show each setting and where it comes from."),
     "setup": LazyCommand("ml_intern.frontends.commands.setup:setup_command", "Ask for what is missing: a token, and about sharing traces."),
