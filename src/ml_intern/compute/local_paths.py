@@ -35,7 +35,8 @@ class LocalPaths(Struct, frozen=True, kw_only=True):
             path = self.home + path[1:]
         absolute = os.path.realpath(self._outer(os.path.join(self.root, path)))
         # A link that a command made in its private /tmp means /tmp as the command sees it.
-        return Path(os.path.realpath(self._outer(absolute)))
+        outer = self._outer(absolute)
+        return Path(absolute if outer == absolute else os.path.realpath(outer))
 
     def _outer(self, path: str) -> str:
         if self.private_tmp is None or not path.startswith(("/tmp", "/var/tmp")):
