@@ -16,6 +16,7 @@ from ml_intern.frontends.calm import CALM_S
 
 READ_BYTES = 4096
 LONGEST_LINE_BYTES = 64 * 1024
+STOP_KEY = b"\x1a"
 PASTES_ON, PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
 """Bracketed paste (xterm): what is pasted comes between two marks, so that its line breaks send nothing."""
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|[^\[O])", re.DOTALL)
@@ -220,12 +221,30 @@ def lines_from(fd: int, on_line: Callable[[str], object], on_end: Callable[[], N
         yield
 
 
-@contextmanager
-def single_keys(fd: int) -> Generator[None]:
-    """The terminal hands on each key at once and echoes none; Ctrl-C is still a signal. As it was before, afterwards."""
-    before = termios.tcgetattr(fd)
-    tty.setcbreak(fd, termios.TCSADRAIN)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+class SingleKeys:
+    """The terminal hands on each key at once and echoes none; Ctrl-C is still a signal. As it was before, afterwards.
+
+    Ctrl-Z is a key (``STOP_KEY``): as a signal it would stop a script that started this program before the terminal is given back.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._before = termios.tcgetattr(fd)
+
+    def take(self) -> None:
+        """From now on; again after the terminal was somebody else's."""
+        tty.setcbreak(self._fd, termios.TCSADRAIN)
+        modes = termios.tcgetattr(self._fd)
+        modes[6][termios.VSUSP] = bytes([os.fpathconf(self._fd, "PC_VDISABLE")])
+        termios.tcsetattr(self._fd, termios.TCSADRAIN, modes)
+
+    def give_back(self) -> None:
+        """As it was."""
+        termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+
+    def __enter__(self) -> SingleKeys:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()

@@ -47,9 +47,10 @@ class ScreenView:
     ) -> None:
         self._typed = typed
         self._hint = hint
+        self._aside = False
         self._region = LiveRegion(out, console, color=color)
         self._transcript = Transcript(live=True, verbose=verbose)
-        self._output = TerminalOutput(out, self._region, color=color, verbose=verbose, below=self._below)
+        self._output = TerminalOutput(out, self._region, color=color, verbose=verbose, below=self._below, hidden=lambda: self._aside)
         self._output.rest()
 
     async def show(self, envelope: Envelope) -> None:
@@ -69,6 +70,16 @@ class ScreenView:
 
     def redraw(self) -> None:
         """Something was typed."""
+        self._output.redraw()
+
+    def step_aside(self) -> None:
+        """The terminal is somebody else's: until ``come_back`` nothing is drawn that would have to be erased."""
+        self._aside = True
+        self._output.redraw()
+
+    def come_back(self) -> None:
+        """Draw it again, below what the others wrote."""
+        self._aside = False
         self._output.redraw()
 
     async def aclose(self) -> None:

@@ -135,7 +135,8 @@ async def _as_lines(host: RemoteHost, start: int, *, verbose: bool, answers: boo
 
 async def _on_a_screen(host: RemoteHost, start: int, console: Console, *, verbose: bool) -> int:
     from ml_intern.frontends.attach.follow import Follower
-    from ml_intern.frontends.attach.keyboard import PASTES_OFF, PASTES_ON, Editor, bytes_from, single_keys
+    from ml_intern.frontends.attach.keyboard import PASTES_OFF, PASTES_ON, STOP_KEY, Editor, SingleKeys, bytes_from
+    from ml_intern.frontends.attach.stopping import stoppable
     from ml_intern.frontends.attach.views import ScreenView
     from ml_intern.frontends.headless.signals import handled
 
@@ -155,13 +156,28 @@ async def _on_a_screen(host: RemoteHost, start: int, console: Console, *, verbos
     editor = Editor(follower)
 
     def keys(data: bytes) -> None:
-        editor.feed(data)
+        editor.feed(data.replace(STOP_KEY, b""))
         view.redraw()
+        if STOP_KEY in data:
+            stop()
+
+    single = SingleKeys(fd)
+
+    async def step_aside() -> None:
+        view.step_aside()
+        output.thread.stdout(PASTES_OFF)
+        await output.thread.flush()
+        single.give_back()
+
+    def come_back() -> None:
+        single.take()
+        output.thread.stdout(PASTES_ON)
+        view.come_back()
 
     output.thread.stdout(PASTES_ON)
     view.say(_beginning(host, start))
     try:
-        with single_keys(fd), handled(follower.on_signal), bytes_from(fd, keys, follower.leave):
+        with single, handled(follower.on_signal), stoppable(step_aside, come_back) as stop, bytes_from(fd, keys, follower.leave):
             code = await follower.run(after_seq=start)
     finally:
         editor.close()

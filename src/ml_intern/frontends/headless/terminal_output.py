@@ -69,14 +69,22 @@ class TerminalOutput:
     """Owns the terminal from ``start`` to ``aclose``. Everything it draws from a model or a tool has lost its control sequences."""
 
     def __init__(
-        self, out: OutputThread, region: LiveRegion, *, color: bool, verbose: bool, below: Callable[[], Sequence[Line]] = tuple
+        self,
+        out: OutputThread,
+        region: LiveRegion,
+        *,
+        color: bool,
+        verbose: bool,
+        below: Callable[[], Sequence[Line]] = tuple,
+        hidden: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``below``: rows that stand under the moving part, such as what is being typed."""
+        """``below``: rows that stand under the moving part, such as what is being typed; ``hidden``: whether nothing may move now."""
         self._out = out
         self._region = region
         self._color = color
         self._verbose = verbose
         self._below = below
+        self._hidden = hidden
         self._clock = asyncio.get_running_loop().time
         self._started_at = self._clock()
         self._tally = Tally()
@@ -240,6 +248,8 @@ class TerminalOutput:
         return [((style, indent + part),) for part in wrap(text[len(indent) :], columns - len(indent))]
 
     def _moving(self) -> list[Line]:
+        if self._hidden():
+            return []
         columns = min(self._region.columns(), TEXT_COLUMNS)
         open_rows = [part for row in self._reply.blocks.pending(OPEN_BLOCK_ROWS) for part in wrap(plain(row), columns - 1)]
         rows: list[Line] = [line(row) for row in open_rows[-OPEN_BLOCK_ROWS:]]
