@@ -20,7 +20,7 @@ from ml_intern.protocol.messages import AssistantMessage, Message, ToolCall
 from ml_intern.protocol.permission_events import RuleInForce
 from ml_intern.session.approvals import Gate
 from ml_intern.session.around_calls import AroundCalls
-from ml_intern.session.clock import SystemClock
+from ml_intern.session.clock import Clock, SystemClock
 from ml_intern.session.compaction import Compactor
 from ml_intern.session.entrance import Entrance
 from ml_intern.session.hooks.hooks import Hooks
@@ -285,6 +285,7 @@ class Build:
     other_ports: Sequence[FakePort] = ()
     stream: bool = True
     ready: Callable[[], Awaitable[None]] | None = None
+    clock: Clock = field(default_factory=SystemClock)
     kept: Kept = field(default_factory=KeptInMemory)
     scrub: Callable[[e.AnyEvent], e.AnyEvent] = lambda event: event
     hooks: Callable[[EventLog], Hooks] = lambda log: Hooks()
@@ -299,7 +300,7 @@ async def build(how: Build, *, store: EventStore | None = None, session_id: str 
     if not resumed:
         await store.create(SessionRecord(id=session_id, created_at=now, updated_at=now, cwd=str(how.tmp_path), model=how.port.model_id))
     await store.acquire(session_id)
-    clock = SystemClock()
+    clock = how.clock
     log = EventLog(store, session_id, clock=clock, scrub=how.scrub, state=SessionState(first_usage_warning_usd=how.usage_warning_usd))
     await log.load()
     if not resumed:
@@ -312,7 +313,7 @@ async def build(how: Build, *, store: EventStore | None = None, session_id: str 
     return world
 
 
-def _parts(how: Build, log: EventLog, store: EventStore, clock: SystemClock) -> SessionParts:
+def _parts(how: Build, log: EventLog, store: EventStore, clock: Clock) -> SessionParts:
     gate, questions, caller = Gate[Any](), Questions(log), ModelCaller(log, clock)
     hooks, snapshots = how.hooks(log), how.snapshots(log)
     tools = Toolbox((*how.tools, PlanTool()))
