@@ -17,10 +17,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from textual._xterm_parser import XTermParser
 from textual.app import App
 
 from ml_intern.frontends.tui.screen_output import LastingDriver
+from ml_intern.frontends.tui.terminal.parser import KeyParser
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.terminal.abilities import Terminal
@@ -121,7 +121,7 @@ class TerminalDriver(LastingDriver):
 
     def run_input_thread(self) -> None:
         """Runs until ``exit_event``, or the end of the terminal; not on the event loop."""
-        parser = XTermParser(self._debug)
+        parser = KeyParser(self._debug)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
@@ -135,7 +135,7 @@ class TerminalDriver(LastingDriver):
         for _ in parser.feed(""):
             pass  # its end: what is left is no key
 
-    def _read(self, parser: XTermParser, decoder: codecs.IncrementalDecoder, ready: bool) -> bool:
+    def _read(self, parser: KeyParser, decoder: codecs.IncrementalDecoder, ready: bool) -> bool:
         """False when the terminal is gone: it is ready to be read for ever then, and there is nothing to read."""
         filtering, now = self._answers, time.monotonic()
         data = self._bytes() if ready else b""

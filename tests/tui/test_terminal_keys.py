@@ -1,0 +1,47 @@
+"""Keys as terminals send them that do not speak the kitty protocol."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+
+from ml_intern.frontends.tui.terminal.parser import KeyParser
+
+
+def keys_of(*reads: str) -> list[str]:
+    """What the parser makes of what was read at once, and again."""
+    parser = KeyParser()
+    found = [event for read in reads for event in parser.feed(read)]
+    return [event.key if isinstance(event, events.Key) else event.text for event in found if isinstance(event, events.Key | events.Paste)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [
+        ("\x1b\r", "alt+enter"),
+        ("\x1b[27;3;13~", "alt+enter"),
+        ("\x1b[27;2;13~", "shift+enter"),
+        ("\r", "enter"),
+        ("\x1b[13;3u", "alt+enter"),
+    ],
+)
+def test_enter_with_alt_or_shift_is_that_key_in_every_terminal(sent: str, key: str) -> None:
+    assert keys_of("a", sent, "b") == ["a", key, "b"]
+
+
+def test_a_key_that_comes_in_two_pieces_is_one_key() -> None:
+    assert keys_of("\x1b", "\r") == ["alt+enter"]
+
+
+def test_what_is_pasted_is_no_key() -> None:
+    assert keys_of("\x1b[200~one\r\rtwo\r\x1b[201~", "\x1b\r") == ["one\r\rtwo\r", "alt+enter"]
+
+
+def test_escape_and_after_a_pause_enter_are_two_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("textual._parser.get_time", lambda: now[0])
+    parser = KeyParser()
+    found = [*parser.feed("\x1b")]
+    now[0] = 60.0
+    found += [*parser.tick(), *parser.feed("\r")]
+    assert [event.key for event in found if isinstance(event, events.Key)] == ["escape", "enter"]
