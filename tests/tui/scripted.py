@@ -20,6 +20,7 @@ from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.backend import Backend, JobDesk
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
+from tests.tui.driven import WatchedApp
 from tests.unit.frontends.fake_host import SESSION, FakeHost, Play, plays
 
 SIZE = (80, 24)
@@ -64,7 +65,7 @@ def app_on(
         return host
 
     loaded = LoadedSettings(settings=settings or Settings(), environ=Environ(environ), cwd=Path("/home/shop"))
-    app = TuiApp(opening, loaded, theme_name=theme_name)
+    app = WatchedApp(opening, loaded, theme_name=theme_name)
     app.calm_s = calm_s
     return app
 

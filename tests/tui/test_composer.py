@@ -21,6 +21,7 @@ from ml_intern.frontends.tui.composer.history import History
 from ml_intern.frontends.tui.composer.popup import Popup
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from tests.tui.driven import WatchedApp
 from tests.tui.scripted import ScriptedHost, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import done, started
 
@@ -42,7 +43,7 @@ class Room:
             return host
 
         loaded = LoadedSettings(settings=Settings(), environ=Environ(self.environ), cwd=self.folder)
-        app = TuiApp(opening, loaded, theme_name=theme.DARK)
+        app = WatchedApp(opening, loaded, theme_name=theme.DARK)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(app, pilot, host)
             await finished(app, "composer-load")
@@ -240,7 +241,7 @@ async def test_a_key_can_be_another_one(room: Room) -> None:
     async def opening() -> ScriptedHost:
         return host
 
-    app = TuiApp(opening, loaded, theme_name=theme.DARK)
+    app = WatchedApp(opening, loaded, theme_name=theme.DARK)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(app, pilot, host)
         await typed(app, pilot, host, "a", "f5", "b", "enter")

@@ -18,6 +18,7 @@ from ml_intern.frontends.tui.backend import Backend
 from ml_intern.models.catalog import ModelCatalog
 from ml_intern.protocol import operations as op
 from ml_intern.testing.fake_hub.server import FakeHub
+from tests.tui.driven import WatchedApp
 from tests.tui.pilots import until
 from tests.tui.scripted import ScriptedHost, screen_text, scripted, settled
 
@@ -39,7 +40,7 @@ async def without_a_model(home: Path, **variables: str) -> AsyncIterator[tuple[T
             await catalog.aclose()
         return host
 
-    app = TuiApp(opening, load_settings(frontend="cli", cwd=home, environ=environ))
+    app = WatchedApp(opening, load_settings(frontend="cli", cwd=home, environ=environ))
     async with app.run_test(size=(110, 30)) as pilot:
         await until(pilot, lambda: app.unopened is not None)
         await pilot.pause()
@@ -68,7 +69,7 @@ async def test_what_was_sent_before_it_was_known_comes_back(home: Path) -> None:
         app.send(op.UserInput(text="early"))
         raise ConfigError("No.", hint="Mend it.")
 
-    app = TuiApp(opening, load_settings(frontend="cli", cwd=home, environ={"HOME": str(home)}))
+    app = WatchedApp(opening, load_settings(frontend="cli", cwd=home, environ={"HOME": str(home)}))
     async with app.run_test() as pilot:
         await until(pilot, lambda: app.composer.text == "early")
 
@@ -125,7 +126,7 @@ async def test_without_colours_the_row_that_is_chosen_is_still_seen_and_nothing_
     async def opening() -> Backend:
         raise ConfigError("No.")
 
-    app = TuiApp(opening, load_settings(frontend="cli", cwd=home, environ=environ))
+    app = WatchedApp(opening, load_settings(frontend="cli", cwd=home, environ=environ))
     async with app.run_test() as pilot:
         await pilot.press(*"/mo")
         await until(pilot, lambda: "Choose the model" in text_of(app))

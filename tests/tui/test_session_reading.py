@@ -19,6 +19,7 @@ from ml_intern.frontends.tui.backend import Backend
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from tests.tui.driven import WatchedApp
 from tests.tui.scripted import STARTED, ScriptedHost, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import done, plays, reply, started
 
@@ -71,7 +72,7 @@ async def test_what_is_said_before_the_session_is_open_reaches_it_in_order() -> 
         await gate.wait()
         return host
 
-    app = TuiApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
+    app = WatchedApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
     async with app.run_test() as pilot:
         app.send(op.UserInput(text="one"))
         app.send(op.SetTitle(title="two"))
@@ -104,10 +105,12 @@ async def test_what_follows_a_move_waits_for_it_and_an_interrupt_does_not() -> N
 
 
 async def test_a_session_that_cannot_be_opened_says_why_and_leaves_the_app_running() -> None:
+    """core W5.3: the original waited for ever for an agent that had died."""
+
     async def opening() -> Backend:
         raise ConfigError("There is no model.", hint="Set HF_TOKEN.")
 
-    app = TuiApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
+    app = WatchedApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
     async with app.run_test() as pilot:
         await pilot.pause()
         app.conversation.show_changes()
@@ -141,7 +144,7 @@ async def test_what_ends_the_app_is_handed_on_without_a_picture_of_its_variables
     async def opening() -> Backend:
         raise ZeroDivisionError("a defect")
 
-    app = TuiApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
+    app = WatchedApp(opening, LoadedSettings(settings=Settings(), environ=Environ({}), cwd=Path("/home/shop")))
     with pytest.raises(WorkerFailed):  # a run in a test raises what a real one keeps
         await _run(app)
     assert isinstance(app.failure, ZeroDivisionError)

@@ -58,7 +58,8 @@ class QuestionCard(Card):
     def key_words(self, *, short: bool) -> str:
         if self.has_class("-words"):
             return "Enter sends it · Esc back"
-        choose = "1-9 choose · " if self.question.options else ""
+        last = min(len(self.question.options), MOST_BY_NUMBER)
+        choose = f"1-{last} choose · " if last > 1 else "1 choose · " if last else ""
         return f"{choose}w words · d decline · Esc back" if short else f"{choose}w answer in words · d decline · Esc back"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

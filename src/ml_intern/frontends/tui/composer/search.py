@@ -41,7 +41,7 @@ class HistorySearch(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield OptionList()
-            yield OrderedInput(value=self._query, placeholder="Words of what you sent before")
+            yield OrderedInput(value=self._query, placeholder="Words of what you sent before", compact=True)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
