@@ -318,7 +318,7 @@ async def test_hidden_and_missing_and_strange_local_files_are_refused(world: Wor
 async def test_lines_that_are_no_json_are_counted(world: World) -> None:
     (world.workspace.root / "d.jsonl").write_text('{"text": "a"}\nnot json\n{"text": "b"}\n')
     told = await world.inspect("d.jsonl")
-    assert "1 lines at the beginning of d.jsonl are not JSON objects" in told.text
+    assert "Not JSON objects: 1 line at the beginning of d.jsonl" in told.text
 
 
 async def test_without_pyarrow_the_extra_is_named(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

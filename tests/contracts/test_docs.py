@@ -84,7 +84,7 @@ async def test_a_query_finds_the_section_with_its_anchor_and_a_snippet(world: Wo
 
 async def test_an_identifier_is_found_as_one_word(world: World) -> None:
     text = await world.explore("trl", "per_device_train_batch_size")
-    assert "#trl.SFTConfig" in text and "1 pages match" in text
+    assert "#trl.SFTConfig" in text and "1 page matches" in text
 
 
 async def test_public_docs_are_read_without_a_token_and_without_sending_one(world: World) -> None:

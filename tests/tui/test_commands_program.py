@@ -242,7 +242,7 @@ async def test_a_dataset_becomes_public_only_after_it_was_shown_and_agreed_to(tm
             await command(app, pilot, host, "/share-traces public")
             await until(pilot, lambda: "Make all of this visible to everybody?" in text_of(app))
             text = " ".join(text_of(app).replace("│", " ").split())
-            assert "1 sessions in 1 files" in text
+            assert "1 session in 1 file" in text
             assert "something looks like a secret in line 2" in text
             assert "hf_abc" not in text
             await pilot.press(key)

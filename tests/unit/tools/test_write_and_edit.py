@@ -267,4 +267,4 @@ async def test_a_broken_interpreter_of_the_project_stops_nothing(files: Files, m
     python.parent.mkdir(parents=True)
     python.write_text("#!/no/such/interpreter\n")
     python.chmod(0o755)
-    assert (await files.write("x.py", "def f(:\n")).text == "Created x.py: 8 bytes, 1 lines."
+    assert (await files.write("x.py", "def f(:\n")).text == "Created x.py: 8 bytes, 1 line."

@@ -80,7 +80,8 @@ class ExploreHfDocsTool(Tool[ExploreHfDocsArgs]):
             return ToolOutput(text=f"No more results: '{args.query}' is on {found.pages} pages.")
         if not found.every_word:
             notes.append("No section has all of the words; these have some.")
-        head = f"{args.endpoint}: {found.pages} pages match '{args.query}' (of {prepared.pages}), {first}-{first + len(found.hits) - 1}:"
+        matching = f"{counted(found.pages, 'page')} match{'es' * (found.pages == 1)}"
+        head = f"{args.endpoint}: {matching} '{args.query}' (of {prepared.pages}), {first}-{first + len(found.hits) - 1}:"
         composite = args.endpoint in COMPOSITES
         shown = [self._hit(number, hit, composite) for number, hit in enumerate(found.hits, first)]
         rest = found.pages - (first - 1) - len(found.hits)

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from ml_intern.compute.base import FileStat, Workspace
 from ml_intern.errors import ToolError
+from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.display import Diff, Display, Text
 from ml_intern.tools.base import PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.files.ledger import FileLedger
@@ -64,7 +65,7 @@ class WriteTool(Tool[WriteArgs]):
             raise as_tool_error(error, args.path, "written") from error
         lines = len(split_lines(args.content))
         verb = "Created" if before is None else "Replaced"
-        text = f"{verb} {args.path}: {len(data):,} bytes, {lines:,} lines."
+        text = f"{verb} {args.path}: {counted(len(data), 'byte')}, {counted(lines, 'line')}."
         display = Text(text=args.content[:_SHOWN_CHARS], language=_language(args.path)) if old is None else _diff(args, old)
         warnings = await self._python.check(found.path)
         return ToolOutput(text=text + warnings, display=(display,), files=(self._ledger.record(found.path, after),))
