@@ -130,6 +130,7 @@ class Factory:
         self._clock: Clock = SystemClock()
         self._open: set[str] = set()
         self._desks: dict[str, AnswerDesk] = {}
+        self.last_words: list[str] = []
         self._doors = Doors(loaded.paths.state_dir / FOLDER, kind)
         self._shared = Shared(
             paths=loaded.paths,
@@ -139,6 +140,7 @@ class Factory:
             read_only=read_only,
             policies=default_policies,
             leave=self._leave,
+            at_end=self.last_words.append,
         )
         self._store = self._open_store()
 

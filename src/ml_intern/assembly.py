@@ -118,7 +118,7 @@ def _traces(loaded: LoadedSettings, place: Place, log: EventLog, shared: Shared)
     from ml_intern.session.trace_sharing import TraceSharing
 
     sharing = TraceSharing(settings, place.outside.hub, loaded.environ, shared.paths.data_dir, shared.clock)
-    return SessionTraces(log, settings, sharing, place.scrubber.scrub_event)
+    return SessionTraces(log, settings, sharing, place.scrubber.scrub_event, at_end=shared.at_end)
 
 
 async def _traces_agreed(place: Place, log: EventLog, shared: Shared) -> Callable[[], SessionTraces | None] | None:

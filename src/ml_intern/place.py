@@ -81,7 +81,7 @@ class Place:
 
 
 class Shared(Struct, frozen=True, kw_only=True):
-    """What all sessions of the process have in common. ``leave`` gives a log back."""
+    """What all sessions of the process have in common. ``leave`` gives a log back; ``at_end`` takes what is to be said after that."""
 
     paths: Paths
     clock: Clock
@@ -90,3 +90,4 @@ class Shared(Struct, frozen=True, kw_only=True):
     read_only: bool
     policies: Callable[[int], tuple[Policy, ...]]
     leave: Callable[[EventLog], Awaitable[None]]
+    at_end: Callable[[str], None]

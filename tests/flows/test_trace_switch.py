@@ -35,6 +35,7 @@ class Answers:
         """None: the settings cannot be read."""
         self._world, self._hub, self._tmp_path = world, hub, tmp_path
         self._clients: list[HubClient] = []
+        self.at_end: list[str] = []
         self.switch = TraceSwitch(None, self._agreed)
 
     async def say(self, yes: bool | None) -> None:
@@ -49,7 +50,7 @@ class Answers:
     def _make(self) -> SessionTraces:
         self._clients.append(HubClient(self._hub.url, TOKEN))
         sharing = TraceSharing(SHARING, self._clients[-1], Environ({}), self._tmp_path / "data", SystemClock())
-        return SessionTraces(self._world.session.log, SHARING, sharing, Scrubber().scrub_event)
+        return SessionTraces(self._world.session.log, SHARING, sharing, Scrubber().scrub_event, at_end=self.at_end.append)
 
     async def close(self) -> None:
         await self._world.close()

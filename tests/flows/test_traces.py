@@ -58,9 +58,10 @@ class Heard:
 class Shared(Heard):
     """A session, the fake Hub, and what reads the one for the other."""
 
-    def __init__(self, world: World, traces: SessionTraces, sharing: TraceSharing, hub: FakeHub) -> None:
+    def __init__(self, world: World, traces: SessionTraces, sharing: TraceSharing, hub: FakeHub, at_end: list[str]) -> None:
         super().__init__(hub)
         self.world, self.traces, self.sharing = world, traces, sharing
+        self.at_end = at_end
 
     async def close(self) -> None:
         await self.world.close()
@@ -91,9 +92,10 @@ async def open_shared(
     world = await build(Build(tmp_path=tmp_path, port=port, **how), store=store)
     client = HubClient(hub.url, token)
     sharing = TraceSharing(settings, client, Environ({}), tmp_path / "data", SystemClock())
-    traces = SessionTraces(world.session.log, settings, sharing, Scrubber().scrub_event, close_s=close_s)
+    at_end: list[str] = []
+    traces = SessionTraces(world.session.log, settings, sharing, Scrubber().scrub_event, at_end=at_end.append, close_s=close_s)
     traces.start()
-    return Shared(world, traces, sharing, hub)
+    return Shared(world, traces, sharing, hub, at_end)
 
 
 # ── consent ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,6 +244,46 @@ async def test_a_missing_token_is_said_and_a_hub_out_of_reach_is_not(hub: FakeHu
     assert offline.world.of(e.ToolLog) == []
 
 
+@pytest.mark.parametrize("trouble", ["a dataset that is public", "a token that may not write", "a Hub that is down", "a Hub that hangs"])
+async def test_what_the_end_of_a_session_could_not_send_is_said_when_its_log_is_closed(hub: FakeHub, tmp_path: Path, trouble: str) -> None:
+    # core W3.10: the last upload failed without a word
+    match trouble:
+        case "a dataset that is public":
+            hub.repos.create(REPO, "dataset")
+        case "a token that may not write":
+            hub.fail("POST .*/(commit|preupload)/.*", times=99, status=403, body={"error": "write access is missing"})
+        case "a Hub that is down":
+            hub.fail(".*", times=99, status=503)
+        case _:
+            hub.fail(".*", times=99, hang=True)
+    hangs = trouble == "a Hub that hangs"
+    only_at_the_end = Settings(share_traces=True, auto_save_interval=0, heartbeat_interval_s=0)
+    shared = await open_shared(hub, tmp_path, FakePort("one"), only_at_the_end, close_s=0.2 if hangs else 20.0)
+    await shared.world.say("first")
+    await shared.close()
+    assert len(shared.at_end) == 1 and "The trace of this session" in shared.at_end[0], shared.at_end
+    assert "`ml-intern traces push` sends it." in shared.at_end[0]
+    assert shared.world.of(e.ToolLog) == []
+    hub.faults.clear()
+
+
+async def test_a_file_that_holds_something_else_is_told_of_at_the_end_too(hub: FakeHub, tmp_path: Path) -> None:
+    first = await open_shared(hub, tmp_path, FakePort("one"))
+    await first.world.say("first")
+    await first.close()
+    other = await open_shared(hub, tmp_path / "other", FakePort("two"), Settings(share_traces=True, auto_save_interval=0))
+    await other.world.say("another")
+    await other.close()
+    assert any("holds something else" in text for text in other.at_end), other.at_end
+
+
+async def test_a_session_that_was_sent_ends_without_a_word(hub: FakeHub, tmp_path: Path) -> None:
+    shared = await open_shared(hub, tmp_path, FakePort("one"))
+    await shared.world.say("first")
+    await shared.close()
+    assert shared.said() == ["first", "one"] and shared.at_end == []
+
+
 async def test_writing_the_trace_costs_the_loop_next_to_nothing_however_long_it_is(hub: FakeHub, tmp_path: Path) -> None:
     # core W4.2: the whole trajectory was rewritten at each turn, on the loop
     rendered: list[int] = []
@@ -252,7 +294,7 @@ async def test_writing_the_trace_costs_the_loop_next_to_nothing_however_long_it_
 
     world = await build(Build(tmp_path=tmp_path, port=FakePort(*["x"] * 20)))
     sharing = TraceSharing(SHARING, HubClient(hub.url, SecretStr(FakeHub.TOKEN)), Environ({}), tmp_path / "data", SystemClock())
-    traces = SessionTraces(world.session.log, SHARING, sharing, scrub)
+    traces = SessionTraces(world.session.log, SHARING, sharing, scrub, at_end=[].append)
     traces.start()
     for _ in range(20):
         await world.say("go on")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Protocol, TypeAlias, assert_never
 from weakref import WeakSet
@@ -33,6 +33,11 @@ LETTING_GO_S, AGAIN_S = 10.0, 0.1
 
 class SessionFactory(Protocol):
     """Opens sessions; ``app.py`` has the one."""
+
+    @property
+    def last_words(self) -> Sequence[str]:
+        """What is to be said of sessions that are closed: nobody reads their logs any more."""
+        ...
 
     async def new(self, after: SessionState | None = None) -> Session:
         """A fresh session; in the same folder, with the model and the effort of the one it comes ``after``."""
@@ -99,6 +104,11 @@ class SessionHost:
     def vacated(self) -> bool:
         """Whether the session was joined and its process closed it or died: nobody works on it until it is opened here."""
         return isinstance(self._session, RemoteHost) and self._session.ended is not None
+
+    @property
+    def last_words(self) -> tuple[str, ...]:
+        """See ``SessionFactory``; complete after ``aclose``."""
+        return tuple(self._factory.last_words)
 
     @property
     def jobs(self) -> SessionJobs | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from ml_intern.config.settings import Settings
 from ml_intern.protocol.codec import Envelope
@@ -19,15 +20,24 @@ LABEL = "traces"
 class SessionTraces:
     """One per session. ``start`` it with the session; ``aclose`` it when the log is closed."""
 
-    def __init__(self, log: EventLog, settings: Settings, sharing: TraceSharing, scrub: Scrub, *, close_s: float = CLOSE_S) -> None:
-        """``close_s``: how long the end may take."""
+    def __init__(
+        self,
+        log: EventLog,
+        settings: Settings,
+        sharing: TraceSharing,
+        scrub: Scrub,
+        *,
+        at_end: Callable[[str], None],
+        close_s: float = CLOSE_S,
+    ) -> None:
+        """``at_end`` gets what is to be said when the log is closed; ``close_s``: how long the end may take."""
         self._log = log
         self._sharing = sharing
         self._telling: set[asyncio.Future[None]] = set()
         self._sink: HubTraceSink | None = None
         if sharing.destinations:
             schedule = TraceSchedule(turns=settings.auto_save_interval, heartbeat_s=float(settings.heartbeat_interval_s), close_s=close_s)
-            self._sink = HubTraceSink(log.events(after_seq=0), self._channels(scrub), schedule, self._tell)
+            self._sink = HubTraceSink(log.events(after_seq=0), self._channels(scrub), schedule, self._tell, at_end)
 
     def start(self) -> None:
         """What was there before is sent together with the next turn, not by itself."""

@@ -24,6 +24,8 @@ BYTES_PER_S = 16 * 1024
 """What sharing may send, on the average of a session."""
 BATCH = 500
 """Events that wait to be rendered, at most."""
+LATER = "`ml-intern traces push` sends it."
+TOO_SLOW = "The trace of this session is not sent yet: the Hub was too slow for the end of the session."
 
 
 class TraceSource(Protocol):
@@ -71,16 +73,25 @@ class TraceSchedule(Struct, frozen=True, kw_only=True):
 
 
 class HubTraceSink:
-    """One session's. ``events`` begins at the first event and ends when the log is closed. ``tell``: what the user should know of."""
+    """One session's. ``events`` begins at the first event and ends when the log is closed.
+
+    ``tell``: what the user should know of. ``tell_at_end``: what came after the last turn, when nobody may read the log any more.
+    """
 
     def __init__(
-        self, events: AsyncIterator[Envelope], channels: Sequence[TraceChannel], schedule: TraceSchedule, tell: Callable[[str], None]
+        self,
+        events: AsyncIterator[Envelope],
+        channels: Sequence[TraceChannel],
+        schedule: TraceSchedule,
+        tell: Callable[[str], None],
+        tell_at_end: Callable[[str], None],
     ) -> None:
         self._events = events
         self._channels = tuple(channels)
         self._schedule = schedule
-        self._tell = tell
+        self._tell, self._tell_at_end = tell, tell_at_end
         self._told: set[str] = set()
+        self._since_turn: dict[str, None] = {}
         self._session_id = ""
         self._waiting: list[Envelope] = []
         self._rendering, self._sending = asyncio.Lock(), asyncio.Lock()
@@ -118,9 +129,11 @@ class HubTraceSink:
                 await asyncio.gather(*self._tasks)
                 await self._send(self._channels, attempts=1)
         except TimeoutError:
-            pass  # it is pending
+            self._say(f"{TOO_SLOW} {LATER}")
         finally:
             await self._let_go()
+            for text in self._since_turn:
+                self._tell_at_end(text)
 
     async def stop(self) -> None:
         """Send nothing more, from this moment on: an upload that runs is broken off. The log may go on."""
@@ -153,6 +166,7 @@ class HubTraceSink:
         match event:
             case e.Processing():
                 self._turn_running = True
+                self._since_turn.clear()
                 if not self._begun:
                     self._begun = True
                     await asyncio.to_thread(self._begin)
@@ -218,8 +232,8 @@ class HubTraceSink:
         outcome = await channel.uploader.send(self._session_id, documents, attempts=attempts)
         if not outcome.error:
             channel.source.sent(documents)
-        if outcome.error and not outcome.passing:
-            self._say(f"The trace of this session was not sent: {outcome.error}")
+        if outcome.error and (self._closing or not outcome.passing):  # what passes is worth a word when nothing comes after it
+            self._say(f"The trace of this session was not sent: {outcome.error} {LATER}")
         if outcome.note:
             self._say(outcome.note)
         return sum(len(document.data) for document in documents)
@@ -241,7 +255,8 @@ class HubTraceSink:
         return channel.source.documents() if channel is not None else []
 
     def _say(self, text: str) -> None:
-        """Each thing once."""
+        """Each thing once, and at the end once more: of what comes after the last turn, a run without a screen shows nothing."""
+        self._since_turn[text] = None
         if text not in self._told and not self._closing:
             self._told.add(text)
             self._tell(text)

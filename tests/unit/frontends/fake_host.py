@@ -35,6 +35,7 @@ class FakeHost:
     closed: bool = False
     owner: str = ""
     sender: str = ""
+    last_words: tuple[str, ...] = ()
     operations: list[op.AnyOperation] = field(default_factory=list)
     read_from: int | None = None
     current: str = SESSION

@@ -17,7 +17,7 @@ from ml_intern.frontends.headless.signals import handled
 from ml_intern.frontends.headless.unattended import NOBODY, answer_approval
 from ml_intern.frontends.headless.waiting import Waiting
 from ml_intern.frontends.own_errors import is_anothers_error
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line, plain
 from ml_intern.protocol.events import (
     AnyEvent,
     ApprovalRequired,
@@ -157,6 +157,8 @@ class _Run:
             await self._host.aclose()
         finally:
             await view.aclose()
+            for text in self._host.last_words:
+                self.out.stderr(f"! {one_line(text)}\n")
 
     def _ending(self, conversation: asyncio.Task[Ending]) -> Ending:
         return self._broken(ENDED_EARLY) if conversation.cancelled() else conversation.result()

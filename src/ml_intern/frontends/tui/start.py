@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml_intern.frontends.headless.options import PATIENCE
 from ml_intern.frontends.headless.signals import handled
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.screen_output import drop_output
 from ml_intern.frontends.tui.terminal.driver import TerminalDriver
@@ -27,9 +28,12 @@ def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | 
     Raises whatever ended the app, with the terminal as it was before.
     """
 
+    opened: list[Backend] = []
+
     async def opening() -> Backend:
         now = app.loaded  # the app may have been given a model or a key since
-        return await open_backend(loaded=now, resume=resume, auto_approve=False, read_only=now.settings.read_only)
+        opened.append(await open_backend(loaded=now, resume=resume, auto_approve=False, read_only=now.settings.read_only))
+        return opened[-1]
 
     app = _App(opening, loaded)
     code = app.run() or 0
@@ -39,6 +43,8 @@ def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | 
         drop_output()
     if (figures := app.figures).turn_count:
         print(f"To go on with this session:  ml-intern --resume {short_id(figures.session_id)}")
+    for text in (text for backend in opened for text in backend.last_words):
+        print(one_line(text))
     return code if app.ended_by is None else 128 + app.ended_by
 
 
