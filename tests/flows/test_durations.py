@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from ml_intern.protocol import events as e
@@ -26,16 +27,20 @@ class HandClock:
 
 
 async def test_a_queued_call_took_as_long_as_it_ran_and_not_as_long_as_it_waited_for_the_one_before(world: MakeWorld) -> None:
-    clock = HandClock()
+    clock, both_began = HandClock(), asyncio.Event()
 
-    def work(args: EchoArgs, _ctx: ToolContext) -> str:
+    async def work(args: EchoArgs, _ctx: ToolContext) -> str:
+        await both_began.wait()
         clock.at_s += 7.0 if args.n else 50.0
         return ""
 
     writes = Risk(effects=frozenset({Effect.READS}), reads=frozenset({ANY_FILE}), writes=frozenset({ANY_FILE}))
     calls = [call("echo", '{"n":0}', "c1"), call("echo", '{"n":1}', "c2")]
     w = await world(calls, "done", tools=[Echo(work, risk=writes)], clock=clock)
-    await w.say("go")
+    await w.session.submit(op.UserInput(text="go"))
+    assert (await w.until(e.ToolStateChange)).state == "waiting"
+    both_began.set()
+    await w.turn_end()
     assert {one.tool_call_id: one.duration_s for one in w.of(e.ToolFinished)} == {"c1": 50.0, "c2": 7.0}
 
 

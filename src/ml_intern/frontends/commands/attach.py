@@ -141,7 +141,7 @@ async def _on_a_screen(host: RemoteHost, start: int, console: Console, *, verbos
     from ml_intern.frontends.headless.signals import handled
 
     output = _Output(host)
-    fd = sys.stdin.fileno()
+    single = SingleKeys(fd := sys.stdin.fileno())
     follower: Follower
     editor: Editor
     view = ScreenView(
@@ -160,8 +160,6 @@ async def _on_a_screen(host: RemoteHost, start: int, console: Console, *, verbos
         view.redraw()
         if STOP_KEY in data:
             stop()
-
-    single = SingleKeys(fd)
 
     async def step_aside() -> None:
         view.step_aside()
