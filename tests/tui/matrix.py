@@ -90,6 +90,10 @@ DRIVES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "test_thinking_streams_and_becomes_one_row_that_unfolds": ("TuiApp: ctrl+o",),
         "test_two_ctrl_c_leave_and_close_the_session": ("TuiApp: ctrl+c",),
     },
+    "test_end_seen.py": {
+        "test_while_scrolled_up_one_row_says_what_is_below_and_the_key_that_goes_there[ctrl+end]": ("TuiApp: ctrl+end",),
+        "test_while_scrolled_up_one_row_says_what_is_below_and_the_key_that_goes_there[end]": ("TuiApp: end",),
+    },
     "test_hooks_command.py": {
         "test_hooks_are_shown_with_their_file_and_how_they_ended": ("/hooks",),
     },

@@ -13,6 +13,7 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType({
     "cards": "f2",
     "page_up": "pageup",
     "page_down": "pagedown",
+    "to_end": "end,ctrl+end",
     "fold": "ctrl+o",
     "newline": "shift+enter,ctrl+j",
     "queue": "alt+enter",

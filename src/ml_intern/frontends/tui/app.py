@@ -57,6 +57,7 @@ class TuiApp(AppParts):
         Binding(DEFAULT_KEYS["cards"], "cards", "Go to what waits for you", id="cards", show=False, priority=True),
         Binding(DEFAULT_KEYS["page_up"], "scroll(-1)", "Scroll up", id="page_up", show=False, priority=True),
         Binding(DEFAULT_KEYS["page_down"], "scroll(1)", "Scroll down", id="page_down", show=False, priority=True),
+        Binding(DEFAULT_KEYS["to_end"], "to_end", "Back to the end of the conversation", id="to_end", show=False, priority=True),
         Binding(DEFAULT_KEYS["fold"], "fold", "Fold or unfold details", id="fold", show=False, priority=True),
     ]
 
@@ -243,6 +244,7 @@ class TuiApp(AppParts):
     async def on_composer_submitted(self, message: Composer.Submitted) -> None:
         from ml_intern.frontends.tui.commands.catalog import dispatch
 
+        self.conversation.to_end()  # what was sent, and what comes of it, is seen
         if not dispatch(self, message.text):
             self.send(op.UserInput(text=message.text, images=message.images))
 

@@ -13,13 +13,14 @@ from ml_intern.config.load import LoadedSettings
 from ml_intern.config.paths import home_dir
 from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.activity import ActivityLine
+from ml_intern.frontends.tui.below_line import BelowLine
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.frontends.tui.cards.dock import CardDock
 from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.desktop import DesktopApp
 from ml_intern.frontends.tui.figures import Figures
-from ml_intern.frontends.tui.key_names import fold_key
+from ml_intern.frontends.tui.key_names import fold_key, told_key
 from ml_intern.frontends.tui.status_bar import StatusBar
 from ml_intern.frontends.tui.waiting_lines import WaitingLines
 from ml_intern.frontends.tui.welcome import PLACEHOLDER, Welcome
@@ -110,6 +111,7 @@ class AppParts(DesktopApp):
         conversation.greeting = self.welcome.rows
         conversation.fold_key = fold_key(self.loaded.settings)
         yield conversation
+        yield BelowLine(told_key(self.loaded.settings, "to_end"), id="below")
         yield CardDock(id="cards")
         yield self.waiting_lines
         yield ActivityLine(id="activity")
@@ -161,18 +163,32 @@ class AppParts(DesktopApp):
     def on_conversation_left(self) -> None:
         self.composer.focus()
 
+    def on_block_view_end_seen(self, message: Conversation.EndSeen) -> None:
+        self.query_one(BelowLine).tell(at_end=message.at_end, news=message.news)
+
     def action_fold(self) -> None:
         self._folded = not self._folded
         self.conversation.fold_all(self._folded)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The page keys belong to what has the focus, unless that is the composer: it has no pages."""
+        """The page keys belong to what has the focus, unless that is the composer: it has no pages. Where it has text behind the cursor,
+        the key for the end is the text's.
+        """
         if action == "scroll":
             return self.focused is not None and self.focused.id == "composer"
+        if action == "to_end":
+            return not self.conversation.following and (self.focused is self.conversation or self._at_end_of_text())
         return super().check_action(action, parameters)
+
+    def _at_end_of_text(self) -> bool:
+        composer = self.composer
+        return self.focused is composer and composer.cursor_location == composer.document.end
 
     def action_scroll(self, pages: int) -> None:
         self.conversation.scroll_relative(y=pages * (self.conversation.size.height - 1), animate=False)
+
+    def action_to_end(self) -> None:
+        self.conversation.to_end()
 
     def action_cards(self) -> None:
         if not self.query_one(CardDock).focus_card():

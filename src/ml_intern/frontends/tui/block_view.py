@@ -10,6 +10,7 @@ from time import perf_counter
 from rich.segment import Segment
 from textual import events
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
 
@@ -42,6 +43,14 @@ class BlockView(SelectableRows, PictureRows):
     BlockView { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: scroll; background: $background; }
     """
 
+    class EndSeen(Message):
+        """Whether the end is followed has changed, or, ``news``, something came where the user does not look."""
+
+        def __init__(self, *, at_end: bool, news: bool) -> None:
+            super().__init__()
+            self.at_end = at_end
+            self.news = news
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._blocks: list[Block] = []
@@ -51,6 +60,7 @@ class BlockView(SelectableRows, PictureRows):
         self._dirty: set[int] = set()
         self._columns = 0
         self._following = True
+        self._news = False
         self._all_unfolded = False
         self._settling = False
         self._due: asyncio.TimerHandle | None = None
@@ -72,6 +82,22 @@ class BlockView(SelectableRows, PictureRows):
         """Whether new blocks are scrolled into view."""
         return self._following
 
+    def to_end(self) -> None:
+        """Show the end, and follow it again."""
+        if self._picked is not None:
+            self.screen.clear_selection()  # what is selected would stay in view
+        self._follow(True)
+        self.show_changes()
+
+    def _follow(self, following: bool, *, news: bool = False) -> None:
+        if (following, news) != (self._following, self._news):
+            self._following, self._news = following, news
+            self.post_message(self.EndSeen(at_end=following, news=news))
+
+    def _came_below(self, position: int) -> None:
+        if not self._following and not self._news and position >= self._visible()[1]:
+            self._follow(False, news=True)
+
     def add(self, *blocks: Block) -> None:
         """At the end."""
         for block in blocks:
@@ -80,6 +106,7 @@ class BlockView(SelectableRows, PictureRows):
             self._positions[id(block)] = len(self._blocks)
             self._blocks.append(block)
             self._index.append(self._guess(block))
+            self._came_below(len(self._blocks) - 1)
         self._schedule()
 
     def truncate(self, count: int) -> None:
@@ -92,6 +119,8 @@ class BlockView(SelectableRows, PictureRows):
         self._dirty = {at for at in self._dirty if at < count}
         del self._blocks[count:]
         self._index.truncate(count)
+        if not count:
+            self._follow(True)
         self._schedule()
 
     def drop(self, block: Block) -> None:
@@ -113,6 +142,7 @@ class BlockView(SelectableRows, PictureRows):
     def _block_changed(self, block: Block) -> None:
         if (position := self._positions.get(id(block))) is not None:
             self._dirty.add(position)
+            self._came_below(position)
             if block.hidden and position + 1 < len(self._blocks):
                 self._dirty.add(position + 1)  # what stands above it is another block now
             self._schedule()
@@ -314,7 +344,8 @@ class BlockView(SelectableRows, PictureRows):
         """Scrolled, by the user unless we are just placing the viewport ourselves."""
         super().watch_scroll_y(old_value, new_value)
         if not self._settling:
-            self._following = new_value >= self.max_scroll_y - 0.5
+            at_end = new_value >= self.max_scroll_y - 0.5
+            self._follow(at_end, news=self._news and not at_end)
             self._settle()
         self.call_after_refresh(follow_pointer, self.screen)
 

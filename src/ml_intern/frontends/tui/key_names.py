@@ -25,7 +25,16 @@ def key_name(key: str) -> str:
     )
 
 
+def told_key(settings: Settings, action: str) -> str:
+    """The first key of an action of the key table, for a sentence: ``Ctrl-O``, or the user's own."""
+    return key_name(keys_of(settings, action)[0]).replace("+", "-")
+
+
+def keys_of(settings: Settings, action: str) -> tuple[str, ...]:
+    """All its keys, in Textual's words."""
+    return tuple(key.strip() for key in settings.keys.get(action, DEFAULT_KEYS[action]).split(","))
+
+
 def fold_key(settings: Settings) -> str:
-    """The key that unfolds what is folded, for a sentence: ``Ctrl-O``, or the user's own."""
-    key = settings.keys.get("fold", DEFAULT_KEYS["fold"]).partition(",")[0].strip()
-    return key_name(key).replace("+", "-")
+    """The key that unfolds what is folded."""
+    return told_key(settings, "fold")

@@ -98,6 +98,7 @@ class ShellLines:
         from ml_intern.compute.process import start_process
         from ml_intern.frontends.tui.blocks.shell import ShellBlock
 
+        app.conversation.to_end()
         if len(self._running) >= MOST_AT_ONCE:
             app.say(f"! {line} was not started: {MOST_AT_ONCE} lines run already. Esc stops the newest.", bad=True)
             return
