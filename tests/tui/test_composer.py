@@ -133,7 +133,7 @@ async def test_a_long_paste_is_one_mark_and_is_sent_whole(room: Room) -> None:
     async with room.open(host) as (app, pilot):
         await typed(app, pilot, host, *"see ")
         await paste(app, pilot, long)
-        assert app.composer.text == "see [pasted 120 lines #1]"
+        assert app.composer.text == "see [pasted 120 lines #1] "
         await typed(app, pilot, host, "enter")
     assert said(host) == [f"see {long}"]
 

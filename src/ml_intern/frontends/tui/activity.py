@@ -58,13 +58,13 @@ class ActivityLine(Widget):
         """Whether a turn runs."""
         return bool(self._doing)
 
-    def hint(self, text: str, *, until: tuple[type[e.AnyEvent], ...] = (), stays: bool = False) -> None:
+    def hint(self, text: str, *, until: tuple[type[e.AnyEvent], ...] = (), stays: bool = False, seconds: float = HINT_S) -> None:
         """A word to the user, until the next thing happens or some seconds have passed. One about something that goes on ends with it:
         with one of the events ``until``, or when ``unhint`` says so (``stays``)."""
         self._hint, self._until = text, until
         self.refresh()
         if not until and not stays:
-            self.set_timer(HINT_S, partial(self.unhint, text))
+            self.set_timer(seconds, partial(self.unhint, text))
 
     def unhint(self, text: str) -> None:
         """No longer true; another one stays."""

@@ -22,6 +22,7 @@ from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.app_parts import AppParts
 from ml_intern.frontends.tui.cards.dock import CardDock
 from ml_intern.frontends.tui.composer.composer import Composer
+from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.outbox import Outbox
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.commands.recall import Recall
     from ml_intern.protocol.codec import Envelope
 
-QUIT_WINDOW_S = 1.0
-"""Within this time a second Ctrl-C leaves."""
+QUIT_WINDOW_S = 2.0
+"""Within this time a second Ctrl-C leaves; as long it is said."""
 SLICE_S = 0.008
 """How long events are read at a stretch: between two stretches keys are handled."""
 
@@ -45,6 +46,8 @@ MODEL_NEWS = (e.Ready, e.LlmCall, e.ModelSwitched, e.ResumedFrom)
 
 class TuiApp(AppParts):
     """``opening`` opens the session; the app closes it. Returns the exit code."""
+
+    quit_window_s: float = QUIT_WINDOW_S
 
     class Started(Message):
         """There is a composer now."""
@@ -252,23 +255,29 @@ class TuiApp(AppParts):
         self.send(op.Interrupt())
 
     def action_stop(self) -> None:
-        """Ctrl-C copies what is selected. Else the first stops a shell line, interrupts the turn or clears the composer, and a second one
+        """Ctrl-C copies what is selected. Else the first stops a shell line, clears the composer or interrupts the turn, and a second one
         soon after leaves."""
         if self.copy_selection():
             return
         now = asyncio.get_running_loop().time()
-        if self._leaving or now - self._stopped_at < QUIT_WINDOW_S:
+        if self._leaving or now - self._stopped_at < self.quit_window_s:
             self.leave()
             return
         self._stopped_at = now
+        again = f"{told_key(self.loaded.settings, 'stop')} again leaves"
         if self.composer.shell.running:
             self.composer.shell.stop()
-        elif not self.figures.turn_running and len(self.screen_stack) == 1 and self.composer.drop():
-            self.hint("↑ brings it back · Ctrl-C again leaves")
-            return
+        elif self._stop_clears and (dropped := self.composer.drop()) != "nothing":
+            again = f"↑ brings it back · {again}" if dropped == "kept" else again
         else:
             self.send(op.Interrupt())
-        self.hint("Ctrl-C again leaves")
+        self.hint(again, seconds=self.quit_window_s)
+
+    @property
+    def _stop_clears(self) -> bool:
+        """While a turn runs it is what Ctrl-C stops, unless it waits for the user, who is writing."""
+        waits = self.query_one(CardDock).waiting > 0 and self.composer.has_focus
+        return len(self.screen_stack) == 1 and (waits or not self.figures.turn_running)
 
     def action_leave(self) -> None:
         self.leave()
@@ -279,7 +288,7 @@ class TuiApp(AppParts):
             self.exit(code)
             return
         self._leaving = True
-        self.hint("closing the session · Ctrl-C leaves at once")
+        self.hint(f"closing the session · {told_key(self.loaded.settings, 'stop')} leaves at once")
         self.run_worker(self._close_and_exit(code), name="closing")
 
     async def _close_and_exit(self, code: int) -> None:

@@ -12,7 +12,7 @@ from textual.theme import Theme
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.paths import home_dir
 from ml_intern.frontends.tui import theme
-from ml_intern.frontends.tui.activity import ActivityLine
+from ml_intern.frontends.tui.activity import HINT_S, ActivityLine
 from ml_intern.frontends.tui.below_line import BelowLine
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.frontends.tui.cards.dock import CardDock
@@ -141,9 +141,9 @@ class AppParts(DesktopApp):
         """A word of the app's own in the conversation; it is no event, and gone at the next start."""
         self.conversation.add(NoticeBlock.of(text, hint=hint, bad=bad))
 
-    def hint(self, text: str, *, until: tuple[type[AnyEvent], ...] = ()) -> None:
-        """A word above the composer, until the next thing happens; of something that goes on, until one of these events."""
-        self.query_one(ActivityLine).hint(text, until=until)
+    def hint(self, text: str, *, until: tuple[type[AnyEvent], ...] = (), seconds: float = HINT_S) -> None:
+        """A word above the composer, until the next thing happens or so long; of something that goes on, until one of these events."""
+        self.query_one(ActivityLine).hint(text, until=until, seconds=seconds)
 
     @contextmanager
     def hinting(self, text: str) -> Generator[Callable[[str], None]]:

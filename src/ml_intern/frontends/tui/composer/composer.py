@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events, work
 from textual.binding import Binding, BindingType
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ml_intern.session.scrub import Scrubber
 
 DRAFT_AFTER_S = 0.5
+Dropped = Literal["kept", "lost", "nothing"]
 
 
 class Composer(OrderedTextArea):
@@ -274,16 +275,15 @@ class Composer(OrderedTextArea):
 
         self.insert(self._pastes.taken(as_mention(text, own_app(self).loaded.cwd)))
 
-    def drop(self) -> bool:
-        """Empty it, for Up to bring back; false when it was empty."""
+    def drop(self) -> Dropped:
+        """Empty it: Up brings back what is kept, and the key that undoes does so too."""
+        if not self.text:
+            return "nothing"
         text = self._pastes.whole(self.text)
-        if text.strip():
-            self._remember(text)
-        had_text = bool(self.text)
+        kept = bool(text.strip()) and self._remember(text)
         self.clear()
-        self._pastes.forget()
         self._offer(())
-        return had_text
+        return "kept" if kept else "lost"
 
     def put_back(self, text: str) -> None:
         """What could not be sent, ahead of what is being written."""
@@ -292,7 +292,7 @@ class Composer(OrderedTextArea):
     def _show(self, text: str | None) -> None:
         if text is None:
             return
-        self.text = self._pastes.taken(text)
+        self.text = self._pastes.shown(text)
         self.move_cursor(self.document.end)
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,6 +302,7 @@ class Composer(OrderedTextArea):
         if not text.strip():
             return
         self.clear()
+        self.history.clear()  # what is undone next is not that it was sent: its marks stand for nothing any more
         self._pastes.forget()
         self._offer(())
         self._remember(text)
@@ -310,10 +311,13 @@ class Composer(OrderedTextArea):
         else:
             self._send(text, later=later)
 
-    def _remember(self, text: str) -> None:
-        if self._history is not None:
-            self._history.add(text)
-            self.run_worker(asyncio.to_thread(self._history.save), group="history", exclusive=True)
+    def _remember(self, text: str) -> bool:
+        """Whether there is a history already."""
+        if self._history is None:
+            return False
+        self._history.add(text)
+        self.run_worker(asyncio.to_thread(self._history.save), group="history", exclusive=True)
+        return True
 
     @work(group="send")
     async def _send(self, text: str, *, later: bool = False) -> None:

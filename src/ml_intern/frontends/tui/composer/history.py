@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -15,12 +16,15 @@ import msgspec
 from ml_intern.config.private_file import replace_private, taking_turns
 
 MAX_ENTRIES = 1_000
-MAX_CHARS = 20_000
-"""A longer text is not worth keeping here: it is in its session."""
+MAX_CHARS = 2_000_000
+"""Of all entries together; the newest is kept whatever its length, as long as the app runs."""
+MAX_STORED_CHARS = 200_000
+"""A longer text is not worth keeping in the file: it is in its session."""
 
 
 class History:
-    """Newest last, each text once. Reading and writing block: call them in a thread."""
+    """Newest last, each text once. Reading and writing block: call them in a thread. What this app sent is here as it was written; secrets
+    are taken out of what goes to the file."""
 
     def __init__(self, path: Path, scrub: Callable[[str], str] = lambda text: text) -> None:
         self._path = path
@@ -54,8 +58,8 @@ class History:
 
     def add(self, text: str) -> None:
         """Remember what was sent, and be at its end again."""
-        text = self._scrub(text).strip("\n")
-        if text.strip() and len(text) <= MAX_CHARS:
+        text = text.strip("\n")
+        if text.strip():
             self._entries = _each_once([*self._entries, text])
             self._unsaved.append(text)
         self._at, self._unsent = len(self._entries), ""
@@ -64,7 +68,8 @@ class History:
         """Put what was added behind what is in the file now, readable for the user alone. Where it cannot be kept, it is not."""
         with contextlib.suppress(OSError), taking_turns(self._path):
             added = list(self._unsaved)
-            data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in _each_once([*self._read(), *added]))
+            stored = [self._scrub(text) for text in added if len(text) <= MAX_STORED_CHARS]
+            data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in _each_once([*self._read(), *stored]))
             replace_private(self._path, data)
             for _ in added:
                 self._unsaved.popleft()
@@ -93,5 +98,8 @@ class History:
 
 
 def _each_once(entries: list[str]) -> list[str]:
-    """Each at the place where it came last; of too many, the newest."""
-    return list(dict.fromkeys(reversed(entries)))[:MAX_ENTRIES][::-1]
+    """Each at the place where it came last; of too many or too much, the newest."""
+    newest = list(dict.fromkeys(reversed(entries)))[:MAX_ENTRIES]
+    sizes = accumulate(len(entry) for entry in newest)
+    kept = sum(1 for place, size in enumerate(sizes) if not place or size <= MAX_CHARS)
+    return newest[:kept][::-1]
