@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from ml_intern.errors import NonsenseReply, StreamBroken
 from ml_intern.models.anthropic_encoding import ThinkingPlace
 from ml_intern.models.base import Delta, Reply, TextDelta, ThinkingDelta, ToolCallDelta, Usage
-from ml_intern.models.exchange import StreamError, unique_ids
+from ml_intern.models.exchange import StreamError, stated_usage, unique_ids
 from ml_intern.protocol.messages import AssistantMessage, Thinking, ToolCall
 
 
@@ -133,7 +133,7 @@ class AnthropicReply:
             raise NonsenseReply("The server's answer is empty.")
         reason = _FINISH.get(self._stop_reason or "", "tool_calls" if calls else "stop" if self._stop_reason is None else "other")
         message = AssistantMessage(text=text, tool_calls=unique_ids(calls, taken_ids), thinking=thinking, model=self._model_id)
-        return Reply(message, reason, self._counted() if self._saw_usage else None)
+        return Reply(message, reason, stated_usage(self._counted()) if self._saw_usage else None)
 
     def _note(self, event: StreamEvent) -> None:
         """Everything but the pieces. Types that are not known yet are skipped, as the API asks of its clients."""
@@ -226,8 +226,9 @@ class AnthropicReply:
 
     def _counted(self) -> Usage:
         read, written = self._usage.cache_read_input_tokens or 0, self._usage.cache_creation_input_tokens or 0
+        fresh = self._usage.input_tokens or 0
         return Usage(
-            prompt_tokens=(self._usage.input_tokens or 0) + read + written,  # this API counts the cached ones apart
+            prompt_tokens=fresh + read + written if fresh >= 0 else fresh,  # this API counts the cached ones apart
             completion_tokens=self._usage.output_tokens or 0,
             cache_read_tokens=read,
             cache_creation_tokens=written,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable
 
+from msgspec.structs import astuple
+
 from ml_intern.errors import NonsenseReply
-from ml_intern.models.base import ModelRequest, ToolSchema
+from ml_intern.models.base import ModelRequest, ToolSchema, Usage
 from ml_intern.models.http import HttpAnswer
 from ml_intern.models.sse import SseParser
 from ml_intern.protocol.messages import AssistantMessage, Message, ToolCall
+
+MOST_TOKENS = 1_000_000_000
+"""No call has more: a count above it is nonsense."""
 
 
 class StreamError(Exception):
@@ -54,6 +60,16 @@ async def payload_batches(answer: HttpAnswer) -> AsyncGenerator[list[bytes], Non
 def call_ids(messages: Iterable[Message]) -> set[str]:
     """Every call id in the history."""
     return {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls}
+
+
+def stated_usage(usage: Usage) -> Usage | None:
+    """None for counts that cannot be: what a provider says of money is checked, for a negative count would give money back."""
+    return usage if all(0 <= count <= MOST_TOKENS for count in astuple(usage)) else None
+
+
+def stated_cost(cost_usd: float | None) -> float | None:
+    """None for what is no amount of money: negative, infinite or not a number."""
+    return cost_usd if cost_usd is not None and 0 <= cost_usd < math.inf else None
 
 
 def unique_ids(calls: Iterable[ToolCall], taken: set[str]) -> tuple[ToolCall, ...]:

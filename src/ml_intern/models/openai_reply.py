@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ml_intern.errors import NonsenseReply, StreamBroken
 from ml_intern.models.base import Delta, Reply, TextDelta, ThinkingDelta, ToolCallDelta, Usage
-from ml_intern.models.exchange import StreamError, unique_ids
+from ml_intern.models.exchange import StreamError, stated_cost, stated_usage, unique_ids
 from ml_intern.models.reasoning_details import DetailsMerger
 from ml_intern.protocol.messages import AssistantMessage, Thinking, ToolCall
 
@@ -77,7 +77,7 @@ class UsageReport(Struct):
         read = details.cached_tokens or self.cache_read_input_tokens or self.prompt_cache_hit_tokens or self.cached_tokens or 0
         written = details.cache_write_tokens or details.cache_creation_tokens or self.cache_creation_input_tokens or 0
         prompt = self.prompt_tokens or 0
-        if read + written > prompt:  # counted apart, as Anthropic does
+        if 0 <= prompt < read + written:  # counted apart, as Anthropic does
             prompt += read + written
         return Usage(
             prompt_tokens=prompt, completion_tokens=self.completion_tokens or 0, cache_read_tokens=read, cache_creation_tokens=written
@@ -178,11 +178,11 @@ class OpenAIReply:
             raise StreamBroken("The provider broke off the reply.")
         text = "".join(self._text)
         thinking = self.thinking_blocks()
-        usage = self._usage.usage() if self._usage else None
+        usage = stated_usage(self._usage.usage()) if self._usage else None
         if not text and not thinking and not self._calls and not (usage and usage.completion_tokens):
             raise NonsenseReply("The server's answer is empty.")
         message = AssistantMessage(text=text, tool_calls=unique_ids(self._tool_calls(), taken_ids), thinking=thinking, model=self._model_id)
-        return Reply(message, self._finish_reason(), usage, self._usage.cost if self._usage else None)
+        return Reply(message, self._finish_reason(), usage, stated_cost(self._usage.cost) if self._usage else None)
 
     def _finish_reason(self) -> str:
         reason = _FINISH.get(self._finish or "stop", "other")

@@ -47,6 +47,14 @@ def test_each_generation_is_asked_to_think_in_its_own_way(wire_model: str, adapt
     assert (style.adaptive, style.levels) == (adaptive, levels)
 
 
+@pytest.mark.parametrize("counts", [{"prompt_tokens": -5}, {"completion_tokens": -1}, {"prompt_tokens": 10, "cache_read_tokens": 20}])
+async def test_token_counts_that_cannot_be_count_as_not_stated(server: ModelServer, counts: dict[str, int]) -> None:
+    server.enqueue(ServerReply(**{"text": "x", **counts}))  # pyright: ignore[reportArgumentType]
+    model = client(server)
+    assert (await say(model)).usage is None, "the uncached ones of the third are -10"
+    await model.aclose()
+
+
 async def test_new_models_get_an_effort_and_old_ones_a_budget(server: ModelServer) -> None:
     new, old = client(server), client(server, OLD)
     await say(new, effort="high")

@@ -77,6 +77,28 @@ async def test_a_cost_that_the_provider_states_is_kept(server: ModelServer) -> N
     await model.aclose()
 
 
+async def test_a_cost_below_zero_counts_as_not_stated(server: ModelServer) -> None:
+    server.enqueue(ServerReply(text="x", cost_usd=-5.0))
+    model = client(server, provider=OPENROUTER)
+    assert (await say(model)).cost_usd is None
+    await model.aclose()
+
+
+@pytest.mark.parametrize("cost", [b'"nan"', b'"inf"', b'"-inf"', b"-0.01"])
+def test_a_cost_that_is_no_amount_of_money_counts_as_not_stated(cost: bytes) -> None:
+    reply = OpenAIReply("m")
+    reply.absorb([b'{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"cost":%s}}' % cost])
+    assert reply.finish(set()).cost_usd is None
+
+
+@pytest.mark.parametrize("counts", [(-5, 20), (100, -20), (10**12, 20), (100, 10**12)])
+async def test_token_counts_that_cannot_be_count_as_not_stated(server: ModelServer, counts: tuple[int, int]) -> None:
+    server.enqueue(ServerReply(text="x", prompt_tokens=counts[0], completion_tokens=counts[1]))
+    model = client(server, provider=OPENROUTER)
+    assert (await say(model)).usage is None
+    await model.aclose()
+
+
 async def test_openrouters_reasoning_items_are_joined_and_sent_back_as_they_came(server: ModelServer) -> None:
     details = (
         {"type": "reasoning.text", "text": "I th", "index": 0, "format": "anthropic-claude-v1"},
