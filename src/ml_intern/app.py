@@ -292,8 +292,8 @@ class Factory:
             title=state.title,
             preview=" ".join(state.first_user_text.split())[:PREVIEW_CHARS],
             turn_count=state.turn_count,
-            cost_usd=state.spending.spent_usd,
-            unpriced_calls=state.spending.unpriced_calls,
+            cost_usd=state.spending.own_usd,
+            unpriced_calls=state.spending.own_unpriced,
         )
 
     @asynccontextmanager

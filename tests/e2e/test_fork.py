@@ -9,7 +9,8 @@ from ml_intern.app import Factory
 from ml_intern.config.load import load_settings
 from ml_intern.protocol.events import UserMessageAdded
 from ml_intern.protocol.messages import UserMessage
-from ml_intern.protocol.resource_events import BudgetReserved, HfJobSubmit, SandboxCreate
+from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, HfJobSubmit, SandboxCreate
+from ml_intern.stores.sqlite import SqliteStore
 from ml_intern.testing.model_server import ModelServer
 
 from .command import Command
@@ -48,3 +49,32 @@ async def test_jobs_sandboxes_and_their_money_stay_with_the_parent_of_a_fork(hom
         for session in (again, parent):
             await session.aclose()
         await factory.aclose()
+
+
+async def test_money_that_a_fork_inherited_is_in_the_list_once(home: Path, tmp_path: Path) -> None:
+    async with ModelServer() as server:
+        command = Command(home, tmp_path / "w", server)
+        loaded = load_settings(frontend="cli", cwd=command.folder, environ=dict(os.environ))
+        factory, store = Factory(loaded), SqliteStore(loaded.paths.sessions_db)
+        parent = await factory.new()
+        await parent.log.append(UserMessageAdded(content="Train."), *_cost("call_1", 0.5))
+        fork = await factory.fork(parent, None)
+        assert fork.state.spending.spent_usd == 0.5
+        listed = {record.id: record.cost_usd for record in await store.sessions()}
+        assert listed == {parent.log.session_id: 0.5, fork.log.session_id: 0.0}
+        await fork.log.append(*_cost("call_2", 0.25))
+        await fork.aclose()
+        again = await factory.resume(fork.log.session_id)
+        await again.log.append(*_cost("call_3", 0.25))
+        listed = {record.id: record.cost_usd for record in await store.sessions()}
+        assert listed == {parent.log.session_id: 0.5, fork.log.session_id: 0.5}
+        for session in (again, parent):
+            await session.aclose()
+        await store.aclose()
+        await factory.aclose()
+
+
+def _cost(name: str, amount_usd: float) -> tuple[BudgetReserved, BudgetSettled]:
+    """A job's money, from set aside to spent."""
+    reserved = BudgetReserved(reservation_id=name, amount_usd=1.0, kind="hf_jobs")
+    return reserved, BudgetSettled(reservation_id=name, actual_usd=amount_usd)

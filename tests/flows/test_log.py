@@ -208,3 +208,36 @@ async def test_the_title_of_a_session_is_what_its_user_said_and_not_what_was_run
     (record,) = await store.sessions()
     assert record.preview == "why so many"
     assert log.state.first_user_text == "why  so\n\nmany"
+
+
+def _called(cost_usd: float | None) -> e.LlmCall:
+    return e.LlmCall(
+        model="m", latency_ms=1, finish_reason="stop", cost_usd=cost_usd, kind="main", prompt_tokens=1, completion_tokens=1,
+        total_tokens=2, cache_read_tokens=0, cache_creation_tokens=0,
+    )  # fmt: skip
+
+
+async def test_the_list_of_sessions_counts_what_jobs_cost_also_where_the_model_has_no_price() -> None:
+    store = MemoryStore()
+    log = await _open(store)
+    await log.append(_called(None), e.BudgetReserved(reservation_id="c1", amount_usd=2.0, kind="hf_jobs"))
+    record = await store.record("s1")
+    assert (record.cost_usd, record.unpriced_calls) == (0.0, 1)
+    await log.append(e.BudgetSettled(reservation_id="c1", actual_usd=0.5))
+    await log.append(
+        e.BudgetReserved(reservation_id="c2", amount_usd=0.25, kind="sandbox"), e.BudgetSettled(reservation_id="c2", actual_usd=None)
+    )
+    record = await store.record("s1")
+    assert (record.cost_usd, record.unpriced_calls) == (0.75, 1) == (log.state.spending.spent_usd, log.state.spending.unpriced_calls)
+
+
+async def test_a_fork_shows_its_own_spending_only() -> None:
+    store = MemoryStore()
+    log = await _open(store)
+    forked = e.ResumedFrom(path="s0", original_session_id="s0", original_event_count=3, forked=True)
+    await log.append(_called(1.0), _called(None))
+    await log.append(forked, e.UserMessageAdded(content="Go on."))
+    assert ((await store.record("s1")).cost_usd, (await store.record("s1")).unpriced_calls) == (0.0, 0)
+    await log.append(_called(0.5), _called(None))
+    assert ((await store.record("s1")).cost_usd, (await store.record("s1")).unpriced_calls) == (0.5, 1)
+    assert log.state.spending.spent_usd == 1.5

@@ -21,6 +21,7 @@ from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import (
     AnyEvent,
     AssistantChunk,
+    BudgetSettled,
     ErrorRaised,
     LlmCall,
     ModelSwitched,
@@ -46,7 +47,7 @@ WAITING_CHARS = 4_000_000
 HANDED_OVER_BYTES = 16_000_000
 """How much of the log a reader that is behind is given when the log closes."""
 PREVIEW_CHARS = 72
-_LISTED = (UserMessageAdded, LlmCall, Processing, SessionUpdate, ModelSwitched, UndoComplete)
+_LISTED = (UserMessageAdded, LlmCall, BudgetSettled, Processing, SessionUpdate, ModelSwitched, UndoComplete)
 """Events that change what a list of sessions shows."""
 
 
@@ -223,16 +224,15 @@ class EventLog:
             return None
         texts = [event.content for event in listed if isinstance(event, UserMessageAdded)]
         titles = [event.title for event in listed if isinstance(event, SessionUpdate) and event.title]
-        cost = sum(event.cost_usd or 0.0 for event in listed if isinstance(event, LlmCall))
-        unpriced = sum(event.cost_usd is None for event in listed if isinstance(event, LlmCall))
+        spending = self.state.spending.after(events)  # a reservation may be made and settled in one batch
         models = [event.model for event in listed if isinstance(event, ModelSwitched)]
         return SessionPatch(
             preview=" ".join(without_ran_words(texts[0]).split())[:PREVIEW_CHARS] if texts and not first_user_text else None,
             title=titles[-1] if titles else None,
             model=models[-1] if models else None,
             turn_count=self._turns_after(listed),
-            cost_usd=self.state.spending.spent_usd + cost if cost else None,
-            unpriced_calls=self.state.spending.unpriced_calls + unpriced if unpriced else None,
+            cost_usd=spending.own_usd,
+            unpriced_calls=spending.own_unpriced,
         )
 
     def _turns_after(self, events: Sequence[AnyEvent]) -> int | None:

@@ -17,7 +17,7 @@ from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import ResumedFrom
 from ml_intern.protocol.resource_events import SandboxCreate, SandboxDestroy
 from ml_intern.session.state import SessionState
-from ml_intern.stores.base import EventStore, StoredEvent
+from ml_intern.stores.base import EventStore, SessionPatch, StoredEvent
 
 Price = Callable[[str], float | None]
 
@@ -143,4 +143,4 @@ class Orphans:
         await append(SandboxDestroy(sandbox_id=job.id, hardware=orphan.hardware, lifetime_s=round(lived_s, 1), estimated_cost_usd=cost_usd))
         at = self._now()
         rows = [StoredEvent(first + place, at, event.wire, encode_data(event), SCHEMA_VERSION) for place, event in enumerate(new)]  # pyright: ignore[reportArgumentType]
-        await self._store.append(orphan.session, rows)
+        await self._store.append(orphan.session, rows, SessionPatch(cost_usd=state.spending.own_usd))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -40,6 +40,9 @@ class Spending:
         self.cap_usd: float | None = None
         self.spent_usd = 0.0
         self.unpriced_calls = 0
+        self.inherited_usd = 0.0
+        """Of ``spent_usd``, what the session had spent that this one is a fork of: it counts for the cap, and in that one's own cost."""
+        self.inherited_unpriced = 0
         self.by_kind: Counter[str] = Counter()
         self.reserved: dict[str, tuple[float, str]] = {}
         self.held: set[str] = set()
@@ -55,6 +58,43 @@ class Spending:
     def remaining_usd(self) -> float | None:
         """What the cap leaves, or None without a cap."""
         return None if self.cap_usd is None else max(0.0, self.cap_usd - self.committed_usd)
+
+    @property
+    def own_usd(self) -> float:
+        """Without what was inherited: what sums over sessions add up."""
+        return self.spent_usd - self.inherited_usd
+
+    @property
+    def own_unpriced(self) -> int:
+        """Calls of unknown price, without what was inherited."""
+        return self.unpriced_calls - self.inherited_unpriced
+
+    def after(self, events: Sequence[e.AnyEvent]) -> Spending:
+        """How it stands once these are folded; this one stays as it is."""
+        spending = Spending(0.0)
+        spending.spent_usd, spending.unpriced_calls = self.spent_usd, self.unpriced_calls
+        spending.inherited_usd, spending.inherited_unpriced = self.inherited_usd, self.inherited_unpriced
+        spending.reserved = dict(self.reserved)
+        for event in events:
+            spending.apply(event)
+        return spending
+
+    def apply(self, event: e.AnyEvent) -> None:
+        """Fold what changes what is spent or set aside."""
+        match event:
+            case e.LlmCall():
+                self.spend(event.kind, event.cost_usd)
+            case e.BudgetReserved():
+                self.reserved[event.reservation_id] = (event.amount_usd, event.kind)
+            case e.BudgetSettled():
+                if reservation := self.reserved.pop(event.reservation_id, None):
+                    amount, kind = reservation
+                    self.spend(kind, amount if event.actual_usd is None else event.actual_usd)
+                self.held.discard(event.reservation_id)
+            case e.ResumedFrom(forked=True):
+                self.inherited_usd, self.inherited_unpriced = self.spent_usd, self.unpriced_calls
+            case _:
+                pass
 
     def spend(self, kind: str, amount_usd: float | None) -> None:
         if amount_usd is None:
@@ -138,6 +178,7 @@ class SessionState:
 
     def _resumed(self, seq: int, event: e.ResumedFrom) -> None:
         self.cwd = event.cwd or self.cwd
+        self.spending.apply(event)
         if event.forked:  # the parent looks after them
             self.jobs.clear()
             self.sandboxes.clear()
@@ -185,7 +226,7 @@ class SessionState:
         self._unreported_tokens += estimate_tokens(message)
 
     def _llm_call(self, seq: int, event: e.LlmCall) -> None:
-        self.spending.spend(event.kind, event.cost_usd)
+        self.spending.apply(event)
         if event.kind != "main" or event.finish_reason in CUT_OFF:
             return
         self.steps += 1
@@ -243,14 +284,8 @@ class SessionState:
         self.plan = event.plan
         self._plans.append((seq, event.plan))
 
-    def _budget_reserved(self, seq: int, event: e.BudgetReserved) -> None:
-        self.spending.reserved[event.reservation_id] = (event.amount_usd, event.kind)
-
-    def _budget_settled(self, seq: int, event: e.BudgetSettled) -> None:
-        if reservation := self.spending.reserved.pop(event.reservation_id, None):
-            amount, kind = reservation
-            self.spending.spend(kind, amount if event.actual_usd is None else event.actual_usd)
-        self.spending.held.discard(event.reservation_id)
+    def _budget(self, seq: int, event: e.BudgetReserved | e.BudgetSettled) -> None:
+        self.spending.apply(event)
 
     def _job_submitted(self, seq: int, event: e.HfJobSubmit) -> None:
         self.jobs[event.job_id] = event
@@ -346,8 +381,8 @@ _HANDLERS: dict[type[e.AnyEvent], Callable[[SessionState, int, Any], None]] = {
     e.QuestionAsked: SessionState._question_asked,  # pyright: ignore[reportPrivateUsage]
     e.QuestionAnswered: SessionState._question_answered,  # pyright: ignore[reportPrivateUsage]
     e.PlanUpdate: SessionState._plan_update,  # pyright: ignore[reportPrivateUsage]
-    e.BudgetReserved: SessionState._budget_reserved,  # pyright: ignore[reportPrivateUsage]
-    e.BudgetSettled: SessionState._budget_settled,  # pyright: ignore[reportPrivateUsage]
+    e.BudgetReserved: SessionState._budget,  # pyright: ignore[reportPrivateUsage]
+    e.BudgetSettled: SessionState._budget,  # pyright: ignore[reportPrivateUsage]
     e.HfJobSubmit: SessionState._job_submitted,  # pyright: ignore[reportPrivateUsage]
     e.HfJobComplete: SessionState._job_complete,  # pyright: ignore[reportPrivateUsage]
     e.SandboxCreate: SessionState._sandbox_created,  # pyright: ignore[reportPrivateUsage]

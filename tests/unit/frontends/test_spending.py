@@ -120,3 +120,14 @@ def test_the_command_tells_scripts_the_same_accounts(home: Path, capfd: pytest.C
     held = told["by_holder"]["sandbox b1"]
     assert (held["tool"], held["running_since"], held["usd_per_minute"]) == ("sandbox_create", START.isoformat(), pytest.approx(0.01))
     assert told["by_model"]["fake/model"]["cached_tokens"] == 750 and told["by_purpose"]["main"]["calls"] == 1
+
+
+def test_what_a_fork_inherited_is_told_apart_from_its_own(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    forked = e.ResumedFrom(path="s0", original_session_id="s0", original_event_count=1, forked=True)
+    events = (CALL, CALL, forked, CALL)
+    assert "Of that, $0.20 was spent by the session that this is a fork of, and $0.10 by this one." in told(ledger_of(*events))
+    assert not any("fork" in row for row in told(ledger_of(CALL)))
+    stored(home, *events)
+    assert main(["sessions", "cost", "last", "--json"], never) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert (report["cost_usd"], report["inherited_usd"]) == (pytest.approx(0.3), pytest.approx(0.2))

@@ -79,6 +79,8 @@ class Ledger(Struct):
     """Jobs (``job <id>``), sandboxes (``sandbox <id>``) and research (``research <label>``)."""
     by_tool: ToolShares = field(default_factory=ToolShares)
     cap_usd: float | None = None
+    inherited_usd: float = 0.0
+    """Of ``spent_usd``, what the session had spent that this one is a fork of: the list of sessions counts it there."""
     _steps: deque[tuple[datetime, float]] = field(default_factory=lambda: deque[tuple[datetime, float]](maxlen=RECENT_STEPS))
     """When each of the last steps was over, and what was spent until then."""
     _reservations: dict[str, _Reservation] = field(default_factory=dict[str, _Reservation])
@@ -157,6 +159,8 @@ class Ledger(Struct):
                 self._research(event)
             case e.SessionUpdate() if event.auto_approval:
                 self.cap_usd = event.auto_approval.get("cost_cap_usd")
+            case e.ResumedFrom(forked=True):
+                self.inherited_usd = self.spent_usd
             case e.Processing():
                 self._turn_began = (self.spent_usd, envelope.at)
             case e.TurnComplete() | e.Interrupted():

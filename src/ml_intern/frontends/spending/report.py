@@ -41,10 +41,14 @@ class Holder(Struct, frozen=True, kw_only=True):
 
 
 class CostReport(Struct, frozen=True, kw_only=True):
-    """``cache_saved_usd`` None: nobody knows. ``cost_usd`` leaves out the ``unpriced_calls``."""
+    """``cache_saved_usd`` None: nobody knows. ``cost_usd`` leaves out the ``unpriced_calls``.
+
+    ``inherited_usd`` is the part of it that the session had spent that this one is a fork of.
+    """
 
     session: str
     cost_usd: float
+    inherited_usd: float
     unpriced_calls: int
     reserved_usd: float
     usd_per_minute: float
@@ -65,6 +69,7 @@ def report(session_id: str, ledger: Ledger) -> CostReport:
     return CostReport(
         session=session_id,
         cost_usd=ledger.spent_usd,
+        inherited_usd=ledger.inherited_usd,
         unpriced_calls=ledger.unpriced,
         reserved_usd=ledger.reserved_usd,
         usd_per_minute=ledger.usd_per_minute,

@@ -28,6 +28,9 @@ _KINDS = {
 def cost_rows(ledger: Ledger, now: datetime | None = None) -> list[Line]:
     """The tables. ``now`` tells how long what runs has been running."""
     rows = [line(("bold", f"Spent: {cost(ledger.spent_usd, ledger.unpriced)}"))]
+    if ledger.inherited_usd:
+        own = usd(ledger.spent_usd - ledger.inherited_usd)
+        rows.append(line(f"Of that, {usd(ledger.inherited_usd)} was spent by the session that this is a fork of, and {own} by this one."))
     if ledger.reserved_usd:
         pace = f"; it costs {usd(ledger.usd_per_minute)} a minute now" if ledger.usd_per_minute else ""
         rows.append(line(f"Reserved, the most that what runs may still cost: {usd(ledger.reserved_usd)}{pace}"))
