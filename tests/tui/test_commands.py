@@ -76,12 +76,11 @@ async def test_leaving_has_its_old_names(text: str) -> None:
     assert app.return_code == 0
 
 
-async def test_undo_and_compact_work_while_a_turn_runs() -> None:
+async def test_compact_works_while_a_turn_runs() -> None:
     host = scripted(past=(STARTED, *running_turn()))
     async with running(host) as (app, pilot):
         await command(app, pilot, host, "/compact")
-        await command(app, pilot, host, "/undo")
-    assert host.operations == [op.Compact(), op.Undo()]
+    assert host.operations == [op.Compact()]
 
 
 @pytest.mark.parametrize(("key", "sent"), [("y", [op.New()]), ("enter", []), ("escape", [])])

@@ -10,9 +10,11 @@ CONVERSATION: tuple[Command, ...] = (
     Command(name="clear", summary="Start a fresh conversation on an empty screen", run=later("conversation", "clear"), leaves=True),
     Command(
         name="undo",
-        summary="Take back the last turn",
+        summary="Take back the last turn, or the last few",
+        arguments="[n]",
         run=later("conversation", "undo"),
-        details="Takes the conversation back, not the files. A turn that runs is interrupted first.",
+        details="Takes the conversation back, not the files; what you had said is in the composer again. Where a turn runs you are asked "
+        "first.",
     ),
     Command(
         name="rewind",

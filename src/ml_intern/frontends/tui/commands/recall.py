@@ -21,11 +21,12 @@ KEPT_RUNS = 200
 
 
 class Said(NamedTuple):
-    """Words of the user's or the model's, and the number of the event that brought them."""
+    """Words of the user's or the model's, and the number of the event that brought them. Those of one turn have its number."""
 
     seq: int
     at: datetime
     text: str
+    turn: int = 0
 
 
 class HookRun(NamedTuple):
@@ -90,6 +91,9 @@ class Recall:
             waiting.answer(None)
         self._plans: list[tuple[int, tuple[PlanItem, ...]]] = []
         self._model = ""
+        self._turn = 0
+        self._opening = False
+        """Whether something was said and its turn has not begun: what is said now belongs to the same one."""
 
     @property
     def plan(self) -> tuple[PlanItem, ...]:
@@ -103,7 +107,7 @@ class Recall:
         self._answer(envelope.event)
         match event := envelope.event:
             case e.UserMessageAdded():
-                self.messages.append(Said(seq, envelope.at, event.content))
+                self._said(seq, envelope.at, event)
             case e.AssistantMessageAdded() if event.content.strip():
                 self.answers.append(Said(seq, envelope.at, event.content))
             case e.UndoComplete() if event.cut_seq:
@@ -112,6 +116,7 @@ class Recall:
                 self._plans.append((seq, event.plan))
             case e.Processing():
                 self.turns += 1
+                self._opening = False
             case e.Ready():
                 self.tool_count = event.tool_count
             case e.SessionStarted() | e.ModelSwitched() | e.EffortChanged():
@@ -136,7 +141,19 @@ class Recall:
             if isinstance(event, waiting.kinds):
                 waiting.answer(event)
 
+    def _said(self, seq: int, at: datetime, event: e.UserMessageAdded) -> None:
+        if not event.steering and not self._opening:
+            self._turn += 1
+            self._opening = True
+        self.messages.append(Said(seq, at, event.content, self._turn))
+
+    def last_turns(self, count: int) -> list[Said]:
+        """The first message of each of the last turns, the oldest first; fewer where there are no more."""
+        first = {said.turn: said for said in reversed(self.messages)}
+        return list(first.values())[:count][::-1]
+
     def _cut(self, seq: int) -> None:
+        self._opening = False
         self.messages = [said for said in self.messages if said.seq < seq]
         self.answers = deque((said for said in self.answers if said.seq < seq), maxlen=KEPT_ANSWERS)
         self._plans = [plan for plan in self._plans if plan[0] < seq]
