@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ml_intern.config.hook_files import hook_files, unclear_lines
+from ml_intern.config.hook_files import hook_files, look_through, unclear_lines
 from ml_intern.config.json_values import JsonDict
 from ml_intern.config.load import LoadedSettings, load_settings
 from ml_intern.config.project_programs import ProjectPrograms
@@ -226,6 +226,79 @@ def test_whatever_way_a_hook_names_its_program_the_file_is_found(
 )
 def test_a_line_whose_programs_cannot_be_told_is_named(line: str) -> None:
     assert unclear_lines(asks(line)["hooks"]) == (line,)
+
+
+@pytest.mark.parametrize(
+    ("texts", "files"),
+    [
+        ({"check.sh": ". ./lib.sh\n", "lib.sh": "source tools/more.sh\n", "tools/more.sh": "exit 0"}, ["lib.sh", "tools/more.sh"]),
+        ({"check.sh": "#!/bin/sh\n# don't\npython3 tools/guard.py || exit 2\n", "tools/guard.py": "", "x.py": ""}, ["tools/guard.py"]),
+        ({"check.sh": 'D="$(cd "$(dirname "$0")" && pwd)"\n. "$D/lib.sh"\n', "lib.sh": ""}, ["lib.sh"]),
+        ({"check.sh": '. "${BASH_SOURCE%/*}"/lib.sh', "lib.sh": ""}, ["lib.sh"]),
+        ({"check.sh": "LIB=tools/lib.bash\nsource $LIB\n", "tools/lib.bash": ""}, ["tools/lib.bash"]),
+        (
+            {"check.sh": "cd tools\n./deep\n", "tools/deep": "node ../x.js", "x.js": "require('./y')", "y.js": ""},
+            ["tools/deep", "x.js", "y.js"],
+        ),
+        (
+            {
+                "check.sh": "python -m tools.guard",
+                "tools/guard.py": "import json, lib\nfrom . import near\n",
+                "tools/near.py": "import json",
+                "lib/__init__.py": "from lib.deep import x",
+                "lib/deep.py": "",
+            },
+            ["lib/__init__.py", "lib/deep.py", "tools/guard.py", "tools/near.py"],
+        ),
+        ({"check.sh": "import_x\ncat data.json notes.py", "data.json": "", "notes.py": ""}, []),
+        ({"check.sh": ". ./check.sh; . ../outside.sh"}, []),
+    ],
+)
+def test_what_a_hooks_program_sources_or_imports_by_name_is_trusted_with_it(project: Path, texts: dict[str, str], files: list[str]) -> None:
+    for name, text in texts.items():
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(text)
+    found = look_through(asks("./check.sh")["hooks"], project)
+    assert [str(path.relative_to(project)) for path in found.files] == sorted(["check.sh", *files])
+    assert found.unclear == ()
+
+
+def test_a_library_that_a_trusted_script_sources_is_kept_as_it_was(project: Path, home: Path, state: Path) -> None:
+    (project / "check.sh").write_text("#!/bin/sh\n. ./lib.sh\n")
+    asked = asks("./check.sh")
+    write(project, asked)
+    TrustedFolders(state).trust(project, needs_trust(asked))
+    programs = ProjectPrograms(load(project, home))
+    (project / "lib.sh").write_text("evil")
+    assert "lib.sh" in programs.why_not("./check.sh"), "it was not there when the script was trusted"
+    TrustedFolders(state).trust(project, needs_trust(asked))
+    assert programs.why_not("./check.sh") == "" and project / "lib.sh" in programs.files()
+    (project / "lib.sh").write_text("more evil")
+    assert "lib.sh" in programs.why_not("./check.sh")
+
+
+def test_a_module_that_hides_one_that_a_trusted_program_imports_is_noticed(project: Path, home: Path, state: Path) -> None:
+    (project / "guard.py").write_text("import json\n")
+    asked = asks("python guard.py")
+    write(project, asked)
+    TrustedFolders(state).trust(project, needs_trust(asked))
+    programs = ProjectPrograms(load(project, home))
+    assert programs.why_not("python guard.py") == ""
+    (project / "json.py").write_text("evil")
+    assert "json.py" in programs.why_not("python guard.py")
+
+
+def test_what_a_script_names_only_while_it_runs_is_said_with_its_file(project: Path) -> None:
+    (project / "check.sh").write_text('. "$1/lib.sh"\nbash "$(find . -name x)"\n')
+    unclear = look_through(asks("./check.sh")["hooks"], project).unclear
+    assert {"check.sh: $1/lib.sh", "check.sh: $(find . -name x)"} <= set(unclear)
+
+
+def test_files_that_name_one_another_without_end_are_cut_off_and_that_is_said(project: Path) -> None:
+    for number in range(300):
+        (project / f"s{number}.sh").write_text(f". ./s{number + 1}.sh")
+    found = look_through(asks("./s0.sh")["hooks"], project)
+    assert len(found.files) == 200 and found.unclear == ("more than 200 files",)
 
 
 @pytest.mark.parametrize("line", ["./check.sh", "jq -r .x", "cat | ./check.sh > out", "ruff check --quiet", "python3 guard.py --all"])

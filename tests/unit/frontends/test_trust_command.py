@@ -23,8 +23,10 @@ def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
     async def never(**_: object) -> NoReturn:
         raise AssertionError("a session was opened")
 
-    def call(*arguments: str, typed: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    def call(*arguments: str, typed: str = "", attended: bool = True) -> tuple[int, str, str]:
+        stdin = io.StringIO(typed)
+        monkeypatch.setattr(stdin, "isatty", lambda: attended)
+        monkeypatch.setattr("sys.stdin", stdin)
         code = main(["trust", *arguments], never)
         out, err = capfd.readouterr()
         return code, out, err
@@ -53,6 +55,22 @@ def test_a_no_or_nobody_there_trusts_nothing(run: Run, project: Path) -> None:
     assert run(typed="n\n")[0] != 0
     assert run(typed="")[0] != 0
     assert "No folder is trusted." in run("--list")[1]
+
+
+def test_where_nobody_can_be_asked_it_says_how_to_say_yes(run: Run, project: Path) -> None:
+    code, out, err = run(attended=False)
+    assert code == 2 and "nobody to ask" in err and "--yes" in err
+    assert "Trust " not in out and "No folder is trusted." in run("--list")[1]
+
+
+def test_the_question_says_what_nobody_can_know(run: Run, project: Path) -> None:
+    (project / "guard.sh").write_text('. ./lib.sh\n. "$1"\n')
+    (project / "lib.sh").write_text("true")
+    hooks = {"hooks": {"Stop": [{"command": "./guard.sh"}]}}
+    (project / ".ml-intern" / "config.json").write_text(json.dumps(hooks))
+    _, out, err = run(typed="n\n")
+    assert f"they run {project / 'lib.sh'}" in out and "guard.sh: $1" in out
+    assert "I cannot know" in err and "Trust " in err
 
 
 def test_it_is_taken_back(run: Run, project: Path) -> None:

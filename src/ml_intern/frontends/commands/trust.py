@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ml_intern.config.hook_files import hook_files, unclear_lines
+from ml_intern.config.hook_files import look_through, unclear_lines
 from ml_intern.config.json_values import JsonDict, read_object
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.project import PROJECT_FILE
@@ -16,6 +17,11 @@ from ml_intern.config.trust import TrustedFolders, needs_trust
 from ml_intern.errors import ConfigError
 from ml_intern.frontends.invocation import Invocation
 from ml_intern.frontends.sanitize import plain
+
+UNKNOWN = (
+    "What these programs read, fetch or load by a name that they make while they run, and what they find on PATH, I cannot know: "
+    "it may change without being noticed."
+)
 
 
 @click.command("trust")
@@ -71,7 +77,11 @@ def _trust(folders: TrustedFolders, loaded: LoadedSettings, *, yes: bool) -> Non
             continue
         _show(path, active)
         if not yes:
-            click.confirm(plain(f"Trust {folder}? The programs above run with your rights, outside the sandbox"), abort=True)
+            if not sys.stdin.isatty():
+                raise click.UsageError("There is nobody to ask: standard input is no terminal. If you trust what stands above: --yes")
+            click.confirm(
+                plain(f"{UNKNOWN}\nTrust {folder}? What stands above runs with your rights, outside the sandbox"), abort=True, err=True
+            )
         folders.trust(folder, active)
         click.echo(plain(f"{folder} is trusted. Take it back with: ml-intern trust --revoke"))
 
@@ -84,9 +94,10 @@ def _show(path: Path, active: JsonDict) -> None:
     click.echo(plain(f"{path} says:"))
     for event, rules in _items(active.get("hooks")):
         click.echo(plain(f"  hooks.{event}: {json.dumps(rules, ensure_ascii=False)}"))
-    for file in hook_files(active.get("hooks"), path.parent.parent):
+    found = look_through(active.get("hooks"), path.parent.parent)
+    for file in found.files:
         click.echo(plain(f"  they run {file}, as it is now"))
-    for line in unclear_lines(active.get("hooks")):
+    for line in (*unclear_lines(active.get("hooks")), *found.unclear):
         click.secho(plain(f"  I cannot tell which files this runs, so I cannot see whether they change: {line}"), fg="yellow")
     for key, rules in _items(active.get("permissions")):
         click.echo(plain(f"  permissions.{key}: {json.dumps(rules, ensure_ascii=False)}"))
