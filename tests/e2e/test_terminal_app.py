@@ -187,6 +187,20 @@ async def test_undo_takes_the_last_turn_back(desk: Desk) -> None:
 
 
 @pytest.mark.timeout(100)
+async def test_leaving_tells_of_a_job_that_runs_on_and_what_it_may_cost(desk: Desk) -> None:
+    desk.hub.jobs.plays = Play(lines=("epoch 1",), stage="RUNNING")
+    desk.server.enqueue(ServerReply(text="I send a job.", calls=(RUN,)))
+    desk.start()
+    await desk.terminal.shows("local/m")
+    await desk.say("train it")
+    await desk.terminal.shows("y approve")
+    desk.terminal.keys("F2", "y")
+    await desk.terminal.shows("of at most 1h")
+    desk.terminal.keys("C-d")
+    await desk.terminal.shows("ENDED 0", "1 job runs on, at most $0.40")
+
+
+@pytest.mark.timeout(100)
 async def test_a_small_terminal_is_enough(desk: Desk) -> None:
     desk.terminal = Terminal(desk.home / "s", width=44, height=12)
     try:

@@ -11,6 +11,7 @@ import pytest
 from ml_intern.compute.jobs import job_labels
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.session.history import UNKNOWN_OUTCOME
 from ml_intern.session.permissions import Mode
 from ml_intern.testing.fake_hub import FakeHub
 from ml_intern.tools.jobs.watch import LOOKS
@@ -81,6 +82,27 @@ async def test_an_interrupt_neither_stops_the_job_nor_frees_its_money(world: Mak
     jobs.hub.jobs.finish(jobs.hub.jobs.last, seconds=3600)
     await w.until(e.HfJobComplete)
     assert w.state.spending.spent_usd == pytest.approx(HOUR_USD) and w.state.spending.reserved == {}
+
+
+async def test_after_a_crash_the_model_knows_the_job_that_its_call_started(world: MakeWorld, jobs: JobWorld) -> None:
+    w = await _approved(world, jobs)
+    await w.until(e.ToolLog)
+    await w.store.release("s1")  # as ``kill -9`` leaves things
+    again = await world("I see.", store=w.store, tools=[jobs.tool])
+    (answered,) = again.of(e.ToolFinished)
+    job = jobs.hub.jobs.last
+    assert answered.error_kind == "interrupted" and UNKNOWN_OUTCOME in answered.output
+    assert f"hf_jobs logs job_id={job.id}" in answered.output and f"hf_jobs cancel job_id={job.id}" in answered.output
+    assert "a100-large" in answered.output and list(again.state.jobs) == [job.id]
+
+
+async def test_after_a_crash_while_a_job_was_submitted_the_model_knows_that_it_may_run(world: MakeWorld, jobs: JobWorld) -> None:
+    jobs.hub.fail("POST /api/jobs/", cut=True, delay_s=0.3)
+    w = await _submitting(world, jobs)
+    await w.store.release("s1")
+    again = await world("I see.", store=w.store, tools=[jobs.tool])
+    (answered,) = again.of(e.ToolFinished)
+    assert "Whether the job was started is not known" in answered.output and "`ps`" in answered.output
 
 
 async def test_the_log_of_a_followed_job_is_shown_as_events_of_its_call(world: MakeWorld, jobs: JobWorld) -> None:

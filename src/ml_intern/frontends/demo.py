@@ -236,6 +236,10 @@ class _Overheard:
         """Nobody else: the session was opened here."""
         return ""
 
+    @property
+    def last_words(self) -> tuple[str, ...]:
+        return self._host.last_words
+
     async def submit(self, operation: AnyOperation) -> None:
         await self._host.submit(operation)
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import Interrupted, QuestionAnswered, ToolFinished, ToolStateChange
-from ml_intern.session.history import UNKNOWN_OUTCOME
+from ml_intern.session.call_failures import interrupted
 from ml_intern.session.log import EventLog
+from ml_intern.session.state import SessionState
+from ml_intern.tools.jobs.words import PERHAPS_STARTED, goes_on
 
 SECRET_LOST = "The arguments held a secret, which is not stored. The call was not run: make it again if it is still needed."
 
@@ -24,10 +26,18 @@ async def recover(log: EventLog, has_redaction: Callable[[str], bool]) -> bool:
         if call.id in state.pending and not has_redaction(call.arguments):
             waiting = True
         else:
-            text = SECRET_LOST if call.id in state.pending else UNKNOWN_OUTCOME
+            text = SECRET_LOST if call.id in state.pending else _outcome(state, call.id)
             closing.append(ToolFinished(tool=call.name, tool_call_id=call.id, output=text, success=False, error_kind="interrupted"))
     if state.turn_running and not waiting:
         closing.append(Interrupted())
     if closing:
         await log.append(*closing)
     return waiting
+
+
+def _outcome(state: SessionState, call_id: str) -> str:
+    """A job outlives its call, and is looked after again: what the call had said of it is said here, for it costs."""
+    said = [goes_on(job) for job in state.jobs.values() if job.tool_call_id == call_id]
+    if not said and state.spending.reserved.get(call_id, (0.0, ""))[1] == "hf_jobs":
+        said = [PERHAPS_STARTED]
+    return interrupted(said, started=True).text

@@ -21,8 +21,15 @@ Play = Callable[["FakeHost", op.AnyOperation], Awaitable[None]]
 
 
 @dataclass
+class FakeMoney:
+    reserved: dict[str, tuple[float, str]] = field(default_factory=dict[str, tuple[float, str]])
+
+
+@dataclass
 class FakeState:
     last_seq: int = 0
+    jobs: dict[str, e.HfJobSubmit] = field(default_factory=dict[str, e.HfJobSubmit])
+    spending: FakeMoney = field(default_factory=FakeMoney)
 
 
 @dataclass

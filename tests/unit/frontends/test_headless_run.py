@@ -328,3 +328,40 @@ async def test_work_that_was_finished_when_the_stop_came_counts_as_finished() ->
     result = await headless(play)
     assert result.code == 0
     assert result.out == "42\n"
+
+
+# ── what goes on ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def job(job_id: str, *, backend: str = "hub", price: float | None = 0.4) -> e.HfJobSubmit:
+    return e.HfJobSubmit(
+        job_id=job_id,
+        job_url="",
+        flavor="t4-small",
+        timeout="1h",
+        job_type="python",
+        image="",
+        namespace="alice",
+        push_to_hub=False,
+        backend=backend,
+        reservation_id=f"call_{job_id}",
+        price_usd_per_hour=price,
+    )
+
+
+@pytest.mark.parametrize("how", [{}, {"terminal": True, "columns": 200}, {"json": True}])
+async def test_the_end_of_a_run_tells_of_a_job_that_runs_on_and_what_it_may_cost(how: dict[str, Any]) -> None:
+    host = FakeHost(plays(done("42")))
+    host.state.jobs["j1"] = job("j1")
+    host.state.spending.reserved["call_j1"] = (0.4, "hf_jobs")
+    result = await headless(host.play, host=host, **how)
+    assert "1 job runs on, at most $0.40: j1 · /jobs in  ml-intern --resume 01234567  follows and cancels" in result.err
+
+
+async def test_a_job_without_a_known_price_is_not_said_to_be_free_and_one_of_this_machine_is() -> None:
+    host = FakeHost(plays(done("42")))
+    host.state.jobs |= {"j1": job("j1", price=None), "j2": job("j2", backend="local")}
+    assert "2 jobs run on, at a price that is not known: j1, j2" in (await headless(host.play, host=host)).err
+    host = FakeHost(plays(done("42")))
+    host.state.jobs["j2"] = job("j2", backend="local")
+    assert "1 job runs on: j2 ·" in (await headless(host.play, host=host)).err

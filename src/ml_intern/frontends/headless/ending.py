@@ -32,7 +32,7 @@ class Stop(Struct, frozen=True, kw_only=True):
 
 
 class Ending(Struct, frozen=True, kw_only=True):
-    """``answer`` is the final text, if there is one. ``trouble`` is what no event has said."""
+    """``answer`` is the final text, if there is one. ``trouble`` is what no event has said; ``jobs`` what runs on."""
 
     code: int
     words: str
@@ -40,6 +40,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     session_id: str = ""
     resumable: bool = True
     trouble: str = ""
+    jobs: str = ""
 
 
 class View(Protocol):

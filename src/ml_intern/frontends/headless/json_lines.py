@@ -33,8 +33,8 @@ class JsonLines:
 
     async def finish(self, ending: Ending) -> None:
         """The last event says how it ended; what it does not say goes to standard error."""
-        if ending.trouble:
-            self._out.stderr(f"{ending.trouble}\n")
+        for text in filter(None, (ending.trouble, ending.jobs)):
+            self._out.stderr(f"{text}\n")
 
     async def aclose(self) -> None:
         await self._out.flush()

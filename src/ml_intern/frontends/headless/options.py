@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct  # and no dataclasses: these stand on the path to the first request, and one of those takes 0.8 ms to make
 
+from ml_intern.frontends.jobs_left import WithJobs
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.messages import JsonObject
 from ml_intern.protocol.operations import AnyOperation
@@ -62,7 +63,7 @@ class Patience(Struct, frozen=True, kw_only=True):
 PATIENCE = Patience()
 
 
-class Progress(Protocol):
+class Progress(WithJobs, Protocol):
     """What this frontend reads of a session's state."""
 
     @property

@@ -95,9 +95,10 @@ class PlainOutput:
 
 
 def summary(ending: Ending, used: str) -> list[Line]:
-    """The last lines: how it ended, what it used, how to go on."""
+    """The last lines: how it ended, what it used, what runs on, how to go on."""
     rows = lines(ending.trouble, "bad") if ending.trouble else []
     rows += lines(f"{ending.words} · {used}", "dim")
+    rows += lines(ending.jobs, "warn") if ending.jobs else []
     if ending.session_id:
         rows += lines(way_on(ending), "dim")
     return rows

@@ -16,6 +16,7 @@ from ml_intern.frontends.headless.output import Console, OutputThread
 from ml_intern.frontends.headless.signals import handled
 from ml_intern.frontends.headless.unattended import NOBODY, answer_approval
 from ml_intern.frontends.headless.waiting import Waiting
+from ml_intern.frontends.jobs_left import jobs_left
 from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.frontends.sanitize import one_line, plain
 from ml_intern.protocol.events import (
@@ -136,7 +137,7 @@ class _Run:
 
     async def _finish(self, view: View, ending: Ending) -> None:
         if self._in_haste:
-            view.notice(f"{ending.words}\n{way_on(ending)}")
+            view.notice("\n".join(filter(None, (ending.words, ending.jobs, way_on(ending)))))
             return
         await view.finish(ending)
         await self.out.flush()  # an answer that nobody read was not given
@@ -276,7 +277,8 @@ class _Run:
 
     def _ended(self, code: int, words: str, answer: str = "", trouble: str = "") -> Ending:
         session_id, resumable = self._host.session_id, self._options.resumable
-        return Ending(code=code, words=words, answer=answer, trouble=trouble, session_id=session_id, resumable=resumable)
+        jobs = "" if self._host.owner else jobs_left(self._host.state, session_id, resumable=resumable)  # there they are looked after
+        return Ending(code=code, words=words, answer=answer, trouble=trouble, session_id=session_id, resumable=resumable, jobs=jobs)
 
     async def _asked_again(self, expected: JsonAnswer, unfit: Unfit) -> bool:
         if self._stop is not None or self._repairs >= MAX_REPAIRS:

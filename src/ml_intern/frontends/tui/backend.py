@@ -34,7 +34,9 @@ class JobDesk(Protocol):
 
 
 class Backend(Host, Protocol):
-    """``session/host.py`` has the one. Of its state the app reads the number of the last event; the rest is folded from events."""
+    """``session/host.py`` has the one. Of its state the app reads the number of the last event, and when it
+    ends the jobs that go on; the rest is folded from events.
+    """
 
     @property
     def vacated(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml_intern.frontends.headless.options import PATIENCE
 from ml_intern.frontends.headless.signals import handled
+from ml_intern.frontends.jobs_left import jobs_left
 from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.screen_output import drop_output
@@ -35,7 +36,7 @@ def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | 
         opened.append(await open_backend(loaded=now, resume=resume, auto_approve=False, read_only=now.settings.read_only))
         return opened[-1]
 
-    app = _App(opening, loaded)
+    app = ProcessApp(opening, loaded)
     code = app.run() or 0
     if app.failure is not None:
         raise app.failure
@@ -43,12 +44,14 @@ def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | 
         drop_output()
     if (figures := app.figures).turn_count:
         print(f"To go on with this session:  ml-intern --resume {short_id(figures.session_id)}")
-    for text in (text for backend in opened for text in backend.last_words):
-        print(one_line(text))
+    for backend in opened:
+        left = "" if backend.owner else jobs_left(backend.state, backend.session_id)
+        for text in filter(None, (left, *backend.last_words)):
+            print(one_line(text))
     return code if app.ended_by is None else 128 + app.ended_by
 
 
-class _App(TuiApp):
+class ProcessApp(TuiApp):
     """One that owns the process: a signal, or a terminal that was closed, ends it as its user would, with the session closed."""
 
     ended_by: signal.Signals | None = None

@@ -22,6 +22,7 @@ from ml_intern.tools.base import ToolContext, ToolOutput
 from ml_intern.tools.jobs.output import TAIL_LINES, clean, log_tail
 from ml_intern.tools.jobs.plan import JobPlan
 from ml_intern.tools.jobs.watch import JobWatch, submitted
+from ml_intern.tools.jobs.words import PERHAPS_STARTED, goes_on, how_to
 
 BILLING = "https://huggingface.co/settings/billing"
 _LINES_KEPT = 2 * TAIL_LINES
@@ -70,7 +71,7 @@ class JobRunner:
             self._watch.wake()
             text = f"{_named(job.info)} was submitted and goes on by itself; you are told when it ends.{note}\n"
             text += f"{job.info.url}\n" if job.info.url else ""
-            return ToolOutput(text=text + _how_to(job.info), display=(_shown(job.info),))
+            return ToolOutput(text=text + how_to(job.info.id), display=(_shown(job.info),))
         with self._watch.following(job.info.id):
             return await self._follow(backend, job, ctx, note)
 
@@ -129,11 +130,7 @@ class JobRunner:
         found = await self._watch.look_for(ctx.call_id)
         if found is not None:
             return found
-        hint = (
-            "Whether the job was started is not known: it may appear in the next minutes. It is looked for, and its money stays set "
-            "aside meanwhile; if it appears, it is followed and you are told when it ends. Look with `ps` before you run it again."
-        )
-        raise unknown(error, hint) from error
+        raise unknown(error, PERHAPS_STARTED) from error
 
     @staticmethod
     async def _give_back(ctx: ToolContext) -> None:
@@ -143,9 +140,7 @@ class JobRunner:
 
     async def _follow(self, backend: JobBackend, job: Submitted, ctx: ToolContext, note: str) -> ToolOutput:
         info = job.info
-        ctx.report(
-            f"{_named(info)} was submitted{f': {info.url}' if info.url else '.'}\nIt goes on if this call is interrupted. {_how_to(info)}\n"
-        )
+        ctx.report(goes_on(job.event))
         lines: deque[str] = deque(maxlen=_LINES_KEPT)
         total = 0
         try:
@@ -196,15 +191,11 @@ def _shown(info: JobInfo) -> display.Job:
     return display.Job(id=info.id, status=info.stage.value.lower(), command=shown(info.command)[:500], url=info.url)
 
 
-def _how_to(info: JobInfo) -> str:
-    return f"Its log: hf_jobs logs job_id={info.id}; to stop it: hf_jobs cancel job_id={info.id}."
-
-
 def _lost_sight(info: JobInfo, error: ServiceError | None, lines: list[str], total: int) -> ToolOutput:
     why = f"could not be followed any longer ({error})" if error else "is not over, although its log ended"
     text = (
         f"{_named(info)} {why}. It was not stopped, and costs until it ends; you are told when it does.\n{info.url}\n"
-        f"{_how_to(info)}\n{log_tail(info.id, lines, total)}"
+        f"{how_to(info.id)}\n{log_tail(info.id, lines, total)}"
     )
     return ToolOutput(text=text, success=False, display=(_shown(info),))
 
