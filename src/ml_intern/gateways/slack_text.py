@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
-_ENTITY = re.compile(r"<(?:[@#!][^<>\n]+|https?://[^<>\s]+|mailto:[^<>\s]+)>")
+_ADDRESS = re.compile(r"<(?:https?://|mailto:)[^<>|\s]+>")
+_LIKE_ADDRESS = re.compile(r"://|\w\.[a-z]{2,}\b|@\w", re.IGNORECASE)
 _LINK = re.compile(r"!?\[([^\]\n]+)\]\((https?://[^\s()]*(?:\([^\s()]*\)[^\s()]*)*|mailto:[^\s)]+)(?:\s+\"[^\"\n]*\")?\)")
 _KEPT = re.compile("\x00(\\d+)\x00")
 _BOLD = "\x01"
@@ -19,8 +20,8 @@ def escaped(text: str) -> str:
 def mrkdwn(text: str) -> str:
     """Headings and ``**`` become bold, ``*`` and ``_`` italic, ``~~`` struck, links ``<url|label>``; code is kept as it is.
 
-    Slack's own entities (``<@U1>``, ``<#C1>``, ``<https://…>``) and quotes stay; ``<!channel>``, ``<!here>`` and ``<!everyone>``,
-    which would call a whole channel, become plain text.
+    The text is a model's or a tool's: what calls somebody (``<@U1>``, ``<!here>``), names a channel (``<#C1>``) or puts Slack's label on
+    a link becomes plain text, and a link whose label looks like another address shows where it leads (core W2.9). ``<https://…>`` stays.
     """
     kept: list[str] = []
 
@@ -30,8 +31,8 @@ def mrkdwn(text: str) -> str:
 
     text = text.replace("\0", "").replace(_BOLD, "")
     text = _CODE.sub(lambda match: keep(_code(match.group())), text)
-    text = _LINK.sub(lambda match: keep(f"<{_url(match.group(2))}|{escaped_but_kept(match.group(1)).replace('|', '¦')}>"), text)
-    text = _ENTITY.sub(lambda match: keep(_entity(match.group())), text)
+    text = _LINK.sub(lambda match: keep(_link(match.group(1), match.group(2))), text)
+    text = _ADDRESS.sub(lambda match: keep(f"<{_url(match.group()[1:-1])}>"), text)
     lines = [_line(line) for line in text.split("\n")]
     shown = "\n".join(lines).replace(_BOLD, "*")
     while _KEPT.search(shown):  # code inside a link's label is kept twice
@@ -66,8 +67,10 @@ def _code(piece: str) -> str:
     return escaped(re.sub(r"\A```[\w+-]+\n", "```\n", closed))
 
 
-def _entity(entity: str) -> str:
-    return escaped(entity) if entity.startswith("<!") else entity
+def _link(label: str, url: str) -> str:
+    if _LIKE_ADDRESS.search(label) and not url.removeprefix("https://").removeprefix("mailto:").startswith(label.removeprefix("https://")):
+        return f"{escaped_but_kept(label)} (<{_url(url)}>)"
+    return f"<{_url(url)}|{escaped_but_kept(label).replace('|', '¦')}>"
 
 
 def _url(url: str) -> str:

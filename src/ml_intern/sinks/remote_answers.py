@@ -176,7 +176,7 @@ class AnswerDesk:
         return f"{how} {where}, {self._when()}{said}"
 
     def _when(self) -> str:
-        return f"{self._now().astimezone():%Y-%m-%d %H:%M}"
+        return f"{self._now().astimezone():%Y-%m-%d %H:%M %Z}"
 
     def _approval(self, key: str, tool: e.PendingTool, expires_at: datetime) -> Card:
         """All of what will run, or no way to approve it: nobody approves what they do not see."""
@@ -294,4 +294,4 @@ def _bounded(text: str, limit: int) -> str:
 
 
 def _until(expires_at: datetime) -> str:
-    return f"It can be answered here until {expires_at.astimezone():%Y-%m-%d %H:%M}."
+    return f"It can be answered here until {expires_at.astimezone():%Y-%m-%d %H:%M %Z}."

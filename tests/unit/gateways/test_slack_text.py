@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,8 @@ from ml_intern.gateways.slack_text import escaped, mrkdwn
         ("> quoted **x**", "> quoted *x*"),
         ("- one\n* two", "• one\n• two"),
         ("2 * 3 * 4 and snake_case_name", "2 * 3 * 4 and snake_case_name"),
-        ("<@U1> see <#C1> and <https://x.org|here>", "<@U1> see <#C1> and <https://x.org|here>"),
+        ("see <https://x.org/a?b=1&c=2> and <mailto:a@x.org>", "see <https://x.org/a?b=1&amp;c=2> and <mailto:a@x.org>"),
+        ("[x.org](https://x.org/deep)", "<https://x.org/deep|x.org>"),
         ("[`code`](https://x.org)", "<https://x.org|`code`>"),
     ],
 )
@@ -33,13 +36,22 @@ def test_markdown_becomes_mrkdwn(markdown: str, expected: str) -> None:
     assert mrkdwn(markdown) == expected
 
 
-@pytest.mark.parametrize("call", ["<!channel>", "<!here>", "<!everyone>", "<!subteam^S1>"])
-def test_a_text_cannot_call_a_whole_channel(call: str) -> None:
+CALLS = ["<!channel>", "<!here>", "<!everyone>", "<!subteam^S1>", "<@U1>", "<@U1|boss>", "<#C1>", "<https://x.y|l>", "<mailto:a@x.y|l>"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_text_can_call_nobody_and_put_no_label_of_slacks_on_a_link(call: str) -> None:
+    # core W2.9
     assert mrkdwn(f"done {call}") == f"done {escaped(call)}"
+
+
+@pytest.mark.parametrize("label", ["https://bank.example", "bank.example/login", "boss@bank.example"])
+def test_a_label_that_looks_like_another_address_shows_where_its_link_leads(label: str) -> None:
+    assert mrkdwn(f"[{label}](https://evil.example/x)") == f"{label} (<https://evil.example/x>)"
 
 
 @given(st.text(alphabet="ab*_~`<>&[]()#! \n\x00\x010123|:/@https", max_size=80))
 def test_any_text_is_taken_and_no_mark_of_ours_is_left(text: str) -> None:
     shown = mrkdwn(text)
     assert "\x00" not in shown and "\x01" not in shown
-    assert "<!" not in shown
+    assert not re.search("<[!@#]", shown)
