@@ -17,7 +17,6 @@ from textual.screen import ModalScreen
 from ml_intern.frontends import tui
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.blocks.base import Block
-from ml_intern.frontends.tui.cards.approval import ApprovalCard
 from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.commands.catalog import COMMANDS
 from ml_intern.frontends.tui.composer.composer import Composer
@@ -79,7 +78,6 @@ def _is_key(subject: ast.expr) -> bool:
 class WatchedApp(TuiApp):
     """The app itself; what a test makes it do is noted in ``driven``."""
 
-    BINDINGS = TuiApp.BINDINGS  # the help reads them from the class itself
     driven: ClassVar[set[str]] = set()
     _last_key: str = ""
 
@@ -96,8 +94,6 @@ class WatchedApp(TuiApp):
         if isinstance(focused, Composer):
             listed = any(popup.chosen is not None for popup in self.screen.query(Popup))
             return "Composer._key_of_popup" if listed else "Composer._key_of_text"
-        if focused is not None and any(isinstance(node, ApprovalCard) and node.has_class("-editing") for node in focused.ancestors):
-            return "ApprovalCard.on_key"
         return ""
 
     async def _dispatch_action(self, namespace: DOMNode, action_name: str, params: Any) -> bool:

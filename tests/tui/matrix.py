@@ -33,7 +33,7 @@ DRIVES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "test_what_is_edited_is_what_is_approved": ("ApprovalCard: e",),
     },
     "test_card_keys.py": {
-        "test_controls_and_invisible_characters_are_shown_on_the_card_and_left_out_of_what_is_edited": ("ApprovalCard.on_key: ctrl+s",),
+        "test_controls_and_invisible_characters_are_shown_on_the_card_and_left_out_of_what_is_edited": ("ApprovalCard: ctrl+s",),
         "test_ctrl_c_clears_the_composer_and_up_brings_the_text_back": ("Composer._key_of_text: up",),
         "test_enter_sends_what_was_typed_and_not_what_was_offered_for_less_of_it": ("Composer._key_of_popup: enter",),
     },
@@ -137,7 +137,7 @@ DRIVES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "test_a_rewind_is_left_by_every_key_but_its_own_two[escape]": ("RewindConfirm: escape",),
         "test_a_rewind_is_left_by_every_key_but_its_own_two[n]": ("RewindConfirm: n",),
         "test_ctrl_d_leaves_from_the_conversation_too": ("TuiApp: ctrl+d",),
-        "test_ctrl_g_on_a_card_that_is_edited_asks_for_the_editor_and_loses_nothing_where_there_is_none": ("ApprovalCard.on_key: ctrl+g",),
+        "test_ctrl_g_on_a_card_that_is_edited_asks_for_the_editor_and_loses_nothing_where_there_is_none": ("ApprovalCard: ctrl+g",),
         "test_enter_on_a_question_opens_the_line_for_an_answer_in_words": ("QuestionCard: enter",),
         "test_o_opens_the_link_of_the_block": ("Conversation: o",),
         "test_o_opens_the_page_of_the_job_and_r_looks_for_others_again": (

@@ -181,7 +181,7 @@ async def test_a_key_that_goes_somewhere_takes_back_what_is_asked_once_more_and_
     async with running(host, size=(100, 30), calm_s=NEVER_CALM_S) as (app, pilot):
         await pilot.press("f2", "p", "enter")
         await settled(app, pilot, host)
-        assert "Read it, then press Enter" in shown(app)
+        assert "read it, then press Enter" in shown(app)
         await pilot.press(key)
         await settled(app, pilot, host)
         assert "Enter" not in shown(app) and "y approve" in shown(app)

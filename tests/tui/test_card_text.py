@@ -77,7 +77,7 @@ async def test_an_enter_that_comes_at_once_answers_nothing_and_one_after_a_calm_
     async with running(host, size=(120, 40), calm_s=10.0) as (app, pilot):
         await pilot.press("f2", key, "enter", "enter")
         await settled(app, pilot, host)
-        assert host.operations == [] and "Read it, then press Enter" in shown(app)
+        assert host.operations == [] and "read it, then press Enter" in shown(app)
         late = key_event("enter")
         late.time += 21.0
         app.post_message(late)

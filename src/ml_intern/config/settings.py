@@ -9,7 +9,7 @@ from msgspec import Meta, field
 
 from ml_intern.config.answer_settings import AnswerSettings
 from ml_intern.config.hook_settings import HookSettings
-from ml_intern.config.keys import DEFAULT_KEYS
+from ml_intern.config.keys import check_keys
 from ml_intern.config.secret import SecretMap, SecretStr
 from ml_intern.config.section import Section, SettingError
 from ml_intern.config.terminal_settings import TerminalSettings
@@ -390,11 +390,7 @@ class Settings(Section, frozen=True):
         if self.max_iterations < -1 or self.max_iterations == 0:
             raise SettingError("max_iterations", "must be at least 1, or -1 for no limit")
         check_url("router_url", self.router_url)
-        for name, key in self.keys.items():
-            if name not in DEFAULT_KEYS:
-                raise SettingError(f"keys.{name}", f"is nothing that a key does; there are {', '.join(DEFAULT_KEYS)}")
-            if not key.strip():
-                raise SettingError(f"keys.{name}", "is empty: name a key such as ctrl+x or f5")
+        check_keys(self.keys)
         for name in self.providers:
             if not name or "/" in name or any(c.isspace() for c in name):
                 raise SettingError(f"providers.{name}", "must be named without '/' and white space: models are <name>/<model>")

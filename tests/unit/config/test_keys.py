@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from textual.keys import Keys, _character_to_key  # pyright: ignore[reportPrivateUsage]  # how it names what is written
 
-from ml_intern.config.keys import DEFAULT_KEYS
+from ml_intern.config.keys import DEFAULT_KEYS, NAMED, SIGNS
 from ml_intern.config.settings import SettingError, Settings
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.cards.approval import ApprovalCard
@@ -19,6 +20,54 @@ def test_what_no_key_does_is_refused_with_what_there_is() -> None:
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(SettingError, match="is empty"):
         Settings(keys={"stop": " "})
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"leave": "ctrl+c"}, "keys.stop are both ctrl\\+c.*give keys.stop another"),
+        ({"fold": "f9", "cards": "f5, f9"}, "are both f9"),
+        ({"approve": "n"}, "keys.reject are both n"),
+        ({"newline": "ctrl+o"}, "keys.fold are both ctrl\\+o"),
+        ({"fold": "c-q"}, "'c-q' is no key that is known"),
+        ({"fold": "Ctrl+q"}, "is no key that is known"),
+        ({"fold": "ctrl+Q"}, "is written as ctrl\\+q"),
+        ({"fold": "shift+ctrl+q"}, "is written as ctrl\\+shift\\+q"),
+        ({"approve": "?"}, "write question_mark"),
+        ({"approve": "shift+y"}, "Y"),
+        ({"fold": "f5,"}, "is no key"),
+        ({"fold": "o"}, "that is written"),
+        ({"queue": "enter"}, "that sends"),
+        ({"editor": "ctrl+s"}, "approves what was edited"),
+        ({"approve": "enter"}, "asked once more"),
+        ({"fold": "ctrl+i"}, "terminals send tab"),
+    ],
+)
+def test_a_key_that_would_not_do_what_is_meant_is_refused_with_a_reason(keys: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        Settings(keys=keys)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"interrupt": "ctrl+x"},
+        {"stop": "ctrl+x", "leave": "ctrl+c"},
+        {"fold": "ctrl+r", "search_history": "ctrl+o"},
+        {"fold": "f5, ctrl+x"},
+        {"approve": "Y", "reject": "question_mark,space"},
+        {"approve": "ctrl+r"},
+        dict(DEFAULT_KEYS),
+    ],
+)
+def test_keys_that_are_one_another_s_no_more_are_taken(keys: dict[str, str]) -> None:
+    assert Settings(keys=keys).keys == keys
+
+
+def test_the_names_of_keys_are_textuals_own() -> None:
+    textuals = {_character_to_key(chr(code)) for code in range(33, 127) if not chr(code).isalnum()} | {key.value for key in Keys}
+    assert textuals >= NAMED
+    assert all(_character_to_key(sign) == name for sign, name in SIGNS.items())
 
 
 def test_every_name_is_that_of_a_binding() -> None:

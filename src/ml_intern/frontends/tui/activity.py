@@ -30,7 +30,6 @@ _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _WAITING = "waiting for the model"
 ASKED = "waiting for you"
 RUNNING = "running "
-ESCAPE = "Esc interrupts"
 _SHORT: Mapping[str, str] = MappingProxyType({_WAITING: "waiting", ASKED: "your turn"})
 """Where there is little room."""
 
@@ -41,8 +40,10 @@ class ActivityLine(Widget):
     ALLOW_SELECT = False
     DEFAULT_CSS = "ActivityLine { height: 1; padding: 0 1; background: $background; color: $foreground; }"
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, interrupt_key: str = "Esc", *, id: str | None = None) -> None:
+        """``interrupt_key``: the name of the one that interrupts the turn."""
         super().__init__(id=id)
+        self._interrupt_key = interrupt_key
         self._doing = ""
         self._since = self._turn_since = 0.0
         self._received = 0
@@ -172,11 +173,11 @@ class ActivityLine(Widget):
         return next((row for row in rows if width("".join(text for _, text in row)) <= room), rows[-1])
 
     def _wordings(self, now: float) -> Iterator[tuple[str, list[str]]]:
-        """What is going on, and what is told of it: the longest first. What Esc does is told as long as there is room for anything."""
+        """What is going on, and what is told of it: the longest first. What interrupts it is told as long as there is room for anything."""
         times, turn = clock(now - self._since), clock(now - self._turn_since) if self._turn_since < self._since else ""
         count = count_text(self._received // CHARS_PER_TOKEN) if self._received >= CHARS_PER_TOKEN else ""
-        hint = self._hint or ("" if self._in_card() else ESCAPE)
-        few = "Esc" if hint == ESCAPE else hint
+        hint = self._hint or ("" if self._in_card() else f"{self._interrupt_key} interrupts")
+        few = self._hint or ("" if self._in_card() else self._interrupt_key)
         doing, short = self._doing, _SHORT.get(self._doing, self._doing)
         if turn and not 0 < self.size.width < NARROW_COLUMNS:
             yield doing, _some(times, f"turn {turn}", count and f"~{count} tokens", hint)

@@ -22,7 +22,7 @@ from ml_intern.frontends.tui.activity import ActivityLine
 from ml_intern.frontends.tui.app_parts import AppParts
 from ml_intern.frontends.tui.cards.dock import CardDock
 from ml_intern.frontends.tui.composer.composer import Composer
-from ml_intern.frontends.tui.key_names import told_key
+from ml_intern.frontends.tui.key_names import keys_of, told_key
 from ml_intern.frontends.tui.outbox import Outbox
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -101,7 +101,8 @@ class TuiApp(AppParts):
         return Recall()
 
     def on_mount(self) -> None:
-        self.set_keymap(self.loaded.settings.keys)
+        settings = self.loaded.settings
+        self.set_keymap({action: ",".join(keys_of(settings, action)) for action in settings.keys})
         self.composer.focus()
         self.call_after_refresh(self._start)
 

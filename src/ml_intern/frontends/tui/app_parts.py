@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.terminal.asking import Asking
     from ml_intern.protocol.events import AnyEvent
 
+KEYS_ARE_THERE = "↑↓ choose a block · Enter unfold · c copy · o open · Esc: write"
+"""While the conversation has the keys."""
+
 
 class AppParts(DesktopApp):
     """Lays them out, from the top."""
@@ -114,7 +117,7 @@ class AppParts(DesktopApp):
         yield BelowLine(told_key(self.loaded.settings, "to_end"), id="below")
         yield CardDock(id="cards")
         yield self.waiting_lines
-        yield ActivityLine(id="activity")
+        yield ActivityLine(told_key(self.loaded.settings, "interrupt"), id="activity")
         composer = Composer(id="composer")
         composer.placeholder = PLACEHOLDER
         yield composer
@@ -162,6 +165,14 @@ class AppParts(DesktopApp):
 
     def on_conversation_left(self) -> None:
         self.composer.focus()
+
+    def on_conversation_reached(self, message: Conversation.Reached) -> None:
+        """No block is chosen yet: that the keys are there is said."""
+        activity = self.query_one(ActivityLine)
+        if message.has_keys:
+            activity.hint(KEYS_ARE_THERE, stays=True)
+        else:
+            activity.unhint(KEYS_ARE_THERE)
 
     def on_block_view_end_seen(self, message: Conversation.EndSeen) -> None:
         self.query_one(BelowLine).tell(at_end=message.at_end, news=message.news)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ml_intern.config.keys import DEFAULT_KEYS
+from ml_intern.config.keys import DEFAULT_KEYS, SIGNS, split_keys
 from ml_intern.config.settings import Settings
 
 
@@ -17,8 +17,8 @@ def key_name(key: str) -> str:
         "pageup": "PgUp",
         "pagedown": "PgDn",
         "tab": "Tab",
-        "underscore": "_",
-        "minus": "-",
+        "comma": ",",
+        **{name: sign for sign, name in SIGNS.items()},
     }
     return "+".join(
         names.get(part, part.capitalize() if len(part) > 1 else part.upper() if "+" in key else part) for part in key.split("+")
@@ -32,7 +32,7 @@ def told_key(settings: Settings, action: str) -> str:
 
 def keys_of(settings: Settings, action: str) -> tuple[str, ...]:
     """All its keys, in Textual's words."""
-    return tuple(key.strip() for key in settings.keys.get(action, DEFAULT_KEYS[action]).split(","))
+    return split_keys(settings.keys.get(action, DEFAULT_KEYS[action]))
 
 
 def fold_key(settings: Settings) -> str:

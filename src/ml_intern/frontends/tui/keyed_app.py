@@ -15,6 +15,7 @@ class KeyedApp(App[int]):
     """Looks after the focus before each key."""
 
     calm_s: float = CALM_S
+    """Before a key decides something on a card that came by itself."""
     _key_at: float = float("-inf")
 
     async def on_event(self, event: events.Event) -> None:
@@ -27,6 +28,11 @@ class KeyedApp(App[int]):
     def _draw_anew(self) -> None:
         """Textual does so after ``suspend``; after a signal it thinks that what it drew is still there."""
         self.refresh(layout=True)
+
+    @property
+    def confirm_calm_s(self) -> float:
+        """Before Enter says yes to what the user's own key asked: it need only be no part of the same burst."""
+        return self.calm_s / 2
 
     def calm_from(self, since: float) -> float:
         """When it will have been calm for long enough after this time, in the event loop's, and after the last key."""

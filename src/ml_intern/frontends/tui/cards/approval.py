@@ -14,8 +14,9 @@ from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cards.body import CallBody
 from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.cards.facts import MONEY, Editable, editable, edited, title
+from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_app import own_app
-from ml_intern.frontends.tui.own_keys import OrderedTextArea
+from ml_intern.frontends.tui.own_keys import OrderedTextArea, obeyed
 from ml_intern.protocol.events import PendingTool
 from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.operations import ApprovalAnswer
@@ -24,7 +25,7 @@ Remember = Literal["session", "project"]
 Sweeping = Literal["session", "project", "all", "rest"]
 """Answers for more than what is seen: asked once more."""
 EDIT_ROWS = 12
-_EDITING = "editing {} · Ctrl+S approves it as it stands · Ctrl+G external editor · Esc back"
+_EDITING = "editing {} · Ctrl-S approves it as it stands · {} external editor · Esc back"
 
 
 class ApprovalCard(Card):
@@ -46,6 +47,8 @@ class ApprovalCard(Card):
             DEFAULT_KEYS["approve_rest"], "sweep('rest')", "Approve them and the rest of this turn (asks once more)", id="approve_rest"
         ),
         Binding("enter", "confirm", "Yes, to what it asks once more", show=False),
+        Binding("ctrl+s", "approve_edit", "Approve it as you edited it", show=False),
+        Binding(DEFAULT_KEYS["editor"], "edit_outside", "Go on editing in your editor", id="editor", show=False),
     ]
 
     class Decided(Message):
@@ -105,14 +108,23 @@ class ApprovalCard(Card):
             return "Enter sets the cap and goes on · Esc back" if self._asks_for_cap else "Enter rejects · Esc back"
         if self._editable is not None:
             name = self._editable.name or "the arguments"
-            return "^S approve · ^G editor · Esc back" if short else _EDITING.format(name)
+            editor = self._key("editor")
+            return f"^S approve · {editor.replace('Ctrl-', '^')} editor · Esc back" if short else _EDITING.format(name, editor)
+        yes, no, edit = self._key("approve"), self._key("reject"), self._key("edit")
         if self.tool.tool in MONEY:
-            return f"y {'go on' if self.tool.tool == 'usage_threshold' else 'raise the cap'} · n stop · Esc back"
+            return f"{yes} {'go on' if self.tool.tool == 'usage_threshold' else 'raise the cap'} · {no} stop · Esc back"
+        every, rest = self._key("approve_all"), self._key("approve_rest")
+        session, project = self._key("always_session"), self._key("always_project")
+        rule = marked(self.tool.remember_rule or "")
         if short:
-            return f"y yes · n no · e edit · {'s p ' if self.tool.remember_rule else ''}{'a ' if self._of > 1 else ''}A · Esc"
-        always = f"\ns always in this session, p in this project: {marked(self.tool.remember_rule)}" if self.tool.remember_rule else ""
-        every = f" · a all {self._of}" if self._of > 1 else ""
-        return f"y approve · n reject · e edit{every} · A the rest of this turn · Esc back{always}"
+            always = f"{session} {project} " if rule else ""
+            return f"{yes} yes · {no} no · {edit} edit · {always}{f'{every} ' if self._of > 1 else ''}{rest} · Esc"
+        always = f"\n{session} always in this session, {project} in this project: {rule}" if rule else ""
+        more = f" · {every} all {self._of}" if self._of > 1 else ""
+        return f"{yes} approve · {no} reject · {edit} edit{more} · {rest} the rest of this turn · Esc back{always}"
+
+    def _key(self, action: str) -> str:
+        return told_key(own_app(self).loaded.settings, action)
 
     def _question(self, sweeping: Sweeping) -> str:
         match sweeping:
@@ -134,6 +146,8 @@ class ApprovalCard(Card):
                 return self.tool.tool not in MONEY and bool(self.tool.remember_rule)
             case "sweep", ("all",):
                 return self.tool.tool not in MONEY and self._of > 1
+            case "approve_edit" | "edit_outside", _:
+                return self.has_class("-editing")
             case "sweep" | "edit", _:
                 return self.tool.tool not in MONEY
             case _:
@@ -144,15 +158,16 @@ class ApprovalCard(Card):
         return self._sweeping is None and super()._is_card_key(event)
 
     def _why_early(self, event: events.Key) -> str:
-        """An Enter that comes at once was meant for what the user believed to write."""
-        if self._sweeping is None or event.time >= self._asked_at + own_app(self).calm_s:
+        """An Enter that comes at once was meant for what the user believed to write. Said ahead of the question: where rows are few, its
+        end is what is not seen."""
+        if self._sweeping is None or event.time >= self._asked_at + own_app(self).confirm_calm_s:
             return super()._why_early(event)
         self._asked_at = max(self._asked_at, event.time)
-        return f"{self._question(self._sweeping)} Read it, then press Enter · Esc no"
+        return f"Too soon: read it, then press Enter · Esc no. {self._question(self._sweeping)}"
 
     def _write_on(self, event: events.Key | events.Paste) -> None:
         """With the letter that made it ask once more, if the text went on at once: it was the text's first."""
-        began = self._sweeping is not None and event.time < self._asked_at + own_app(self).calm_s and len(self._asked_by) == 1
+        began = self._sweeping is not None and event.time < self._asked_at + own_app(self).confirm_calm_s and len(self._asked_by) == 1
         self._stop_asking()
         if began:
             super()._write_on(events.Key(self._asked_by, self._asked_by))
@@ -249,26 +264,18 @@ class ApprovalCard(Card):
         if self._sweeping is not None and not event.is_printable and event.key not in ("enter", "escape"):
             self._stop_asking()
         if self.has_class("-editing"):
-            match event.key:
-                case "ctrl+s":
-                    event.stop()
-                    self._approve_edit()
-                case "ctrl+g":
-                    event.stop()
-                    await self._edit_outside()
-                case _:
-                    pass
+            await obeyed(self, event)
 
-    def _approve_edit(self) -> None:
+    def action_approve_edit(self) -> None:
         assert self._editable is not None
         try:
             arguments = edited(self.tool, self._editable, self._area.text)
         except ValueError as error:
-            self.say(f"That is no JSON object ({error}). Ctrl+S approves, Esc goes back.")
+            self.say(f"That is no JSON object ({error}). Ctrl-S approves, Esc goes back.")
             return
         self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True, arguments=arguments))
 
-    async def _edit_outside(self) -> None:
+    async def action_edit_outside(self) -> None:
         from ml_intern.frontends.tui.cards.editor import edit_outside
 
         assert self._editable is not None

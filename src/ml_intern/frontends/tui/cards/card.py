@@ -15,9 +15,9 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cells import wrapped
 from ml_intern.frontends.tui.composer.composer import Composer
+from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedInput, obeyed
 from ml_intern.frontends.tui.selected_rows import follow_pointer
@@ -142,7 +142,7 @@ class Card(Vertical, can_focus=True):
     def _key_rows(self, columns: int) -> list[str]:
         words = self._said or self.key_words(short=columns < SHORT_COLUMNS)
         if not self._said and not self.has_focus_within:
-            words = f"{own_app(self).loaded.settings.keys.get('cards', DEFAULT_KEYS['cards']).capitalize()} decides it · {words}"
+            words = f"{told_key(own_app(self).loaded.settings, 'cards')} decides it · {words}"
         return wrapped(words, columns)
 
     def show_keys(self) -> None:
@@ -206,7 +206,8 @@ class Card(Vertical, can_focus=True):
             event.prevent_default()
             event.stop()
             self.say(why)
-            self.set_timer(own_app(self).calm_s, lambda: self.say(""))
+            if not self.has_class("-asks"):  # that stays: the next key answers it, or takes it back
+                self.set_timer(own_app(self).calm_s, lambda: self.say(""))
         else:
             self.by_key = event.key
             await obeyed(self, event)

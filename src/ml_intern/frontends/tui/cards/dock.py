@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -188,7 +189,7 @@ class CardDock(Vertical):
         if left > 0:
             self.set_timer(left, lambda: self._wait_for_calm(since))
         elif composer.text.strip():
-            self.tui.hint("something waits for you: F2 goes there")
+            self.tui.hint(f"something waits for you: {told_key(self.tui.loaded.settings, 'cards')} goes there")
         else:
             self._go_to(self._shown, by_itself=False)
 

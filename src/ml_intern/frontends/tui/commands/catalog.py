@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.tui.commands.base import Command, later
 from ml_intern.frontends.tui.commands.groups import CONVERSATION, PROGRAM, SESSION, WORKPLACE
+from ml_intern.frontends.tui.key_names import told_key
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -71,7 +72,8 @@ def dispatch(app: TuiApp, text: str) -> bool:
 
 async def _run(app: TuiApp, command: Command, rest: str) -> None:
     if app.status.figures.turn_running and command.wait:
-        app.say(f"/{command.name} waits until the turn is over: {command.wait}", hint="Esc interrupts the turn.")
+        hint = f"{told_key(app.loaded.settings, 'interrupt')} interrupts the turn."
+        app.say(f"/{command.name} waits until the turn is over: {command.wait}", hint=hint)
         return
     if app.status.figures.turn_running and command.leaves:
         from ml_intern.frontends.tui.screens.questions import Confirm

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
-from textual.dom import DOMNode
 
+from ml_intern.config.keys import split_keys
 from ml_intern.frontends.headless.text import Line, line, lines
 from ml_intern.frontends.tui.cards.approval import ApprovalCard
-from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.commands.base import Command
 from ml_intern.frontends.tui.commands.catalog import COMMANDS, find, near
-from ml_intern.frontends.tui.key_names import key_name
+from ml_intern.frontends.tui.key_names import key_name, keys_of
 from ml_intern.frontends.tui.screens.pager import Pager
 
 if TYPE_CHECKING:
@@ -20,6 +19,13 @@ if TYPE_CHECKING:
 
 _NAMES = 26
 _KEYS = 22
+IN_COMPOSER = (
+    ("Enter", "Send; to a turn that runs it is told at its next step"),
+    ("\\ Enter", "New line, in every terminal"),
+    ("↑, ↓", "What was sent before and after, from the first and the last line"),
+    ("Tab", "Take what is suggested; without any, go to the conversation: its keys are below"),
+)
+"""What depends on the text, which no binding can say."""
 
 
 async def show_help(app: TuiApp, rest: str) -> None:
@@ -58,23 +64,28 @@ def help_rows(app: TuiApp) -> list[Line]:
             name = ""
         rows.append(line(("accent", f"{name:<{_NAMES}}"), f" {command.summary}"))
     rows += [line(), line(("bold", "Keys")), line()]
-    nodes: list[tuple[str, DOMNode | type[DOMNode]]] = [("everywhere", app), ("composer", app.composer), ("conversation", app.conversation)]
-    for place, node in nodes:
-        rows += [line(("dim", place)), *_keys(type(node), app), line()]
-    rows += [line(("dim", "cards that wait for you"), "  (`keys` in the settings changes any of these by its name in brackets)")]
-    rows += [*_keys(ApprovalCard, app), *_keys(Card, app), line()]
+    composer = [_key(key, what) for key, what in IN_COMPOSER]
+    rows += [line(("dim", "everywhere"), "  (`keys` in the settings changes any of these by its name in brackets)"), *_keys(type(app), app)]
+    rows += [line(), line(("dim", "composer")), *composer, *_keys(type(app.composer), app)]
+    rows += [line(), line(("dim", "conversation")), *_keys(type(app.conversation), app)]
+    rows += [line(), line(("dim", "cards that wait for you")), *_keys(ApprovalCard, app), line()]
     rows += lines("Dragging the mouse selects text and copies it, a double click a word, a triple click a block.", "dim")
     rows += lines("Text that begins with ! is run in your own shell, @ names a file.", "dim")
     return rows
 
 
 def _keys(kind: type[Any], app: TuiApp) -> list[Line]:
-    """Those that our own classes define: what a text field can do anyhow is not told."""
-    told: list[Line] = []
-    own = app.loaded.settings.keys
-    for item in kind.__dict__.get("BINDINGS", ()):
-        if isinstance(item, Binding) and item.description:
-            keys = ", ".join(key_name(key.strip()) for key in own.get(item.id or "", item.key).split(","))
-            name = f"  [{item.id}]" if item.id else ""
-            told.append(line(("accent", f"  {keys:<{_KEYS}}"), f" {item.description}", ("dim", name)))
-    return told
+    """Those that our own classes define, whichever of them: what a text field can do anyhow is not told."""
+    told: dict[str, Line] = {}
+    for each in kind.__mro__:
+        if each.__module__.partition(".")[0] == "textual":
+            break
+        for item in each.__dict__.get("BINDINGS", ()):
+            if isinstance(item, Binding) and item.description and item.action not in told:
+                own = keys_of(app.loaded.settings, item.id) if item.id else split_keys(item.key)
+                told[item.action] = _key(", ".join(map(key_name, own)), item.description, f"  [{item.id}]" if item.id else "")
+    return list(told.values())
+
+
+def _key(keys: str, what: str, name: str = "") -> Line:
+    return line(("accent", f"  {keys:<{_KEYS}}"), f" {what}", ("dim", name))
