@@ -9,26 +9,32 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.composer.history import History
+from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_keys import OrderedInput
+from ml_intern.frontends.tui.screens.frame import FramedScreen
 
 
-class HistorySearch(ModalScreen[str | None]):
-    """Returns the text, or None."""
+class HistorySearch(FramedScreen[str | None]):
+    """Returns the text, or None. It stands where the composer is; the newest text first."""
 
     DEFAULT_CSS = """
     HistorySearch { align: center bottom; background: $background 50%; }
-    HistorySearch > Vertical { height: auto; max-height: 80%; width: 100%; border: round $primary; background: $surface; padding: 0 1; }
-    HistorySearch OptionList { height: auto; max-height: 14; border: none; background: $surface; }
+    HistorySearch .frame, HistorySearch.-narrow .frame { width: 100%; max-width: 100%; height: auto; max-height: 80%; }
+    HistorySearch OptionList { height: auto; max-height: 14; border: none; padding: 0; background: $background; }
+    HistorySearch OptionList { text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1; }
+    HistorySearch .none { display: none; padding: 0 1; color: $foreground 60%; }
+    HistorySearch Input, HistorySearch Input:focus { padding: 0 1; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", show=False),
-        Binding("down,ctrl+r", "move(1)", "Older", show=False, priority=True),
+        Binding("down", "move(1)", "Older", show=False, priority=True),
+        Binding(DEFAULT_KEYS["search_history"], "move(1)", "Older", id="search_history", show=False, priority=True),
         Binding("up", "move(-1)", "Newer", show=False, priority=True),
     ]
 
@@ -39,9 +45,12 @@ class HistorySearch(ModalScreen[str | None]):
         self._found: list[str] = []
 
     def compose(self) -> ComposeResult:
-        with Vertical():
+        with Vertical(classes="frame") as frame:
+            frame.border_title = Content("What you sent before")
+            frame.border_subtitle = Content(f"↑↓ {told_key(self.tui.loaded.settings, 'search_history')} move · Enter take · Esc leave")
+            yield Static(classes="none")
             yield OptionList()
-            yield OrderedInput(value=self._query, placeholder="Words of what you sent before", compact=True)
+            yield OrderedInput(value=self._query, placeholder="Type words of it", compact=True)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
@@ -75,3 +84,6 @@ class HistorySearch(ModalScreen[str | None]):
         options.clear_options()
         options.add_options([Option(Content(one_line(text)[:200])) for text in self._found])
         options.highlighted = 0 if self._found else None
+        none = self.query_one(".none", Static)
+        none.update(Content(f"Nothing fits '{one_line(query)[:60]}'." if query.strip() else "Nothing was sent yet."))
+        none.display, options.display = not self._found, bool(self._found)
