@@ -129,3 +129,14 @@ def test_every_public_function_and_class_of_the_seams_says_what_types_cannot() -
 
 def _is_property(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(isinstance(decorator, ast.Name) and decorator.id == "property" for decorator in node.decorator_list)
+
+
+def test_a_worker_is_handed_what_it_calls_for_a_coroutine_that_never_starts_warns_on_the_users_terminal() -> None:
+    handed = [
+        f"{source.name}:{node.lineno}"
+        for source in product()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run_worker"
+        if isinstance(node.args[0], ast.Call) and ast.unparse(node.args[0].func) != "partial"
+    ]
+    assert handed == [], "functools.partial makes one"

@@ -16,6 +16,11 @@ Run = Callable[..., tuple[int, str, str]]
 CONTENT = {"hooks": {"PreToolUse": [{"command": "./check\u001b[31m.sh"}]}, "permissions": {"allow": ["bash(make *)"]}}
 
 
+class Keyboard(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
@@ -24,9 +29,7 @@ def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError("a session was opened")
 
     def call(*arguments: str, typed: str = "", attended: bool = True) -> tuple[int, str, str]:
-        stdin = io.StringIO(typed)
-        monkeypatch.setattr(stdin, "isatty", lambda: attended)
-        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("sys.stdin", Keyboard(typed) if attended else io.StringIO(typed))
         code = main(["trust", *arguments], never)
         out, err = capfd.readouterr()
         return code, out, err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -124,7 +124,7 @@ class TuiApp(AppParts):
 
     def _open_session(self) -> None:
         self._readers[:0] = self._parts_that_read()
-        self.run_worker(self._read_session(), name="session", exclusive=False)
+        self.run_worker(self._read_session, name="session", exclusive=False)
         self.ask_terminal()
 
     def _parts_that_read(self) -> list[EventReader]:
@@ -177,7 +177,7 @@ class TuiApp(AppParts):
         """Try once more to open the session, with settings that may have what was missing."""
         self.loaded, self._unopened = loaded, None
         self.status.missing = ""
-        self.run_worker(self._read_session(), name="session", exclusive=False)
+        self.run_worker(self._read_session, name="session", exclusive=False)
 
     async def _read_one(self, backend: Backend, *, keep: bool) -> e.AnyEvent | None:
         """Read one session from its first event; returns the first event of another one that took its place."""
@@ -290,7 +290,7 @@ class TuiApp(AppParts):
             return
         self._leaving = True
         self.hint(f"closing the session · {told_key(self.loaded.settings, 'stop')} leaves at once")
-        self.run_worker(self._close_and_exit(code), name="closing")
+        self.run_worker(partial(self._close_and_exit, code), name="closing")
 
     async def _close_and_exit(self, code: int) -> None:
         await self._outbox.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from textual.widgets import Input, TextArea
 
@@ -48,7 +49,7 @@ class DesktopApp(KeyedApp):
         if not self.is_headless:
             from ml_intern.frontends.tui.clipboard import give
 
-            self.run_worker(give(text, self.loaded.environ.as_dict()), group="clipboard", exclusive=True)
+            self.run_worker(partial(give, text, self.loaded.environ.as_dict()), group="clipboard", exclusive=True)
 
     def copied(self, text: str, *, more: str = "") -> None:
         """Copy it, and say so."""
@@ -83,10 +84,10 @@ class DesktopApp(KeyedApp):
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
         """A page of the web, or a file of the workspace."""
-        self.run_worker(self._open([url], ""), group="links", exclusive=True)
+        self.run_worker(partial(self._open, [url], ""), group="links", exclusive=True)
 
     def on_conversation_opened(self, message: Conversation.Opened) -> None:
-        self.run_worker(self._open(message.urls, message.said), group="links", exclusive=True)
+        self.run_worker(partial(self._open, message.urls, message.said), group="links", exclusive=True)
 
     async def _open(self, urls: Sequence[str], said: str) -> None:
         url = urls[0] if len(urls) == 1 else await self._choose_link(urls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class Welcome:
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
         if isinstance(envelope.event, e.Ready):
-            self._app.run_worker(self._look_around(envelope.session), group="welcome", exclusive=True)
+            self._app.run_worker(partial(self._look_around, envelope.session), group="welcome", exclusive=True)
         elif isinstance(envelope.event, _SHOWN):
             self._app.conversation.show_greeting()
 

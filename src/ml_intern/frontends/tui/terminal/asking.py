@@ -37,7 +37,7 @@ class Asking:
         if asked:
             self._terminal.ask(asked)
         if asked and self._environ.get("TMUX"):
-            self._app.run_worker(self._ask_tmux(), name="tmux")
+            self._app.run_worker(self._ask_tmux, name="tmux")
 
     def answered(self, answer: Answer) -> None:
         """The terminal said this."""
