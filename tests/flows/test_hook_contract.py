@@ -32,7 +32,7 @@ async def test_what_a_hook_changes_when_the_user_would_be_asked_is_judged_anew_a
     assert pending.arguments == {"text": "safer"}, "the card shows what would run"
     await w.session.submit(op.ExecApproval(approvals=(op.ApprovalAnswer(tool_call_id=pending.tool_call_id, approved=True),)))
     await w.turn_end()
-    assert tool.ran == ["safer"] and "this ran" in last_answer(w).output
+    assert tool.ran == ["safer"] and "changed the arguments to" in last_answer(w).output
 
 
 async def test_a_hook_that_allows_a_changed_call_does_not_get_round_the_rules(world: MakeWorld, hooks: Configure) -> None:

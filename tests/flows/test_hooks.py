@@ -110,6 +110,18 @@ async def test_a_hook_changes_the_arguments_and_the_model_is_told(world: MakeWor
     await w.say("go")
     assert tool.ran == ["safer"]
     assert "A hook of the user's changed the arguments" in last_answer(w).output
+    (told,) = (event for event in w.of(e.ToolStateChange) if event.state == "changed")
+    assert told.arguments == {"text": "safer"}, "whoever looks on sees what runs"
+
+
+async def test_of_a_changed_call_that_is_refused_nothing_says_that_it_ran(world: MakeWorld, hooks: Configure) -> None:
+    change = says(hookSpecificOutput={"updatedInput": {"text": "nightly"}})
+    tools = [Echo(name="denied")]
+    w = await world(
+        [call("denied", '{"text":"wild"}')], "done", tools=tools, permissions=Permissions(deny=["denied"]), hooks=hooks(PreToolUse=change)
+    )
+    await w.say("go")
+    assert "was not run" in last_answer(w).output and "this ran" not in last_answer(w).output
 
 
 async def test_a_hook_approves_what_only_the_mode_asks_for(world: MakeWorld, hooks: Configure) -> None:

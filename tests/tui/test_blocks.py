@@ -35,6 +35,17 @@ def answer(output: str = "", *, success: bool = True, display: tuple[d.Display, 
     return e.ToolFinished(tool="bash", tool_call_id="1", output=output, success=success, display=display, **more)  # type: ignore[arg-type]
 
 
+def test_a_card_of_a_call_that_a_hook_changed_shows_what_ran_and_says_so() -> None:
+    tool = call(command="echo harmless")
+    tool.change_state("changed", "changed by a hook", arguments={"command": "touch other"}, job_url="")
+    tool.change_state("waits for you", "", arguments=None, job_url="")
+    (row,) = rows(tool)
+    assert "touch other" in row and "waits for you · changed by a hook" in row
+    tool.finish(answer())
+    (row,) = rows(tool)
+    assert "touch other" in row and "changed by a hook" in row and "harmless" not in row
+
+
 # ── any text ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 ODD = [

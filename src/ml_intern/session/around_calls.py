@@ -111,8 +111,8 @@ def weighed(judgement: Judgement, verdict: Verdict) -> Judgement:
 
 
 def changed(who: str, arguments: JsonObject) -> str:
-    """Goes ahead of the answer: the model must know what ran."""
-    return f"[{who} changed the arguments; this ran: {msgspec.json.encode(arguments).decode()}]\n"
+    """Goes ahead of the answer, which tells whether it ran: the model must know what did."""
+    return f"[{who} changed the arguments to: {msgspec.json.encode(arguments).decode()}]\n"
 
 
 def as_asked(verdict: Verdict) -> Verdict:

@@ -148,7 +148,7 @@ class ToolRunner:
         if verdict.blocked:
             plan.failure = failure("denied", f"{verdict.blocked} The call was not run.")
             return
-        plan.args = await tool.prepare(_heard(plan, tool, verdict) or args)
+        plan.args = await tool.prepare(await self._heard(plan, tool, verdict) or args)
         self._judge(plan, verdict)
         if plan.pending is not None and plan.call.id not in self._log.state.pending:
             await self._let_hooks_answer(plan, tool, plan.pending, as_asked(verdict))
@@ -159,11 +159,20 @@ class ToolRunner:
         if verdict.blocked:
             plan.pending, plan.failure = None, failure("rejected", f"{verdict.blocked} The call was not run.")
             return
-        if (args := _heard(plan, tool, verdict)) is not None:
+        if (args := await self._heard(plan, tool, verdict)) is not None:
             plan.args, plan.pending = await tool.prepare(args, shown=plan.args), None
             self._judge(plan, earlier)
         if verdict.permission == "allow" and plan.pending is not None and not plan.pending.block_reason:
             plan.pending = None
+
+    async def _heard(self, plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
+        """What hooks said to the model goes ahead of the answer; the arguments as they changed them, None when they did not."""
+        plan.note += f"[From a hook of the user's: {verdict.context}]\n" if verdict.context else ""
+        if verdict.arguments is None or verdict.arguments == plan.arguments:
+            return None
+        plan.arguments, plan.note = verdict.arguments, plan.note + changed("A hook of the user's", verdict.arguments)
+        await self._log.append(msgspec.structs.replace(_state(plan, "changed"), note="changed by a hook", arguments=verdict.arguments))
+        return tool.parse_object(verdict.arguments)
 
     def _judge(self, plan: _Plan, verdict: Verdict) -> None:
         assert plan.tool is not None and plan.args is not None
@@ -377,15 +386,6 @@ class ToolRunner:
         for plan in plans:
             if plan.call.id in unanswered:
                 await self._finish(plan, plan.failure or interrupted(plan.reported, started=plan.started))
-
-
-def _heard(plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
-    """What hooks said to the model goes ahead of the answer; the arguments as they changed them, None when they did not."""
-    plan.note += f"[From a hook of the user's: {verdict.context}]\n" if verdict.context else ""
-    if verdict.arguments is None or verdict.arguments == plan.arguments:
-        return None
-    plan.arguments, plan.note = verdict.arguments, plan.note + changed("A hook of the user's", verdict.arguments)
-    return tool.parse_object(verdict.arguments)
 
 
 def _state(plan: _Plan, state: str) -> ToolStateChange:

@@ -50,6 +50,17 @@ async def test_standard_output_carries_the_final_answer_and_nothing_else() -> No
     assert "I look first.\n▸ bash  pytest -q\n✓ bash  pytest -q  1.2 s\n" in result.err
 
 
+CHANGED = e.ToolStateChange(tool_call_id="c1", tool="bash", state="changed", note="changed by a hook", arguments={"command": "touch other"})
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+async def test_a_call_that_a_hook_changed_is_shown_as_what_ran(terminal: bool) -> None:
+    result = await headless(plays(CALL, CHANGED, answer(), done("It is done.")), terminal=terminal)
+    shown = result.shown if terminal else result.err
+    assert "▸ bash  touch other  changed by a hook\n" in shown and "✓ bash  touch other  1.2 s\n" in shown
+    assert "✓ bash  pytest -q" not in shown
+
+
 async def test_a_reply_that_a_guard_sent_back_is_not_the_answer() -> None:
     guard = e.GuardTriggered(guard="unfinished_plan", message="Two items are open.")
     result = await headless(plays(reply("I am done."), guard, reply("Now I am."), done("Now I am.")))

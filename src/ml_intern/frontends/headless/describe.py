@@ -82,6 +82,8 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
             words = f"  {event.label} · {event.outcome}{detail} · {_subagent(event)} · {duration(event.duration_s)}"
             return [line(("dim", words))]
         case e.ToolStateChange():
+            if event.state == "changed" and event.arguments is not None:
+                return [call_line("▸", event.tool, event.arguments, note=event.note)]
             if event.state in TOLD_OTHERWISE and not verbose:
                 return []
             return [line(("dim", f"  {event.tool} {event.state}{': ' + event.note if event.note else ''}"))]

@@ -13,7 +13,16 @@ from ml_intern.frontends.headless.tally import Tally
 from ml_intern.frontends.headless.text import Line, bare, lines
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol.codec import Envelope
-from ml_intern.protocol.events import AssistantChunk, AssistantMessageAdded, PlanUpdate, ThinkingChunk, ToolCalled, ToolFinished, ToolLog
+from ml_intern.protocol.events import (
+    AssistantChunk,
+    AssistantMessageAdded,
+    PlanUpdate,
+    ThinkingChunk,
+    ToolCalled,
+    ToolFinished,
+    ToolLog,
+    ToolStateChange,
+)
 from ml_intern.protocol.messages import JsonObject
 
 
@@ -52,6 +61,9 @@ class PlainOutput:
                 self._tell(answer_lines(event, arguments=arguments, verbose=self._verbose, excerpt=spoke))
             case ToolLog() if envelope.seq is None and not self._verbose:
                 self._spoke.add(event.tool_call_id)  # output of a running command: the end of the call tells what mattered
+            case ToolStateChange(arguments=dict(changed)) if event.tool_call_id in self._calls:
+                self._calls[event.tool_call_id] = changed  # what runs is told at the end, not what the model asked for
+                self._tell(describe(event, verbose=self._verbose))
             case _:
                 self._tell(describe(event, verbose=self._verbose))
 

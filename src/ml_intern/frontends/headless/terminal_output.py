@@ -30,6 +30,7 @@ from ml_intern.protocol.events import (
     ToolCalled,
     ToolFinished,
     ToolLog,
+    ToolStateChange,
 )
 from ml_intern.protocol.messages import JsonObject
 
@@ -117,6 +118,9 @@ class TerminalOutput:
                 self._print("plan", self._plan.tell(event.plan))
             case Retrying():
                 self._retry(event)
+            case ToolStateChange(arguments=dict(changed)) if event.tool_call_id in self._running:
+                self._running[event.tool_call_id].arguments = changed  # what runs is shown, not what the model asked for
+                self._print("notice", describe(event, verbose=self._verbose))
             case _:
                 self._doing = _activity(event) or self._doing
                 self._print("notice", describe(event, verbose=self._verbose))

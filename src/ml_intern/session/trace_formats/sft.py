@@ -112,8 +112,8 @@ class _Folded:
                 self._said.append((seq, event))
             case e.ToolFinished():
                 self._answers[event.tool_call_id] = (seq, event)
-            case e.ToolStateChange() if event.state == "approved" and event.arguments is not None:
-                self._edited[event.tool_call_id] = event.arguments  # what ran is what the user made of it
+            case e.ToolStateChange() if event.state in ("approved", "changed") and event.arguments is not None:
+                self._edited[event.tool_call_id] = event.arguments  # what ran is what the user, or a hook, made of it
             case e.UndoComplete() if event.cut_seq:
                 self._said = [(at, said) for at, said in self._said if at < event.cut_seq]
                 self._answers = {key: (at, answer) for key, (at, answer) in self._answers.items() if at < event.cut_seq}

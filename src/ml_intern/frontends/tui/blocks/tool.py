@@ -49,7 +49,7 @@ class ToolBlock(Block):
         super().__init__()
         self.tool = tool
         self._arguments = arguments
-        self._state = self._note = ""
+        self._state = self._note = self._changed = ""
         self._started_at = started_at
         self._printed = ""
         self._output = ""
@@ -68,8 +68,11 @@ class ToolBlock(Block):
         self.changed()
 
     def change_state(self, state: str, note: str, *, arguments: JsonObject | None, job_url: str) -> None:
-        """Such as ``approved``, with the arguments as the user edited them."""
-        self._state, self._note = state, note
+        """Such as ``approved``, with the arguments as the user edited them, or ``changed``, with those of a hook: what runs is shown."""
+        if state == "changed":
+            self._changed = note
+        else:
+            self._state, self._note = state, note
         self._arguments = arguments if arguments is not None else self._arguments
         self._job_url = job_url or self._job_url
         self.changed()
@@ -150,14 +153,14 @@ class ToolBlock(Block):
             runs = self._started_at is not None and self._state not in WAITING
             took = clock(max(pen.now - (self._started_at or 0.0), 0.0)) if runs else ""
             waits = self._state if self._state not in ("running", "approved") else ""
-            return "●", "tool", " · ".join(filter(None, (waits, took)))
+            return "●", "tool", " · ".join(filter(None, (waits, self._changed, took)))
         took = duration(answer.duration_s) if answer.duration_s else agent.took if agent is not None else ""
         why = answer.error_kind.replace("_", " ")
         if agent is not None:
             why = agent.ended_badly or why
             room = pen.columns * 3 // 5 - sum(len(part) + 3 for part in (why, took) if part)
             took = " · ".join(filter(None, (agent.used(room) if self.folded else "", took)))
-        note = " · ".join(filter(None, (why, took)))
+        note = " · ".join(filter(None, (why, self._changed, took)))
         good: Style = "warn" if why else "good"
         return ("✓", good, note) if answer.success else ("✗", "bad", note)
 
