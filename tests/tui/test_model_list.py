@@ -93,6 +93,12 @@ async def test_local_servers_and_own_providers_tell_themselves_what_they_have(se
     assert not any(name.startswith("vllm/") for name in found)
 
 
+async def test_the_window_that_a_local_server_states_is_told(tmp_path: Path) -> None:
+    async with ModelServer(models=[{"id": "m", "max_model_len": 32_000}]) as server:
+        found = by_id(await shelf(server, tmp_path, VLLM_BASE_URL=server.v1).local())
+    assert found["vllm/m"].window == 32_000
+
+
 async def test_makers_without_a_key_stand_at_the_end_and_say_which_they_need(server: ModelServer, tmp_path: Path) -> None:
     found = by_id(await shelf(server, tmp_path, OPENAI_API_KEY="sk-x").makers())
     opus, gpt = found["anthropic/claude-opus-4-8"], next(each for name, each in found.items() if name.startswith("openai/"))

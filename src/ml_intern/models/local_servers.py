@@ -37,11 +37,12 @@ async def served_window(model: ResolvedModel, timeout_s: float = 2.0) -> int | N
         entries = await served_models(model.base_url, model.api_key, timeout_s)
     for entry in entries:
         if isinstance(entry, dict) and model.wire_model in (entry.get("id"), entry.get("name"), entry.get("model")):  # pyright: ignore[reportUnknownMemberType]
-            return _window(cast(dict[str, Any], entry))
-    return _window(cast(dict[str, Any], entries[0])) if len(entries) == 1 and isinstance(entries[0], dict) else None
+            return stated_window(cast(dict[str, Any], entry))
+    return stated_window(cast(dict[str, Any], entries[0])) if len(entries) == 1 and isinstance(entries[0], dict) else None
 
 
-def _window(entry: dict[str, Any]) -> int | None:
+def stated_window(entry: dict[str, Any]) -> int | None:
+    """What an entry says of the window, by whichever server it was written."""
     meta = entry.get("meta")
     places = [entry, cast(dict[str, Any], meta)] if isinstance(meta, dict) else [entry]
     found = [place[field] for place in places for field in _WINDOW_FIELDS if isinstance(place.get(field), int) and place[field] > 0]

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ml_intern.config.load import LoadedSettings
 from ml_intern.errors import ConfigError
-from ml_intern.models.local_servers import served_models
+from ml_intern.models.local_servers import served_models, stated_window
 from ml_intern.models.resolved import ANTHROPIC, OPENAI, OPENROUTER
 from ml_intern.models.router_catalogue import Offer, RouterCatalogue, RouterModel
 from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, LOCAL_SERVERS, OPENAI_KEY, OPENROUTER_KEY, SUGGESTED, Routes
@@ -119,8 +119,10 @@ class ModelShelf:
         except ConfigError as error:
             return [ListedModel(model_id=f"{prefix}/?", provider=prefix, rank=LOCAL, note=error.message)]
         served = await served_models(url, None)
+        where = f"{prefix} at {url}"
         return [
-            ListedModel(model_id=f"{prefix}/{name}", provider=f"{prefix} at {url}", rank=LOCAL, price="free") for name in _names(served)
+            ListedModel(model_id=f"{prefix}/{name}", provider=where, rank=LOCAL, window=window, price="free")
+            for name, window in _served(served)
         ]
 
     async def _of_profile(self, name: str) -> list[ListedModel]:
@@ -131,8 +133,10 @@ class ModelShelf:
         price = _price(profile.prices.input_usd_per_mtok, profile.prices.output_usd_per_mtok) if profile.prices else ""
         where = f"{name} at {profile.base_url}"
         return [
-            ListedModel(model_id=f"{name}/{model}", provider=where, rank=OWN, window=profile.context_window, price=price, missing=missing)
-            for model in _names(served)
+            ListedModel(
+                model_id=f"{name}/{model}", provider=where, rank=OWN, window=profile.context_window or window, price=price, missing=missing
+            )
+            for model, window in _served(served)
         ]
 
     # ── the makers ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,8 +176,9 @@ def _of_makers(missing: Mapping[str, str]) -> list[ListedModel]:
     ]
 
 
-def _names(served: Sequence[dict[str, object]]) -> list[str]:
-    return [name for entry in served if isinstance(name := entry.get("id"), str) and name]
+def _served(served: Sequence[dict[str, object]]) -> list[tuple[str, int | None]]:
+    """Names, each with the window that its server states."""
+    return [(name, stated_window(entry)) for entry in served if isinstance(name := entry.get("id"), str) and name]
 
 
 def _offer(offer: Offer) -> ListedOffer:

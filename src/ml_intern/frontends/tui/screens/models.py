@@ -9,8 +9,9 @@ from typing import ClassVar, TypeAlias
 from textual.binding import Binding, BindingType
 
 from ml_intern.errors import MlInternError
-from ml_intern.frontends.headless.text import Line, clip_text, line, lines, width
+from ml_intern.frontends.headless.text import Line, Span, line, lines, width
 from ml_intern.frontends.tui.commands.model_list import ListedModel, ListedOffer
+from ml_intern.frontends.tui.screens.columns import Cells, Column
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
 from ml_intern.protocol.amounts import count_text
@@ -20,12 +21,12 @@ Probe: TypeAlias = Callable[[str], Awaitable[str]]
 Probed: TypeAlias = dict[str, tuple[Line, ...]]
 """What came of asking, by model; kept by whoever opens the picker, so that the next one shows it too."""
 
-_ID, _PRICE = 30, 12
-
 
 class ModelPicker(Picker[str]):
     """The id of the model. ``read`` gives the list: first what is known, then what the network tells."""
 
+    columns = (Column(keep=5, least=24), Column(keep=2, right=True), Column(keep=4), Column(keep=3), Column(keep=1))
+    """Id, window, price, tools, provider."""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+t", "probe", "Ask the model", show=False, priority=True)]
 
     def __init__(self, current: str, read: Sequence[Callable[[], Awaitable[Sequence[ListedModel]]]], probe: Probe, probed: Probed) -> None:
@@ -51,19 +52,21 @@ class ModelPicker(Picker[str]):
         self.offer([self._choice(model) for model in ordered], empty="No model is known. Write an id such as openai/gpt-5.5.")
 
     def _choice(self, model: ListedModel) -> Choice[str]:
-        shown = clip_text(model.model_id, _ID)
-        window = count_text(model.window) if model.window else ""
-        if model.missing and model.model_id != self._current:
-            row = line(("dim", f"  {shown}{' ' * (_ID - width(shown))} needs {model.missing} · /setup"))
-            return Choice(value=model.model_id, row=row, words=f"{model.model_id} {model.provider}", about=tuple(self._about(model)))
-        row = line(
-            ("good", "● ") if model.model_id == self._current else "  ",
-            shown + " " * (_ID - width(shown)),
-            ("dim", f" {window:>6}  "),
-            ("warn", f"no {model.missing}  ") if model.missing else ("dim", f"{model.price:<{_PRICE}}  "),
-            ("dim", f"{'tools' if model.tools else '     '}  {model.short}"),
+        about = tuple(self._about(model))
+        return Choice(value=model.model_id, cells=self._cells(model), words=f"{model.model_id} {model.provider}", about=about)
+
+    def _cells(self, model: ListedModel) -> Cells:
+        current = model.model_id == self._current
+        if model.missing and not current:
+            return line("  ", ("dim", model.model_id)), line(("dim", f"needs {model.missing} · /setup"))
+        price: Span = ("warn", f"no {model.missing}") if model.missing else ("dim", model.price)
+        return (
+            line(("good", "● ") if current else "  ", model.model_id),
+            line(("dim", count_text(model.window) if model.window else "")),
+            line(price),
+            line(("dim", "tools" if model.tools else "")),
+            line(("dim", model.short)),
         )
-        return Choice(value=model.model_id, row=row, words=f"{model.model_id} {model.provider}", about=tuple(self._about(model)))
 
     def _about(self, model: ListedModel) -> list[Line]:
         rows = [line(("bold", model.model_id)), line(("dim", f"from {model.provider}"))]
@@ -82,7 +85,7 @@ class ModelPicker(Picker[str]):
         rows += lines(model.note, "dim") if model.note else []
         if model.offers:
             rows += [line(), line(("bold", "Providers")), line(("dim", f"Pin one by writing {model.model_id}:<provider>."))]
-            rows += [_offer(offer) for offer in model.offers]
+            rows += _offers(model.offers)
         return rows
 
     def order(self, query: str, choices: Sequence[Choice[str]]) -> list[Choice[str]]:
@@ -115,7 +118,11 @@ class ModelPicker(Picker[str]):
             self.tell_about([*choice.about, line(), *told])
 
 
-def _offer(offer: ListedOffer) -> Line:
-    window = count_text(offer.window) if offer.window else "?"
-    text = f"{offer.provider:<12} {window:>6}  {offer.price:<{_PRICE}}  {'tools' if offer.tools else 'no tools'}"
-    return line(("" if offer.live else "dim", text if offer.live else f"{text}  not now"))
+def _offers(offers: Sequence[ListedOffer]) -> list[Line]:
+    name, price = (max(map(width, column)) for column in zip(*((offer.provider, offer.price) for offer in offers), strict=True))
+    rows: list[Line] = []
+    for offer in offers:
+        window = count_text(offer.window) if offer.window else "?"
+        able = "not now" if not offer.live else "tools" if offer.tools else "no tools"
+        rows.append(line(("" if offer.live else "dim", f"{offer.provider:<{name}} {window:>5}  {offer.price:<{price}}  {able}")))
+    return rows

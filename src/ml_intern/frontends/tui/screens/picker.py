@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,11 +18,16 @@ from textual.widgets.option_list import Option
 from ml_intern.frontends.headless.text import Line, lines
 from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.tui.own_keys import OrderedInput
+from ml_intern.frontends.tui.screens.columns import Cells, Column, laid_out, widths
 from ml_intern.frontends.tui.screens.frame import FramedScreen
 from ml_intern.frontends.tui.screens.search import best
 from ml_intern.frontends.tui.screens.styled import content
 
+if TYPE_CHECKING:
+    from textual.signal import Signal
+
 Value = TypeVar("Value")
+ROW_PADDING = 2
 KEYS = "↑↓ move · Enter take · Esc leave"
 
 
@@ -30,14 +36,18 @@ class Choice(Generic[Value]):
     """``row`` stands in the list, ``words`` are searched, ``about`` is shown beside it."""
 
     value: Value
-    row: Line
     words: str
+    row: Line = ()
+    cells: Cells = ()
+    """In place of ``row``, where the picker has columns."""
     about: tuple[Line, ...] = ()
 
 
 class Picker(FramedScreen[Value | None], Generic[Value]):
     """``None`` when the user leaves it. ``head`` is a row above the list."""
 
+    columns: ClassVar[tuple[Column, ...]] = ()
+    """Of what has ``cells``."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Leave", show=False, priority=True),
         Binding("up,ctrl+p", "move('cursor_up')", show=False, priority=True),
@@ -54,8 +64,9 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
     Picker OptionList { height: 1fr; border: none; padding: 0; background: $background; scrollbar-size-vertical: 1; }
     Picker OptionList > .option-list--option { padding: 0 1; }
     Picker #about { height: 9; max-height: 50%; border-top: solid $primary 40%; padding: 0 1; scrollbar-size-vertical: 1; }
+    Picker .frame { max-width: 170; }
     Picker.-wide #panes { layout: horizontal; }
-    Picker.-wide #about { height: 1fr; max-height: 100%; width: 42%; border-top: none; border-left: solid $primary 40%; }
+    Picker.-wide #about { height: 1fr; max-height: 100%; width: 40%; border-top: none; border-left: solid $primary 40%; }
     """
 
     def __init__(
@@ -77,6 +88,11 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         self._empty = empty
         self._search = search
         self._moved_there = False
+        self._room = 0
+        """Cells of a row, once there is a list on the screen."""
+        self._wide: tuple[int, ...] = ()
+        self._rows: dict[int, Content] = {}
+        """In columns, of those that were offered, by identity."""
 
     @property
     def keys(self) -> str:
@@ -99,6 +115,20 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         self.query_one(OptionList).can_focus = False
         self.query_one(Input).focus()
         self.filter()
+        laid_out_now = cast("Signal[object]", self.screen_layout_refresh_signal)  # pyright: ignore[reportUnknownMemberType]  # of any screen
+        laid_out_now.subscribe(self, lambda _: self._fit())
+
+    def _fit(self) -> None:
+        """The rows to the room that there is; the cursor stays."""
+        listed = self.query_one(OptionList)
+        room = listed.content_region.width - ROW_PADDING - listed.styles.scrollbar_size_vertical
+        if room == self._room:
+            return
+        self._room = room
+        if self.columns:
+            self._rows.clear()
+            for place, row in enumerate(self._drawn()):
+                listed.replace_option_prompt_at_index(place, row)
 
     # ── choices ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,6 +148,7 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         if self._moved_there and (now := self.chosen) is not None:
             self._at = now.value
         self._choices = tuple(choices)
+        self._rows.clear()
         self._empty = self._empty if empty is None else empty
         if self.is_mounted:
             self.filter()
@@ -130,13 +161,22 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         """Show what fits the search."""
         query = self.query_text
         self._shown = tuple(self.order(query, self._choices)) if query else self._choices
+        place = 0 if query else next((i for i, choice in enumerate(self._shown) if choice.value == self._at), 0)
         listed = self.query_one(OptionList)
         listed.clear_options()
-        listed.add_options([Option(content([choice.row])) for choice in self._shown])
-        place = 0 if query else next((i for i, choice in enumerate(self._shown) if choice.value == self._at), 0)
+        listed.add_options([Option(row) for row in self._drawn()])
         listed.highlighted = place if self._shown else None
         if not self._shown:
             self.tell_about(lines("Nothing fits." if self._choices and query else self._empty, "dim"))
+
+    def _drawn(self) -> list[Content]:
+        """What is shown, as rows: each is made once for the room that there is."""
+        if not self._rows:
+            self._wide = widths(self.columns, [choice.cells for choice in self._choices if choice.cells], self._room or sys.maxsize)
+        for choice in self._shown:
+            if choice.cells and id(choice) not in self._rows:
+                self._rows[id(choice)] = content([laid_out(self.columns, choice.cells, self._wide, self._room)])
+        return [self._rows[id(choice)] if choice.cells else content([choice.row]) for choice in self._shown]
 
     @on(Input.Changed)
     def _typed(self) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.commands.open_sessions import open_elsewhere, open_words
 from ml_intern.frontends.commands.session_table import age, folder_words
-from ml_intern.frontends.headless.text import Line, clip_text, line, lines, width
+from ml_intern.frontends.headless.text import Line, line, lines, width
 from ml_intern.frontends.sanitize import one_line
+from ml_intern.frontends.tui.screens.columns import Column
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
 from ml_intern.protocol.amounts import cost, counted, size_text
@@ -32,10 +33,14 @@ PREVIEW_ROWS = 12
 WAIT_S = 0.15
 """Between the last key and the search in the store."""
 _TITLE = 40
+"""A longer title stands in the preview too: in the list it may be cut."""
 
 
 class SessionPicker(Picker[str]):
     """The id of the session; ``leave_out`` is the one that we are in."""
+
+    columns = (Column(keep=4), Column(keep=3), Column(keep=5, least=20), Column(keep=2, right=True), Column(keep=1, least=12))
+    """When, where it is open, title, size, folder."""
 
     def __init__(
         self, store: EventStore, *, leave_out: str, live: Path | None = None, query: str = "", now: datetime | None = None
@@ -67,18 +72,17 @@ class SessionPicker(Picker[str]):
     def _choice(self, record: SessionRecord) -> Choice[str]:
         title, folder = one_line(record.title or record.preview) or "(nothing said)", folder_words(record.cwd)
         when = age((self._now - record.updated_at).total_seconds(), record.updated_at)
-        shown = clip_text(title, _TITLE)
         where = open_words(record, self._open.get(record.id))
-        row = line(
-            ("accent" if record.owner else "dim", "● " if record.owner else "  "),
-            ("dim", f"{when:>10}  "),
-            ("accent", f"{where}  " if where else ""),
-            shown + " " * (_TITLE - width(shown)),
-            ("dim", f"  {size_text(record.size_bytes):>6}  {folder}"),
+        cells = (
+            line(("accent", "● ") if record.owner else "  ", ("dim", when)),
+            line(("accent", where)),
+            line(title),
+            line(("dim", size_text(record.size_bytes))),
+            line(("dim", folder)),
         )
         return Choice(
             value=record.id,
-            row=row,
+            cells=cells,
             words=f"{title} {folder} {record.model} {record.id} {where}",
             about=tuple(_about(record, title, folder, self._open.get(record.id))),
         )
