@@ -158,6 +158,26 @@ def test_one_question_about_traces_comes_where_a_token_was_there_already_and_nev
         user_file(loaded.environ).unlink(missing_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [("", "It is {user}'s."), ("hf_of_nobody_at_all", f"The Hub does not know this token. Make one at {TOKEN_PAGE}.")],
+    ids=["good", "refused"],
+)
+def test_a_token_of_the_environment_is_checked_and_what_the_hub_says_is_said(house: House, token: str, said: str) -> None:
+    person = Person(False)
+    set_up(house.load(HF_TOKEN=token or house.token), person)
+    assert f"Found a Hugging Face token: from the environment. {said.format(user=house.user)}" in person.text
+    again = Person("", False)
+    set_up(house.load(HF_TOKEN=token or house.token), again, again=True)
+    assert said.format(user=house.user) in again.text
+
+
+def test_a_start_without_a_network_says_so_and_goes_on(house: House) -> None:
+    person = Person(False)
+    set_up(house.load(HF_TOKEN="hf_of_the_environment", HF_ENDPOINT=NOBODY), person)
+    assert "could not be checked" in person.text and person.asked == ["Share traces?"]
+
+
 def test_where_traces_are_decided_in_the_settings_nothing_is_asked(house: House) -> None:
     path = user_file(house.load().environ)
     path.parent.mkdir(parents=True)

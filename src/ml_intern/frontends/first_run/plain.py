@@ -21,6 +21,7 @@ from ml_intern.frontends.first_run.steps import (
     Found,
     TokenCheck,
     check_token,
+    found_token,
     keep,
     look,
     share_traces,
@@ -84,8 +85,10 @@ def set_up(loaded: LoadedSettings, talk: Talk, *, again: bool = False, makers: S
         if again or not has_key(loaded):
             found = asyncio.run(look(loaded))
             if again or not found.ready:  # a local server that answers is enough
-                _greet(found, talk)
+                _greet(loaded, found, talk)
                 _ask_for_key(loaded, found, talk, makers)
+        elif asks_about_traces(loaded) and (token := asyncio.run(found_token(loaded))):
+            talk.say(f"Found {token}")
         if again or asks_about_traces(loaded):
             _ask_about_traces(loaded, talk)
     except KeyboardInterrupt:
@@ -93,14 +96,14 @@ def set_up(loaded: LoadedSettings, talk: Talk, *, again: bool = False, makers: S
         raise click.Abort from None
 
 
-def _greet(found: Found, talk: Talk) -> None:
+def _greet(loaded: LoadedSettings, found: Found, talk: Talk) -> None:
     talk.say("Setting up ml-intern. Ctrl-C leaves at any question.")
     if found.keys:
         talk.say(f"  found in the environment: {', '.join(found.keys)}")
     for variable, place in found.kept:
         talk.say(f"  found {variable}: in {place}")
-    if found.token_from:
-        talk.say(f"  found a Hugging Face token: from {found.token_from}")
+    if token := asyncio.run(found_token(loaded)):
+        talk.say(f"  found {token}")
     for model_id in found.local_models:
         talk.say(f"  found a local server: {model_id}")
 

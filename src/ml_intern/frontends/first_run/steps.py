@@ -24,6 +24,8 @@ from ml_intern.models.routes import HF_TOKEN, KEYS, LOCAL_SERVERS, Routes
 MOST_TRIES = 3
 """A wrong token is asked for again, but not for ever."""
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"
+FOUND_CHECK_S = 5.0
+"""How long a start waits for the Hub's word about a token that nobody just gave."""
 _NOT_TAKEN = (("gsk_", "Groq", "GROQ_API_KEY"),)
 _TOKEN = re.compile(r"[A-Za-z0-9_.\-]{8,512}")
 
@@ -83,6 +85,22 @@ def _token_from(loaded: LoadedSettings) -> str:
     return "`hf auth login`" if hf_token(environ) is not None else ""
 
 
+async def found_token(loaded: LoadedSettings) -> str:
+    """What a Hugging Face token that was there already is worth, in words; empty where there is none. Asks the Hub, for a few seconds."""
+    token, place = hf_token(loaded.environ), _token_from(loaded)
+    if token is None:
+        return ""
+    found = f"a Hugging Face token: from {place}"
+    try:
+        async with asyncio.timeout(FOUND_CHECK_S):
+            check = await _whose(loaded, token)
+    except TimeoutError:
+        return f"{found}. The Hub did not answer, so it is not checked."
+    if check.user:
+        return f"{found}. It is {check.user}'s."
+    return f"{found}. {check.problem}"
+
+
 async def check_token(loaded: LoadedSettings, text: str, makers: Sequence[Maker] = MAKERS) -> TokenCheck:
     """Ask the Hub whose token it is, or a maker of models whether the key is one of its own. Each is told of no other's."""
     text = text.strip()
@@ -94,6 +112,10 @@ async def check_token(loaded: LoadedSettings, text: str, makers: Sequence[Maker]
     token = SecretStr(text)
     if maker := next((maker for maker in makers if text.startswith(maker.beginning)), None):
         return await _checked_by(maker, token)
+    return await _whose(loaded, token)
+
+
+async def _whose(loaded: LoadedSettings, token: SecretStr) -> TokenCheck:
     hub = HubClient(Outside(loaded.settings, loaded.environ, loaded.paths.cache_dir).hub_endpoint, token)
     try:
         return TokenCheck(token=token, user=(await hub.whoami()).name)
