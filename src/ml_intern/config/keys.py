@@ -69,7 +69,7 @@ SIGNS: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """``+`` and ``,`` separate keys here; they are ``plus`` and ``comma``."""
 WRITTEN = frozenset({"space", "plus", "comma", *SIGNS.values()})
-NAMED = WRITTEN | {
+_OTHERS = {
     "escape",
     "enter",
     "tab",
@@ -85,7 +85,7 @@ NAMED = WRITTEN | {
     "left",
     "right",
 }
-NAMED |= {f"f{number}" for number in range(1, 25)}
+NAMED = WRITTEN | _OTHERS | {f"f{number}" for number in range(1, 25)}
 SAME_AS: Mapping[str, str] = MappingProxyType(
     {"ctrl+m": "enter", "ctrl+i": "tab", "ctrl+left_square_bracket": "escape", "ctrl+h": "backspace"}
 )
@@ -113,17 +113,17 @@ def check_keys(own: Mapping[str, str]) -> None:
 def _why_no_key(key: str) -> str:
     *modifiers, last = key.split("+")
     if last in SIGNS:
-        return f"'{key}' is no name of a key: write {'+'.join((*modifiers, SIGNS[last]))}"
+        return f"names '{key}', which is no key: write {'+'.join((*modifiers, SIGNS[last]))}"
     known = last in NAMED or (len(last) == 1 and last.isalnum())
     if not known or any(each not in MODIFIERS for each in modifiers):
-        return f"'{key}' is no key that is known: write it like f5, ctrl+x, alt+enter, ctrl+pageup, question_mark"
+        return f"names '{key}', which is no key that is known: write it like f5, ctrl+x, alt+enter, ctrl+pageup, question_mark"
     if key in SAME_AS:
-        return f"terminals send {SAME_AS[key]} for {key}: name another key"
+        return f"names {key}, for which terminals send {SAME_AS[key]}: name another key"
     if len(last) == 1 and modifiers == ["shift"]:
-        return f"'{key}' is written as the letter that it gives: {last.upper()}"
+        return f"names '{key}': write the letter that it gives, {last.upper()}"
     if modifiers != sorted(set(modifiers)):
-        return f"'{key}' is written as {'+'.join((*sorted(set(modifiers)), last))}"
-    return f"'{key}' is written as {'+'.join((*modifiers, last.lower()))}" if modifiers and last != last.lower() else ""
+        return f"names '{key}': write {'+'.join((*sorted(set(modifiers)), last))}"
+    return f"names '{key}': write {'+'.join((*modifiers, last.lower()))}" if modifiers and last != last.lower() else ""
 
 
 def _why_not_for(name: str, key: str) -> str:
@@ -139,8 +139,8 @@ def _check_clashes(own: Mapping[str, str]) -> None:
     for name in own:
         for key in split_keys(own[name]):
             for other in _others_on(key, name, {**DEFAULT_KEYS, **own}):
-                also = "" if other in own else f"; give keys.{other} another one too, if you want this"
-                raise SettingError(f"keys.{name}", f"and keys.{other} are both {key}, in one place{also}")
+                also = "" if other in own else f"; give keys.{other} another one as well if you want this"
+                raise SettingError(f"keys.{name}", f"is {key}, and so is keys.{other}, in the same place{also}")
 
 
 def _others_on(key: str, name: str, every: Mapping[str, str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.binding import Binding
 from textual.keys import Keys, _character_to_key  # pyright: ignore[reportPrivateUsage]  # how it names what is written
 
 from ml_intern.config.keys import DEFAULT_KEYS, NAMED, SIGNS
@@ -25,17 +26,17 @@ def test_an_empty_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"leave": "ctrl+c"}, "keys.stop are both ctrl\\+c.*give keys.stop another"),
-        ({"fold": "f9", "cards": "f5, f9"}, "are both f9"),
-        ({"approve": "n"}, "keys.reject are both n"),
-        ({"newline": "ctrl+o"}, "keys.fold are both ctrl\\+o"),
-        ({"fold": "c-q"}, "'c-q' is no key that is known"),
-        ({"fold": "Ctrl+q"}, "is no key that is known"),
-        ({"fold": "ctrl+Q"}, "is written as ctrl\\+q"),
-        ({"fold": "shift+ctrl+q"}, "is written as ctrl\\+shift\\+q"),
+        ({"leave": "ctrl+c"}, "is ctrl\\+c, and so is keys.stop, .*give keys.stop another"),
+        ({"fold": "f9", "cards": "f5, f9"}, "is f9, and so is keys.cards"),
+        ({"approve": "n"}, "so is keys.reject"),
+        ({"newline": "ctrl+o"}, "so is keys.fold"),
+        ({"fold": "c-q"}, "'c-q', which is no key that is known"),
+        ({"fold": "Ctrl+q"}, "which is no key that is known"),
+        ({"fold": "ctrl+Q"}, "write ctrl\\+q"),
+        ({"fold": "shift+ctrl+q"}, "write ctrl\\+shift\\+q"),
         ({"approve": "?"}, "write question_mark"),
         ({"approve": "shift+y"}, "Y"),
-        ({"fold": "f5,"}, "is no key"),
+        ({"fold": "f5,"}, "names '', which is no key"),
         ({"fold": "o"}, "that is written"),
         ({"queue": "enter"}, "that sends"),
         ({"editor": "ctrl+s"}, "approves what was edited"),
@@ -71,5 +72,5 @@ def test_the_names_of_keys_are_textuals_own() -> None:
 
 
 def test_every_name_is_that_of_a_binding() -> None:
-    bound = {item.id for kind in (TuiApp, Composer, ApprovalCard) for item in kind.BINDINGS if getattr(item, "id", None)}
+    bound = {item.id for kind in (TuiApp, Composer, ApprovalCard) for item in kind.BINDINGS if isinstance(item, Binding) and item.id}
     assert bound == set(DEFAULT_KEYS)

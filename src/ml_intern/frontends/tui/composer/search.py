@@ -28,6 +28,7 @@ class HistorySearch(FramedScreen[str | None]):
     HistorySearch .frame, HistorySearch.-narrow .frame { width: 100%; max-width: 100%; height: auto; max-height: 80%; }
     HistorySearch OptionList { height: auto; max-height: 14; border: none; padding: 0; background: $background; }
     HistorySearch OptionList { text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1; }
+    HistorySearch OptionList > .option-list--option { padding: 0 1; }
     HistorySearch .none { display: none; padding: 0 1; color: $foreground 60%; }
     HistorySearch Input, HistorySearch Input:focus { padding: 0 1; background: $surface; }
     """
