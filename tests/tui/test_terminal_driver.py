@@ -7,10 +7,13 @@ import hashlib
 import inspect
 import os
 import pty
+import tty
 
+from textual import events
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
 from ml_intern.frontends.tui.terminal.driver import TerminalDriver
 
@@ -52,3 +55,30 @@ async def test_a_terminal_that_is_gone_is_not_read_for_ever() -> None:
         driver.exit_event.set()
         await reading
         os.close(theirs)
+
+
+class Heard(TerminalDriver):
+    """It keeps the keys that it read, for nobody."""
+
+    def process_message(self, message: Message) -> None:
+        if isinstance(message, events.Key):
+            self.keys.append(message.key)
+            if message.key == "q":
+                self.exit_event.set()
+
+    keys: list[str]
+
+
+async def test_a_terminal_without_the_kitty_protocol_has_alt_enter_and_shift_enter() -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    driver = Heard(Told())
+    driver.fileno, driver.keys = theirs, []
+    os.write(ours, b"a\x1b\rb\x1b[27;2;13~\rq")
+    try:
+        await asyncio.wait_for(asyncio.to_thread(driver.run_input_thread), 10)
+    finally:
+        driver.exit_event.set()
+        os.close(ours)
+        os.close(theirs)
+    assert driver.keys == ["a", "alt+enter", "b", "shift+enter", "enter", "q"]
