@@ -179,6 +179,16 @@ async def test_a_different_history_goes_to_a_file_of_its_own_and_that_is_said(wo
     assert beside in world.uploader(folder="desktop").progress(SESSION).note
 
 
+async def test_after_the_dataset_was_deleted_and_made_anew_a_trace_has_its_own_name_again_and_no_old_note(world: World) -> None:
+    world.hub.repos.create(REPO, "dataset", {PATH: "of another\n"}, private=True)
+    first = await world.uploader().send(SESSION, documents(*TALK))
+    assert "holds something else" in first.note
+    world.hub.repos.create(REPO, "dataset", private=True)
+    again = await world.uploader().send(SESSION, documents(*MORE))
+    assert again.sent and again.note == "" and world.file() == documents(*MORE)[0].data
+    assert world.uploader().progress(SESSION).note == ""
+
+
 async def test_a_file_that_somebody_edited_is_left_alone(world: World) -> None:
     await world.uploader().send(SESSION, documents(*TALK))
     world.hub.repos.put(REPO, PATH, "edited by hand\n", "dataset")

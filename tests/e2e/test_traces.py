@@ -97,7 +97,7 @@ async def test_named_sessions_are_sent_and_status_tells(machine: Machine) -> Non
     code, out, err = await machine.run("traces", "push")
     assert (code, out) == (0, "") and "Nothing is pending" in err, "sessions from before the yes are not sent by themselves"
     code, out, err = await machine.run("traces", "push", "s1")
-    assert code == 0 and "sent" in out and "6/6 events" in out and REPO in out and "→" in err
+    assert code == 0 and "sent" in out and "6/6 events" in out and REPO in out and f"→ {REPO} …" in err
     assert PATH.format("s1") in machine.files() and PATH.format("s2") not in machine.files()
     code, out, _ = await machine.run("traces", "status", "--json")
     states = {row["session"]: row["state"] for row in json.loads(out)}

@@ -30,6 +30,16 @@ def plain(text: str) -> str:
     return re.sub(_CONTROL, "", text)
 
 
+def safe_json(document: str) -> str:
+    """The same JSON, with what a terminal would obey and nobody would see written as escapes."""
+    return re.sub(_SUSPECT, lambda found: found[0] if found[0] == "\r" else _escape(found[0]), document)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
 def one_line(text: str) -> str:
     """A text of somebody else as one line without what a terminal would obey."""
     return " ".join(plain(text).split())

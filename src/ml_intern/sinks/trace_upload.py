@@ -172,11 +172,12 @@ class TraceUploader:
         known = before.files if before.repo_id == repo_id else {}
         if all(_is_known(document, known.get(document.format)) for document in documents):
             plans = [_Planned(document=document, path=known[document.format].path, write=False) for document in documents]
-            return self._done(repo_id, before, known, plans)
+            outcome, after = self._done(repo_id, before, known, plans)
+            return outcome, replace(after, note=before.note)
         for _ in range(RACES):
             repo = await self._repo(repo_id)
             paths = [known[one.format].path if one.format in known else one.path for one in documents]
-            there = await self._hub.entries(repo, [CARD, *paths])
+            there = await self._hub.entries(repo, list(dict.fromkeys((CARD, *paths, *(one.path for one in documents)))))
             plans = [await self._plan(repo, document, known.get(document.format), there) for document in documents]
             files = [TraceFile(path=plan.path, data=plan.document.data) for plan in plans if plan.write]
             if files and self.destination.card is not None and CARD not in there:  # one that is there may be the user's own
@@ -199,7 +200,7 @@ class TraceUploader:
             repo_id=repo_id,
             files={**known, **{plan.document.format: _sent(plan) for plan in plans}},
             tried_at=self._now(),
-            note=note or (before.note if known else ""),
+            note=note,
         )
         return Outcome(repo_id=repo_id, seq=after.sent_seq, sent=any(plan.write for plan in plans), note=note), after
 
@@ -218,7 +219,7 @@ class TraceUploader:
 
     async def _plan(self, repo: TraceRepo, document: Document, known: SentFile | None, there: dict[str, Entry]) -> _Planned:
         """Beside what is not ours, never over it."""
-        first = known.path if known is not None else document.path
+        first = known.path if known is not None and known.path in there else document.path  # it may have been deleted meanwhile
         for number in range(1, OTHER_NAMES):
             path = first if number == 1 else _numbered(document.path, number)
             note = "" if path == document.path else f"{document.path} on the Hub holds something else; this trace goes to {path}."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import plain, safe_json
 
 
 @pytest.mark.parametrize(
@@ -62,4 +63,11 @@ def test_clean_text_is_not_copied() -> None:
 def test_no_control_character_is_left_whatever_the_text(text: str) -> None:
     shown = plain(text)
     assert not [c for c in shown if unicodedata.category(c) == "Cc" and c not in "\n\t"]
+    assert plain(shown) == shown
+
+
+@given(st.text())
+def test_json_for_a_terminal_says_the_same_and_commands_nothing(text: str) -> None:
+    shown = safe_json(json.dumps({"title": text + "\u009b2J\u202e\U000e0041"}, indent=2, ensure_ascii=False))
+    assert json.loads(shown)["title"] == text + "\u009b2J\u202e\U000e0041"
     assert plain(shown) == shown

@@ -15,7 +15,7 @@ from ml_intern.config.load import PACKAGED, LoadedSettings, process_environ, use
 from ml_intern.config.paths import home_dir, with_tilde
 from ml_intern.config.tree import MASK, flatten
 from ml_intern.frontends.invocation import Invocation
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import plain, safe_json
 
 if TYPE_CHECKING:
     from ml_intern.session.scrub import Scrubber
@@ -93,7 +93,7 @@ def _as_json(rows: list[Row]) -> str:
     entries = {
         row.key: {"value": row.value, "source": row.source, **({"variables": list(row.variables)} if row.variables else {})} for row in rows
     }
-    return json.dumps(entries, indent=2, ensure_ascii=False)
+    return safe_json(json.dumps(entries, indent=2, ensure_ascii=False))
 
 
 def _print_table(rows: list[Row], *, home: Path) -> None:

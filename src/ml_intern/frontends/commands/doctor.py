@@ -14,7 +14,7 @@ from ml_intern.config.load import LoadedSettings, hf_token, process_environ
 from ml_intern.errors import ConfigError, MlInternError
 from ml_intern.frontends.commands.check import Check, fail
 from ml_intern.frontends.invocation import Invocation
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import plain, safe_json
 
 MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 
@@ -35,7 +35,7 @@ async def _report(invocation: Invocation, *, online: bool, as_json: bool) -> int
         if not as_json:
             _print(check)
     if as_json:
-        click.echo(json.dumps([check._asdict() for check in checks], indent=2, ensure_ascii=False))
+        click.echo(safe_json(json.dumps([check._asdict() for check in checks], indent=2, ensure_ascii=False)))
     failed = sum(check.status == "fail" for check in checks)
     if not as_json:
         click.echo(f"\n{failed} of {len(checks)} checks failed." if failed else "\nReady.")

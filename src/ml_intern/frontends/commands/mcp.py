@@ -19,7 +19,7 @@ from ml_intern.config.json_values import JsonDict
 from ml_intern.config.load import LoadedSettings, user_file
 from ml_intern.errors import ConfigError, ServiceError
 from ml_intern.frontends.invocation import Invocation
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import plain, safe_json
 from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
     """Show each server, where it is, and what is known of it. Asks nobody."""
     rows = rows_of(Invocation.of(ctx).load())
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(rows), indent=2, ensure_ascii=False))
+        click.echo(safe_json(json.dumps(msgspec.to_builtins(rows), indent=2, ensure_ascii=False)))
         return
     if not rows:
         click.echo("There are no MCP servers. Add one: ml-intern mcp add NAME -- COMMAND …   or   ml-intern mcp add NAME --url URL")
@@ -301,7 +301,7 @@ async def _test(loaded: LoadedSettings, name: str, *, as_json: bool) -> int:
 
 def _say_failed(name: str, problem: str, *, as_json: bool) -> int:
     if as_json:
-        click.echo(json.dumps({"name": name, "ok": False, "problem": problem}, indent=2, ensure_ascii=False))
+        click.echo(safe_json(json.dumps({"name": name, "ok": False, "problem": problem}, indent=2, ensure_ascii=False)))
     else:
         click.echo(plain(problem), err=True)
     return FAILED
@@ -311,7 +311,7 @@ def _say_found(name: str, about: About, tools: tuple[ListedTool, ...], taken_s: 
     if as_json:
         listed = [{"name": tool.name, "read_only": tool.read_only, "description": tool.description} for tool in tools]
         found = {"name": name, "ok": True, "server": about.title, "version": about.version, "protocol": about.protocol}
-        click.echo(json.dumps({**found, "seconds": round(taken_s, 3), "tools": listed}, indent=2, ensure_ascii=False))
+        click.echo(safe_json(json.dumps({**found, "seconds": round(taken_s, 3), "tools": listed}, indent=2, ensure_ascii=False)))
         return
     who = f"{about.title} {about.version}".strip() or name
     click.echo(plain(f"{who}: MCP {about.protocol}, {counted(len(tools), 'tool')}, answered in {taken_s:.2f} s"))

@@ -14,7 +14,7 @@ import msgspec
 from ml_intern.config.paths import with_tilde
 from ml_intern.frontends.commands.open_sessions import open_words
 from ml_intern.frontends.headless.text import clip_text, width
-from ml_intern.frontends.sanitize import one_line
+from ml_intern.frontends.sanitize import one_line, safe_json
 from ml_intern.protocol.amounts import cost, size_text
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import SessionRecord
@@ -36,7 +36,7 @@ def as_json(records: Numbered, live: Mapping[str, Welcome] = {}) -> str:
         {"index": place, **msgspec.to_builtins(record), "open_in": msgspec.to_builtins(_open_in(live.get(record.id)))}
         for place, record in records
     ]
-    return json.dumps(rows, indent=2, ensure_ascii=False)
+    return safe_json(json.dumps(rows, indent=2, ensure_ascii=False))
 
 
 class _OpenIn(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from ml_intern.config.paths import paths_from
 from ml_intern.errors import SessionBusy
 from ml_intern.frontends.commands.open_sessions import open_elsewhere
 from ml_intern.frontends.commands.session_table import as_json, as_table
-from ml_intern.frontends.sanitize import one_line, plain
+from ml_intern.frontends.sanitize import one_line, plain, safe_json
 from ml_intern.frontends.session_names import complete_session
 from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.session_ids import short_id
@@ -170,7 +170,7 @@ def cost_command(name: str, json_: bool) -> None:
 
         from ml_intern.frontends.spending.report import report
 
-        click.echo(json.dumps(msgspec.to_builtins(report(record.id, ledger)), indent=2, ensure_ascii=False))
+        click.echo(safe_json(json.dumps(msgspec.to_builtins(report(record.id, ledger)), indent=2, ensure_ascii=False)))
         return
     from ml_intern.frontends.session_view import painted
     from ml_intern.frontends.spending.tables import cost_rows
@@ -195,7 +195,7 @@ def search_command(text: tuple[str, ...], limit: int, json_: bool) -> None:
         rows = [
             {"id": hit.session_id, "seq": hit.seq, "title": record.title or record.preview, "snippet": hit.snippet} for record, hit in hits
         ]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(safe_json(json.dumps(rows, indent=2, ensure_ascii=False)))
         return
     for record, hit in hits:
         title = one_line(record.title or record.preview)

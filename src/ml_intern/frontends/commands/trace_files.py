@@ -11,6 +11,7 @@ import click
 
 from ml_intern.config.paths import private_dir
 from ml_intern.frontends.commands.private_file import write_private
+from ml_intern.frontends.sanitize import safe_json
 from ml_intern.protocol.amounts import counted
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def write_traces(exported: Sequence[Exported], output: str, *, force: bool) -> l
     """Returns the files, none for standard output. Raises ``click.UsageError`` or ``StoreError``."""
     if output == STDOUT:
         for one in exported:
-            click.echo(one.data, nl=False)
+            click.echo(safe_json(one.data.decode()), nl=False)  # a terminal may be there; files have it as it is
         return []
     if not is_folder(output):
         write_private(Path(output), b"".join(one.data for one in exported), replace=force)

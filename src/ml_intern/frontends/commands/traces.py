@@ -14,10 +14,10 @@ import click
 import msgspec
 
 from ml_intern.config.load import LoadedSettings
-from ml_intern.errors import ConfigError, StoreError
+from ml_intern.errors import ConfigError, MlInternError, StoreError
 from ml_intern.frontends.commands.sessions import open_store
 from ml_intern.frontends.invocation import Invocation
-from ml_intern.frontends.sanitize import one_line, plain
+from ml_intern.frontends.sanitize import one_line, plain, safe_json
 from ml_intern.frontends.session_names import complete_session
 from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.session_ids import short_id
@@ -122,7 +122,7 @@ async def _states(loaded: LoadedSettings, names: Sequence[str]) -> list[TraceSta
 
 def _show(states: Sequence[TraceState], *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(states), indent=2).decode())
+        click.echo(safe_json(msgspec.json.format(msgspec.json.encode(states), indent=2).decode()))
         return
     for state in states:
         where = f"  {plain(state.dataset)}" if state.dataset else ""
@@ -166,9 +166,19 @@ async def _push(loaded: LoadedSettings, names: Sequence[str], *, everything: boo
                 before = await state_of(world.store, record, uploader)
                 if not names and (before.state == "sent" or (before.state == "unsent" and not everything)):
                     continue
-                click.echo(f"{short_id(record.id)} → {plain(uploader.destination.repo)} …", err=True)
+                click.echo(f"{short_id(record.id)} → {plain(await _name_of(uploader.destination.repo, world))} …", err=True)
                 done.append(await push(world.store, record, uploader, world.scrubber.scrub_event))
         return done
+
+
+async def _name_of(repo: str, world: OpenedTraces) -> str:
+    """The dataset's own; what cannot be asked for now, the push itself says."""
+    from ml_intern.sinks.trace_upload import dataset_id
+
+    try:
+        return await dataset_id(repo, world.sharing.hub)
+    except MlInternError:
+        return "the Hub"
 
 
 # ── export ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -260,7 +270,7 @@ async def _visibility(loaded: LoadedSettings, wanted: str | None, *, yes: bool, 
             await world.set_public(repo_id, wanted == "public")
         now = wanted or ("private" if repo.private else "public")
     shown = {"dataset": repo_id, "url": hub.page(repo_id), "visibility": now}
-    click.echo(msgspec.json.encode(shown).decode() if as_json else f"{shown['url']}  {now}")
+    click.echo(safe_json(msgspec.json.encode(shown).decode()) if as_json else f"{shown['url']}  {now}")
     return 0
 
 
