@@ -137,3 +137,9 @@ async def test_as_long_as_it_says_that_ctrl_c_leaves_it_does_and_no_longer() -> 
         app.quit_window_s = 1_000.0
         await pilot.press("ctrl+c")
         await until(pilot, lambda: app.return_code == 0)
+
+
+@pytest.mark.parametrize("count", [30, 999, 1_000, 1_234_567])
+def test_a_paste_is_whole_again_when_it_is_sent_however_many_lines_it_has(count: int) -> None:
+    pastes, text = Pastes(), "x\n" * count
+    assert pastes.whole(f"see {pastes.taken(text)}") == f"see {text}"

@@ -17,7 +17,7 @@ MOST_SEEN = 500
 MOST_REMEMBERED = 20
 MOST_REMEMBERED_CHARS = 200_000
 """Of each."""
-_MARK = re.compile(r"\[pasted (\d+) lines? #(\d+)\]( ?)(\Z)?")
+_MARK = re.compile(r"\[pasted ([\d,]+) lines? #(\d+)\]( ?)(\Z)?")
 
 
 class Pastes:
