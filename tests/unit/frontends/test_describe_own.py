@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ml_intern.frontends.headless.describe import describe
+from ml_intern.frontends.headless.show import tail
 from ml_intern.frontends.headless.text import bare
 from ml_intern.protocol import events as e
 from ml_intern.protocol.display import Diff
@@ -58,3 +59,13 @@ def test_a_rewind_tells_what_it_could_not_change_and_that_it_was_cut_short() -> 
     assert "! 1 could not be changed: x/y: Operation not permitted" in words(failed)
     cut = e.RewindComplete(before_message=0, conversation=False, files=True, saved="c", note="It was cut short.", cut_short=True)
     assert words(cut) == "! It was cut short."
+
+
+def test_what_a_hook_said_at_length_is_told_in_a_few_short_lines() -> None:
+    text = words(e.HookRan(hook_event_name="PreToolUse", command="x", outcome="blocked", message="a" * 10_000 + "\nb" * 40))
+    assert len(text) < 600 and "36 more lines" in text
+
+
+def test_of_a_failed_call_that_answered_in_one_endless_line_the_beginning_is_shown() -> None:
+    [row] = tail("a" * 10_000, 5)
+    assert 500 < len(bare(row)) < 1000

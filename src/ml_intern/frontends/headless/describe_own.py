@@ -12,6 +12,7 @@ from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned, Snap
 
 Own: TypeAlias = HookRan | SnapshotTaken | RewindPlanned | RewindComplete | RuleChanged
 _COMMAND_WORDS = 60
+_MESSAGE_ROWS, _MESSAGE_CELLS = 5, 300
 _SCOPES = {"session": "this session", "project": "this folder", "user": "your settings"}
 _LOUD = ("blocked", "failed", "stopped")
 _UNTOLD = ("context", "ran")
@@ -51,10 +52,17 @@ def _done(event: RewindComplete) -> str:
 
 
 def _hook(event: HookRan) -> list[Line]:
-    told = f": {event.message}" if event.message else ""
+    told = f": {_beginning(event.message)}" if event.message else ""
     mark = "!" if event.outcome in _LOUD else "·"
     words = f"{mark} hook {event.hook_event_name} {event.outcome} ({clip_text(event.command, _COMMAND_WORDS)}){told}"
     return lines(words, "warn" if event.outcome in _LOUD else "dim")
+
+
+def _beginning(words: str) -> str:
+    """A few lines: the model was told more, and the call's answer holds it."""
+    rows = words.split("\n")
+    left = [f"… {counted(len(rows) - _MESSAGE_ROWS, 'more line')}"] if len(rows) > _MESSAGE_ROWS else []
+    return "\n".join([*(clip_text(row, _MESSAGE_CELLS) for row in rows[:_MESSAGE_ROWS]), *left])
 
 
 def _notes(note: str, kept: tuple[str, ...]) -> list[Line]:

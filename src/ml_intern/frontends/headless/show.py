@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from ml_intern.frontends.headless.text import Line, Style, line, lines, width
+from ml_intern.frontends.headless.text import Line, Style, clip_text, line, lines, width
 from ml_intern.frontends.sanitize import plain
 from ml_intern.protocol import display as d
 from ml_intern.protocol.amounts import counted, duration
@@ -21,6 +21,8 @@ TELLING_KEYS = ("command", "path", "pattern", "query", "url", "question", "opera
 DIFF_LINES = 16
 EXCERPT_LINES = 4
 FAILURE_LINES = 8
+ROW_CELLS = 800
+"""Of a line of an answer: one without an end would hide all that was before it."""
 VERBOSE_LINES = 40
 
 _PLAN_MARK: dict[str, tuple[str, Style]] = {"completed": ("✓", "good"), "in_progress": ("▸", "bold"), "pending": ("○", "dim")}
@@ -62,15 +64,15 @@ def answer_lines(answer: ToolFinished, *, arguments: JsonObject | None = None, v
     told = answer.error_kind == "rejected"  # by ourselves, and the request for approval has said why
     if verbose or (not answer.success and not told) or (excerpt and only_named):
         limit = VERBOSE_LINES if verbose else EXCERPT_LINES if answer.success else FAILURE_LINES
-        shown += tail(answer.output, limit)
+        shown += tail(answer.output, limit, 2 * len(answer.output) if verbose else ROW_CELLS)
     return [*rows, *shown]
 
 
-def tail(text: str, limit: int) -> list[Line]:
+def tail(text: str, limit: int, cells: int = ROW_CELLS) -> list[Line]:
     """The last lines that say something, indented and dimmed."""
     rows = [row for row in plain(text).split("\n") if row.strip()]
     cut = [line(("dim", f"  │ … {counted(len(rows) - limit, 'more line')}"))] if len(rows) > limit else []
-    return [*cut, *(line(("dim", f"  │ {row}")) for row in rows[-limit:])]
+    return [*cut, *(line(("dim", f"  │ {clip_text(row, cells)}")) for row in rows[-limit:])]
 
 
 def display_lines(item: d.Display) -> list[Line]:
