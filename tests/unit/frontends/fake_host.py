@@ -28,6 +28,7 @@ class FakeMoney:
 @dataclass
 class FakeState:
     last_seq: int = 0
+    context_tokens: int = 0
     jobs: dict[str, e.HfJobSubmit] = field(default_factory=dict[str, e.HfJobSubmit])
     spending: FakeMoney = field(default_factory=FakeMoney)
 
@@ -42,6 +43,7 @@ class FakeHost:
     closed: bool = False
     owner: str = ""
     sender: str = ""
+    context_window: int | None = None
     last_words: tuple[str, ...] = ()
     operations: list[op.AnyOperation] = field(default_factory=list)
     read_from: int | None = None

@@ -69,6 +69,9 @@ class Progress(WithJobs, Protocol):
     @property
     def last_seq(self) -> int: ...
 
+    @property
+    def context_tokens(self) -> int: ...
+
 
 class Host(Protocol):
     """What this frontend uses of a session (``session/host.py``, ``session/remote.py``)."""
@@ -81,6 +84,11 @@ class Host(Protocol):
 
     @property
     def busy(self) -> bool: ...
+
+    @property
+    def context_window(self) -> int | None:
+        """Tokens that the model takes; None when nobody knows."""
+        ...
 
     @property
     def owner(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ml_intern.errors import MlInternError
+from ml_intern.errors import ConfigError, MlInternError
 from ml_intern.frontends.headless.ending import Ending, Stop, TurnEnd, View, judge, way_on
 from ml_intern.frontends.headless.options import PATIENCE, ExitCode, HeadlessOptions, Host, OpenHost, Patience
 from ml_intern.frontends.headless.output import Console, OutputThread
@@ -19,6 +19,7 @@ from ml_intern.frontends.headless.waiting import Waiting
 from ml_intern.frontends.jobs_left import jobs_left
 from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.frontends.sanitize import one_line, plain
+from ml_intern.frontends.too_long import too_long
 from ml_intern.protocol.events import (
     AnyEvent,
     ApprovalRequired,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 MAX_REPAIRS = 2
 """Turns that may be spent on an answer that does not fit the output schema."""
+TOO_LONG = "Nothing was sent. Save what is long to a file and name the file in the prompt, or choose a model with a larger window."
 ENDED_EARLY = "The session stopped without ending its turn. What it did is in its log."
 
 
@@ -53,6 +55,9 @@ async def run_headless(
     console = console or Console.of_process()
     expected = _expected(options)
     host = await open_host(loaded=loaded, resume=options.resume, auto_approve=True, read_only=options.read_only)
+    if problem := too_long(UserInput(text=options.prompt), window=host.context_window, used=host.state.context_tokens):
+        await host.aclose()  # nobody is there to ask, and a part of the task is another task
+        raise ConfigError(problem.words, hint=TOO_LONG)
     run = _Run(host, options, expected, console, patience)
     view = _view(run.out, console, loaded, options)
     with handled(run.on_signal):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ml_intern.session.scrub import Scrubber
 
 DRAFT_AFTER_S = 0.5
+SURELY_FITS = 2_000
+"""Characters for which nothing has to be imported to say so."""
 Dropped = Literal["kept", "lost", "nothing"]
 
 
@@ -331,9 +333,19 @@ class Composer(OrderedTextArea):
                 own_app(self).say(problem, bad=True)
         if not text.startswith("/"):
             text = "\n\n".join([*self.shell.take_told(), text])
-        if later and self.queue.add(UserInput(text=text, images=images)):
-            return
-        self.post_message(self.Submitted(text, images))
+        message = await self._fitting(UserInput(text=text, images=images))
+        if message is None:
+            self.put_back(text)
+        elif not (later and self.queue.add(message)):
+            self.post_message(self.Submitted(message.text, message.images))
+
+    async def _fitting(self, message: UserInput) -> UserInput | None:
+        """As it is to be sent; None when the user wants it back."""
+        if len(message.text) <= SURELY_FITS:
+            return message
+        from ml_intern.frontends.tui.composer.too_long import fitting
+
+        return await fitting(own_app(self), message)
 
     @work(group="shell")
     async def _run_shell(self, line: str) -> None:
