@@ -312,6 +312,8 @@ async def test_a_hook_makes_the_model_go_on_but_not_for_ever(world: MakeWorld, h
     assert isinstance(end, e.TurnComplete)
     assert [x.guard for x in w.of(e.GuardTriggered)] == ["stop_hook"] * 8
     assert len(w.port.requests) == 9
+    [said] = w.of(e.ToolLog)
+    assert "8 times" in said.log and "without asking them again" in said.log
     assert "run the tests" in w.port.requests[-1][-1].text
     assert told(tmp_path)["stop_hook_active"] is True and told(tmp_path)["last_assistant_message"] == "done"
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from ml_intern.protocol.event_base import Event
-from ml_intern.protocol.events import ErrorRaised, GuardTriggered, UserMessageAdded
+from ml_intern.protocol.events import ErrorRaised, GuardTriggered, ToolLog, UserMessageAdded
 from ml_intern.protocol.messages import AssistantMessage
 from ml_intern.protocol.operations import UserInput
 from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
@@ -66,7 +66,11 @@ class Entrance:
 
     async def hold_back(self) -> bool:
         """``Stop``: whether a hook wants the model to go on; it is told why."""
-        if not self._hooks.has("Stop") or self._held_back >= MAX_HELD_BACK:
+        if not self._hooks.has("Stop"):
+            return False
+        if self._held_back >= MAX_HELD_BACK:
+            words = f"Stop hooks made the model go on {MAX_HELD_BACK} times in this turn, the most: it ends without asking them again."
+            await self._log.append(ToolLog(tool="hooks", log=words, label="hooks"))
             return False
         messages = self._log.state.history.messages
         said = next((m.text for m in reversed(messages) if isinstance(m, AssistantMessage)), "")

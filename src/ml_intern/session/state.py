@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -98,7 +97,7 @@ class Spending:
                 pass
 
     def spend(self, kind: str, amount_usd: float | None) -> None:
-        if amount_usd is None or not 0 <= amount_usd < math.inf:  # whoever stated it: what is no amount may not raise the cap
+        if amount_usd is None or not 0 <= amount_usd < float("inf"):  # whoever stated it: what is no amount may not raise the cap
             self.unpriced_calls += 1
             return
         self.spent_usd += amount_usd
