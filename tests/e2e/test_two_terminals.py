@@ -135,6 +135,38 @@ async def test_the_second_terminal_has_the_session_when_the_first_one_is_killed(
     await desk.second.shows("And whole now.")
 
 
+async def test_a_call_that_waited_when_the_first_terminal_was_killed_is_asked_about_in_the_second(desk: Desk) -> None:
+    desk.start(desk.first)
+    await desk.first.shows("local/m high")
+    desk.server.enqueue(touch("made"), ServerReply(text="It is made."))
+    await desk.say(desk.first, "make it")
+    await desk.first.shows("y approve")
+    desk.start(desk.second, "--continue")
+    await desk.second.shows("Joined session", "y approve")
+    os.kill(desk.pid(desk.first), signal.SIGKILL)
+    await desk.second.shows("is gone", "asks again", "y approve")
+    assert "outcome unknown" not in desk.second.screen()
+    desk.second.keys("F2", "y")
+    await desk.second.shows("It is made.")
+    assert (desk.folder / "made").exists()
+
+
+async def test_when_the_first_terminal_leaves_the_second_one_is_told_once_and_has_the_session(desk: Desk) -> None:
+    desk.start(desk.first)
+    await desk.first.shows("local/m high")
+    desk.server.enqueue(ServerReply(text="Good morning."))
+    await desk.say(desk.first, "hello")
+    await desk.first.shows("Good morning.")
+    desk.start(desk.second, "--continue")
+    await desk.second.shows("Joined session")
+    desk.first.keys("C-d")
+    await desk.first.shows("ENDED 0")
+    desk.server.enqueue(ServerReply(text="Here I am."))
+    await desk.say(desk.second, "go on")
+    await desk.second.shows("Here I am.")
+    assert desk.second.screen().count("Joined session") == desk.second.screen().count("This terminal opens it") == 1
+
+
 async def test_attach_shows_text_and_cards_live_takes_keys_and_tells_the_end_of_its_owner(desk: Desk) -> None:
     desk.start(desk.first)
     await desk.first.shows("local/m high")

@@ -131,6 +131,15 @@ async def test_the_end_of_the_session_is_told_and_its_last_words_arrive(world: M
         await joined.submit(op.Interrupt())
 
 
+async def test_a_session_that_is_closed_is_nobody_to_join_while_its_owner_still_tidies_up(world: MakeWorld, live: Live) -> None:
+    """Who had joined it comes back at once, and would be told of its end again and again."""
+    owner = await world("bye")
+    await live.doors.open(owner.session)
+    await owner.close()
+    with pytest.raises(NotOpen):
+        await live.join(owner)
+
+
 async def test_an_owner_that_dies_is_told_after_a_while_and_submitting_says_how_to_go_on(world: MakeWorld, live: Live) -> None:
     owner = await world([call("echo", id="c1")], tools=[Echo(risk=ASKS)])
     proxy = Proxy(live.folder, live.folder.parent / "front", "s1")

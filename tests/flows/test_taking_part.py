@@ -6,7 +6,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from ml_intern.errors import SessionBusy
+import pytest
+
+from ml_intern.errors import SessionBusy, SessionClosed
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import decode
@@ -17,7 +19,7 @@ from ml_intern.session.remote import RemoteHost
 from ml_intern.session.session import Session
 from ml_intern.session.state import SessionState
 from tests.flows.conftest import MakeWorld
-from tests.flows.joining_support import Live
+from tests.flows.joining_support import QUICK, Live, Proxy
 from tests.flows.support import ASKS, Echo, call
 
 
@@ -80,6 +82,7 @@ class LetsGoLate:
     def __init__(self, opened: Callable[[], Awaitable[Session]]) -> None:
         self._opened = opened
         self.tries = 0
+        self.last_words = ()
 
     async def new(self, after: SessionState | None = None) -> Session:
         raise AssertionError("nobody asked for a new one")
@@ -120,3 +123,39 @@ async def test_the_next_message_opens_a_vacated_session_here_and_its_reader_goes
         await watcher.until(lambda x: isinstance(x, e.TurnComplete) and x.final_response == "from here")
         assert factory.tries == 3 and not host.vacated and not host.owner
         assert watcher.stored == list(range(1, watcher.stored[-1] + 1))
+
+
+async def test_an_answer_to_an_owner_that_has_just_died_is_told_to_be_lost(world: MakeWorld, live: Live) -> None:
+    owner = await world("from the owner")
+    await live.doors.open(owner.session)
+    proxy = Proxy(live.folder, live.folder.parent / "front", "s1")
+    await proxy.start()
+    joined = await RemoteHost.attach(proxy.front, "s1", QUICK)
+
+    async def opened() -> Session:
+        return (await world("from here", store=owner.store)).session
+
+    async with SessionHost(LetsGoLate(opened), joined) as host:
+        await proxy.stop()
+        answer = op.ApprovalAnswer(tool_call_id="c1", approved=True)
+        with pytest.raises(SessionClosed, match="was not taken"):
+            await host.submit(op.ExecApproval(approvals=(answer,)))
+
+
+async def test_a_message_on_its_way_when_the_owner_dies_is_said_here(world: MakeWorld, live: Live) -> None:
+    owner = await world("from the owner")
+    await live.doors.open(owner.session)
+    proxy = Proxy(live.folder, live.folder.parent / "front", "s1")
+    await proxy.start()
+    joined = await RemoteHost.attach(proxy.front, "s1", QUICK)
+
+    async def opened() -> Session:
+        return (await world("from here", store=owner.store)).session
+
+    async with SessionHost(LetsGoLate(opened), joined) as host:
+        watcher = live.watch(host)
+        await proxy.stop()
+        await owner.store.release("s1")
+        assert not host.vacated, "nobody knows yet"
+        await host.submit(op.UserInput(text="two"))
+        await watcher.until(lambda x: isinstance(x, e.TurnComplete) and x.final_response == "from here")

@@ -43,6 +43,27 @@ async def test_the_owner_of_a_joined_session_dies_in_a_turn() -> None:
         assert "✗" in card, "whoever opens the session hears how it ended"
 
 
+async def test_the_owner_dies_while_a_card_waits_and_what_was_not_run_is_asked_again_here() -> None:
+    host = scripted(play=quiet)
+    host.sender = "process 77"
+    asked = e.PendingTool(tool="bash", arguments={"command": "touch made"}, tool_call_id="a")
+    async with running(host, size=(120, 24)) as (app, pilot):
+        host.emit(*running_turn(), e.ToolCalled(tool="bash", arguments={"command": "touch made"}, tool_call_id="a"))
+        host.emit(e.ApprovalRequired(tools=(asked,), count=1))
+        await settled(app, pilot, host)
+        host.vacated = True
+        host.emit(GONE)
+        await settled(app, pilot, host)
+        (card,) = (row for row in screen_text(app) if "touch made" in row)
+        assert card.endswith("not run")
+        assert [operation for operation in host.operations if isinstance(operation, op.Resume)] == [op.Resume(path=host.session_id)]
+        rows = "\n".join(screen_text(app))
+        assert "asks again" in rows and "middle of a turn" not in rows
+        host.emit(e.ApprovalRequired(tools=(asked,), count=1))
+        await settled(app, pilot, host)
+        assert any(row.endswith("waits for you") for row in screen_text(app))
+
+
 async def test_a_message_in_a_session_that_is_only_left_is_not_said_twice() -> None:
     host = scripted(play=quiet)
     async with running(host) as (app, pilot):

@@ -60,6 +60,9 @@ class Log(Protocol):
     @property
     def session_id(self) -> str: ...
 
+    @property
+    def closed(self) -> bool: ...
+
     def show(self, event: e.AnyEvent) -> None: ...
 
 
@@ -229,7 +232,12 @@ class _Door:
         return Taken()
 
     async def _watch(self, request: Watch, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until the log ends, or the watcher goes: a watcher that is slow is sent back to the store by the log itself."""
+        """Until the log ends, or the watcher goes: a watcher that is slow is sent back to the store by the log itself.
+
+        Whoever comes when it has ended finds nobody: its watchers were told, and come back to open the session themselves.
+        """
+        if self._session.log.closed:
+            return
         start = self._session.state.last_seq if request.after_seq is None else request.after_seq
         events = self._session.events(after_seq=start)
         sending = asyncio.ensure_future(self._send(events, request, writer))

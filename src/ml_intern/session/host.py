@@ -21,7 +21,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.session_ids import short_id
-from ml_intern.session.remote import RemoteHost
+from ml_intern.session.remote import NotSent, RemoteHost
 from ml_intern.session.session import Session
 from ml_intern.session.session_jobs import SessionJobs
 from ml_intern.session.state import SessionState
@@ -126,13 +126,28 @@ class SessionHost:
             case op.Shutdown():
                 await self.aclose()
             case op.UserInput() if self.vacated:
-                async with self._moving:
-                    self._refuse_when_closed()
-                    if self.vacated:
-                        await self._move(op.Resume(path=self.session_id))
-                await self._session.submit(operation)
+                await self._say_here(operation)
             case _:
-                await self._session.submit(operation)
+                await self._hand_over(operation)
+
+    async def _hand_over(self, operation: op.AnyOperation) -> None:
+        """The process that had the session open may be gone since: what was said is said here then, the rest is the user's to do again."""
+        try:
+            await self._session.submit(operation)
+        except NotSent as error:
+            if not self.vacated:
+                raise
+            if not isinstance(operation, op.UserInput):
+                text = "That was not taken: the process that had the session open is gone."
+                raise SessionClosed(text, hint="A message opens the session here.") from error
+            await self._say_here(operation)
+
+    async def _say_here(self, message: op.UserInput) -> None:
+        async with self._moving:
+            self._refuse_when_closed()
+            if self.vacated:
+                await self._move(op.Resume(path=self.session_id))
+        await self._session.submit(message)
 
     def _refuse_when_closed(self) -> None:
         if self._closing is not None:

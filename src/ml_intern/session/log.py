@@ -170,6 +170,11 @@ class EventLog:
         """The stored events after ``after_seq``, ``PAGE`` of them at most. Raises ``StoreError``."""
         return [self._envelope(row) for row in await self._store.load(self.session_id, after_seq=after_seq, limit=PAGE)]
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+        return self._closed
+
     def close(self) -> None:
         """No more events: readers end once they have read what is left."""
         self._closed = True

@@ -28,6 +28,10 @@ from ml_intern.session.remote_wire import RETRIES, NotOpen, Retries, Wire, conne
 from ml_intern.session.state import SessionState
 
 
+class NotSent(SessionClosed):
+    """Nobody was there to take it: it has had no effect."""
+
+
 class RemoteHost:
     """Made by ``attach``. Leaving it leaves the session as it is."""
 
@@ -107,7 +111,7 @@ class RemoteHost:
             await self.aclose()
             return
         if self._over is not None:
-            raise SessionClosed(self._over.message, hint=self._hint)
+            raise NotSent(self._over.message, hint=self._hint)
         answer = await self._ask(Tell(operation=Raw(encode_operation(operation)), sender=self.sender))
         match answer:
             case Taken():
@@ -208,7 +212,7 @@ class RemoteHost:
                             lost = False
                             yield self._notice("restored", "The connection is there again; nothing was missed.")
                 break  # closed there, or left here
-            if not await self._is_over() and not lost:
+            if not await self._is_over(self._retries.every_s) and not lost:
                 lost = True
                 yield self._notice("lost", "The connection to the session broke; it is being made again.")
         if not self._leaving.is_set():
@@ -217,10 +221,10 @@ class RemoteHost:
             if self._over is not None:
                 yield self._notice(self._over.state, self._over.message)
 
-    async def _is_over(self) -> bool:
+    async def _is_over(self, within_s: float) -> bool:
         """A moment for the other connection to notice what this one has."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._retries.every_s), self._advanced:
+            async with asyncio.timeout(within_s), self._advanced:
                 await self._advanced.wait_for(lambda: self._over is not None)
         return self._over is not None
 
@@ -263,7 +267,8 @@ class RemoteHost:
         """One question, one answer. Not sent again when the connection breaks: it may have been taken."""
         wire = await connected_again(self._path, request, self._retries)
         if wire is None:
-            raise SessionClosed(f"The process that had session {self._short} open does not answer.", hint=self._hint)
+            await self._is_over(self._retries.for_s)
+            raise NotSent(f"The process that had session {self._short} open does not answer.", hint=self._hint)
         try:
             return await wire.read()
         except (ConnectionError, TimeoutError) as error:

@@ -12,7 +12,7 @@ from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.block_view import FRAME_S, PAST_FRAME_S
 from ml_intern.frontends.tui.blocks.job import Job, JobBlock
 from ml_intern.frontends.tui.blocks.plan import PlanBlock
-from ml_intern.frontends.tui.blocks.tool import LOST, ToolBlock
+from ml_intern.frontends.tui.blocks.tool import ASKED, ToolBlock
 from ml_intern.frontends.tui.blocks.words import NoticeBlock, UserBlock
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.reply import StreamedReply
@@ -146,7 +146,10 @@ class Transcript:
         """The session was left, or its process is gone. Who opens it again may still hear how a call ended."""
         self._reply.stop()
         for call in self._calls.values():
-            call.end(LOST if event.state == "gone" else "")
+            if event.state == "gone":
+                call.lose()
+            else:
+                call.end()
         self._tell(event)
 
     def _update_plan(self, event: e.PlanUpdate) -> None:
@@ -200,7 +203,7 @@ class Transcript:
     def _wait(self, event: e.ApprovalRequired) -> None:
         for tool in event.tools:
             if (call := self._calls.get(tool.tool_call_id)) is not None:
-                call.change_state("waits for you", "", arguments=None, job_url="")
+                call.change_state(ASKED, "", arguments=None, job_url="")
 
     def _log(self, event: e.ToolLog) -> None:
         call = self._calls.get(event.tool_call_id)

@@ -33,9 +33,10 @@ OUTPUT_CHARS = 200_000
 OUTPUT_ROWS = 2_000
 ARGUMENT_ROWS = 200
 INDENT = 2
-ENDED, LOST = "ended", "interrupted, outcome unknown"
+ENDED, LOST, NOT_RUN = "ended", "interrupted, outcome unknown", "not run"
 """The state of a call that nobody has answered when its turn was over."""
-WAITING = ("waiting", "waits for you", "approved")
+ASKED = "waits for you"
+WAITING = ("waiting", ASKED, "approved")
 """States in which nothing runs yet: they have no clock."""
 
 
@@ -115,6 +116,10 @@ class ToolBlock(Block):
         self._state = how or self._state or ENDED
         self.changed()
 
+    def lose(self) -> None:
+        """Nobody is left who could answer it: what it did is not known, unless it only waited to be decided."""
+        self.end(NOT_RUN if self._state == ASKED else LOST)
+
     # ── what can be done with it ─────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -168,7 +173,7 @@ class ToolBlock(Block):
         agent = self._agent
         if agent is None:
             return []
-        if self._answer is None and not agent.took and self._state not in (ENDED, LOST):
+        if self._answer is None and not agent.took and self._state not in (ENDED, LOST, NOT_RUN):
             return [agent.now_row(pen) if self.folded else agent.used_row(pen)]
         return agent.detail_rows(pen) if self.folded else [agent.used_row(pen), *agent.detail_rows(pen)]
 
