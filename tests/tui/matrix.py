@@ -73,7 +73,6 @@ DRIVES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "test_yolo_is_switched_off_where_it_is_on": ("/yolo",),
     },
     "test_composer.py": {
-        "test_ctrl_d_leaves_from_an_empty_composer_and_deletes_in_a_written_one": ("Composer._key_of_text: ctrl+d",),
         "test_ctrl_r_finds_by_words": ("Composer: ctrl+r",),
         "test_enter_sends_and_every_way_to_a_new_line_does_not": (
             "Composer._key_of_text: enter",

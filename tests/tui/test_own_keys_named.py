@@ -11,7 +11,7 @@ from ml_intern.config.environ import Environ
 from ml_intern.config.keys import DEFAULT_KEYS, IN_CARDS, IN_COMPOSER
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.settings import Settings
-from ml_intern.frontends.tui.app_parts import KEYS_ARE_THERE
+from ml_intern.frontends.tui.activity import KEYS_OF_BLOCKS
 from ml_intern.frontends.tui.commands.help import help_rows
 from ml_intern.frontends.tui.start import ProcessApp
 from ml_intern.protocol import events as e
@@ -90,6 +90,18 @@ async def test_the_key_that_goes_to_what_waits_is_named_as_it_is() -> None:
         await until(pilot, lambda: "something waits for you: F6 goes there" in "\n".join(screen_text(app)))
 
 
+async def test_who_leaves_by_another_key_does_not_leave_by_the_old_one() -> None:
+    host = scripted()
+    async with running(host, settings=Settings(keys={"leave": "ctrl+w"})) as (app, pilot):
+        await pilot.press("ctrl+d")
+        await pilot.pause()
+        assert "closing" not in "\n".join(screen_text(app))
+        await pilot.press(*"word", "ctrl+w")
+        assert app.composer.text == "" and "closing" not in "\n".join(screen_text(app))
+        await pilot.press("ctrl+w")
+        await until(pilot, lambda: app.return_code == 0)
+
+
 async def test_the_help_of_the_real_app_lists_the_keys_of_every_place() -> None:
     host = scripted()
 
@@ -119,7 +131,7 @@ async def test_one_sees_that_the_conversation_has_the_keys_and_when_it_has_them_
     async with running(host) as (app, pilot):
         await pilot.press("tab")
         await pilot.pause()
-        assert app.focused is app.conversation and KEYS_ARE_THERE in "\n".join(screen_text(app))
+        assert app.focused is app.conversation and KEYS_OF_BLOCKS in "\n".join(screen_text(app))
         await pilot.press("escape")
         await pilot.pause()
-        assert app.composer.has_focus and KEYS_ARE_THERE not in "\n".join(screen_text(app))
+        assert app.composer.has_focus and KEYS_OF_BLOCKS not in "\n".join(screen_text(app))

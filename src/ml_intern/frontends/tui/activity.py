@@ -30,6 +30,8 @@ _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _WAITING = "waiting for the model"
 ASKED = "waiting for you"
 RUNNING = "running "
+KEYS_OF_BLOCKS = "↑↓ choose a block · Enter unfold · c copy · o open · Esc: write"
+"""While the conversation has the keys."""
 _SHORT: Mapping[str, str] = MappingProxyType({_WAITING: "waiting", ASKED: "your turn"})
 """Where there is little room."""
 
@@ -72,6 +74,12 @@ class ActivityLine(Widget):
         if self._hint == text:
             self._hint, self._until = "", ()
             self.refresh()
+
+    def on_mount(self) -> None:
+        self.watch(self.screen, "focused", self._keys_moved, init=False)
+
+    def _keys_moved(self) -> None:
+        self.refresh()
 
     def begin(self, *, keep: bool) -> None:
         """See ``EventReader``."""
@@ -161,7 +169,7 @@ class ActivityLine(Widget):
 
     def render_line(self, y: int) -> Strip:
         columns, base = self.size.width, self.rich_style
-        row = self.line(self._now()) if self._doing else line(("dim", self._hint))
+        row = self.line(self._now()) if self._doing else line(("dim", self._hint or self._keys_there("")))
         return Pen(columns, palette_of(self)).line(row).apply_style(base).adjust_cell_length(columns, base)
 
     def line(self, now: float) -> Line:
@@ -176,8 +184,9 @@ class ActivityLine(Widget):
         """What is going on, and what is told of it: the longest first. What interrupts it is told as long as there is room for anything."""
         times, turn = clock(now - self._since), clock(now - self._turn_since) if self._turn_since < self._since else ""
         count = count_text(self._received // CHARS_PER_TOKEN) if self._received >= CHARS_PER_TOKEN else ""
-        hint = self._hint or ("" if self._in_card() else f"{self._interrupt_key} interrupts")
-        few = self._hint or ("" if self._in_card() else self._interrupt_key)
+        interrupts = f"{self._interrupt_key} interrupts"
+        hint = self._hint or self._keys_there(interrupts)
+        few = self._interrupt_key if hint == interrupts else hint
         doing, short = self._doing, _SHORT.get(self._doing, self._doing)
         if turn and not 0 < self.size.width < NARROW_COLUMNS:
             yield doing, _some(times, f"turn {turn}", count and f"~{count} tokens", hint)
@@ -190,10 +199,12 @@ class ActivityLine(Widget):
         yield short, _some(times, few)
         yield short, [times]
 
-    def _in_card(self) -> bool:
-        """A card says itself what Esc does there."""
+    def _keys_there(self, in_composer: str) -> str:
+        """Of what has the keys; a card says itself which it has."""
         focused = self.screen.focused if self.is_attached else None
-        return focused is not None and any(node.has_class("card") for node in focused.ancestors_with_self)
+        if focused is None or not any(node.has_class("card") for node in focused.ancestors_with_self):
+            return KEYS_OF_BLOCKS if focused is not None and focused.id == "conversation" else in_composer
+        return ""
 
 
 def _some(*parts: str) -> list[str]:

@@ -7,21 +7,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
-from textual.theme import Theme
 
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.paths import home_dir
-from ml_intern.frontends.tui import theme
 from ml_intern.frontends.tui.activity import HINT_S, ActivityLine
 from ml_intern.frontends.tui.below_line import BelowLine
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.frontends.tui.cards.dock import CardDock
 from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.conversation import Conversation
-from ml_intern.frontends.tui.desktop import DesktopApp
 from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.key_names import fold_key, told_key
 from ml_intern.frontends.tui.status_bar import StatusBar
+from ml_intern.frontends.tui.themed_app import ThemedApp
 from ml_intern.frontends.tui.waiting_lines import WaitingLines
 from ml_intern.frontends.tui.welcome import PLACEHOLDER, Welcome
 
@@ -33,11 +31,8 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.terminal.asking import Asking
     from ml_intern.protocol.events import AnyEvent
 
-KEYS_ARE_THERE = "↑↓ choose a block · Enter unfold · c copy · o open · Esc: write"
-"""While the conversation has the keys."""
 
-
-class AppParts(DesktopApp):
+class AppParts(ThemedApp):
     """Lays them out, from the top."""
 
     TITLE = "ml-intern"
@@ -45,34 +40,15 @@ class AppParts(DesktopApp):
     CSS = "Screen { background: $background; layout: vertical; }"
 
     def __init__(self, loaded: LoadedSettings, *, theme_name: str) -> None:
-        # ahead of Textual's own, which reads it: set afterwards it would have every style sheet read twice before the first paint
-        self.theme_word = theme_name or loaded.settings.terminal.theme
-        self.set_reactive(AppParts.theme, theme.chosen(self.theme_word, loaded.environ))
-        super().__init__()
-        self.loaded = loaded
+        super().__init__(loaded, theme_name=theme_name)
         self.terminal: Terminal | None = None
         """Where there is one that can be asked."""
-        self.terminal_light: bool | None = None
-        """Whether its background is light; None until it says so."""
         self._asking: Asking | None = None
         self._folded = True
         self.waiting_lines = WaitingLines(id="waiting")
         self.status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
 
         self.welcome = Welcome(self)
-
-    def get_theme(self, theme_name: str) -> Theme | None:
-        """Ours are there from the beginning, before any could be registered."""
-        return theme.THEMES.get(theme_name) or super().get_theme(theme_name)
-
-    @property
-    def available_themes(self) -> dict[str, Theme]:
-        return {**super().available_themes, **theme.THEMES}
-
-    def wear(self, word: str) -> None:
-        """Put a theme on: ``auto``, ``dark``, ``light`` or ``ansi``."""
-        self.theme_word = word
-        self.theme = theme.chosen(word, self.loaded.environ, light=self.terminal_light)
 
     # ── the terminal ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,14 +141,6 @@ class AppParts(DesktopApp):
 
     def on_conversation_left(self) -> None:
         self.composer.focus()
-
-    def on_conversation_reached(self, message: Conversation.Reached) -> None:
-        """No block is chosen yet: that the keys are there is said."""
-        activity = self.query_one(ActivityLine)
-        if message.has_keys:
-            activity.hint(KEYS_ARE_THERE, stays=True)
-        else:
-            activity.unhint(KEYS_ARE_THERE)
 
     def on_block_view_end_seen(self, message: Conversation.EndSeen) -> None:
         self.query_one(BelowLine).tell(at_end=message.at_end, news=message.news)

@@ -54,22 +54,9 @@ class Conversation(BlockView, can_focus=True):
     class Left(Message):
         """The user wants to write."""
 
-    class Reached(Message):
-        """It has the keys now, or no longer."""
-
-        def __init__(self, *, has_keys: bool) -> None:
-            super().__init__()
-            self.has_keys = has_keys
-
     def focus_on_click(self) -> bool:
         """The mouse selects, folds and opens; whoever writes goes on writing."""
         return False
-
-    def on_focus(self) -> None:
-        self.post_message(self.Reached(has_keys=True))
-
-    def on_blur(self) -> None:
-        self.post_message(self.Reached(has_keys=False))
 
     def show_greeting(self) -> None:
         """It says something else now."""

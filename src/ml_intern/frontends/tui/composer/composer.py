@@ -18,6 +18,7 @@ from ml_intern.frontends.tui.composer.history import History
 from ml_intern.frontends.tui.composer.pastes import Pastes
 from ml_intern.frontends.tui.composer.queue import Queue
 from ml_intern.frontends.tui.composer.shell import ShellLines
+from ml_intern.frontends.tui.key_names import keys_of
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedTextArea
 from ml_intern.frontends.tui.welcome import PLACEHOLDER
@@ -224,6 +225,9 @@ class Composer(OrderedTextArea):
         return True
 
     def _key_of_text(self, key: str) -> bool:
+        if not self.text and key in keys_of(own_app(self).loaded.settings, "leave"):
+            own_app(self).leave()  # with a text the key may be one of the field's
+            return True
         match key:
             case "enter" if self._before_cursor.endswith("\\"):
                 self.action_delete_left()
@@ -236,8 +240,6 @@ class Composer(OrderedTextArea):
                 self._show(self._history.back(self._pastes.whole(self.text)))
             case "down" if self.cursor_at_last_line and self._history is not None:
                 self._show(self._history.forward())
-            case "ctrl+d" if not self.text:
-                own_app(self).leave()
             case "escape" if self.shell.running:
                 self.shell.stop()
             case _:
