@@ -19,6 +19,7 @@ from ml_intern.config.settings import Settings
 from ml_intern.frontends.tui.commands.workspace import INIT_PROMPT, diff_rows
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.ran_words import without_ran_words
 from tests.tui.pilots import command, kept_session, running_turn, until
 from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import SESSION
@@ -206,8 +207,8 @@ async def test_init_asks_the_model_to_write_the_file_and_says_when_there_is_one(
         await until(pilot, lambda: bool(host.operations))
     (sent,) = host.operations
     assert isinstance(sent, op.UserInput)
-    assert sent.text.startswith(INIT_PROMPT)
-    assert sent.text.endswith("Mind this: mind the GPUs")
+    assert INIT_PROMPT in sent.text and without_ran_words(sent.text) == "/init mind the GPUs"
+    assert "Mind this: mind the GPUs" in sent.text
     assert "There is an AGENTS.md already" not in sent.text
     (tmp_path / "AGENTS.md").write_text("old")
     host = scripted(past=in_folder(tmp_path))

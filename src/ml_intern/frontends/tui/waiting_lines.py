@@ -12,6 +12,7 @@ from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
+from ml_intern.protocol.ran_words import without_ran_words
 
 MOST_ROWS = 4
 
@@ -110,14 +111,15 @@ class WaitingLines(Widget):
     def rows(self) -> list[Line]:
         """The newest last; of many the oldest are counted."""
         steering = [message.text for message in self._sent] if self._running else []
-        told = [("handed over, read at the next step", text) for text in steering] + [
-            ("waits for the end of the turn", text) for text in self._later
+        told = [("handed over, read at the next step", without_ran_words(text)) for text in steering] + [
+            ("waits for the end of the turn", without_ran_words(text)) for text in self._later
         ]
         more = len(told) - MOST_ROWS
         shown = told[-(MOST_ROWS - 1) :] if more > 0 else told
         rows = [line(("dim", f"↳ {how}: {' '.join(text.split())}")) for how, text in shown]
         if self._later:
-            rows[-1] = line(("dim", "↳ waits for the end of the turn (↑ takes it back): " + " ".join(self._later[-1].split())))
+            last = " ".join(without_ran_words(self._later[-1]).split())
+            rows[-1] = line(("dim", f"↳ waits for the end of the turn (↑ takes it back): {last}"))
         return [line(("dim", f"↳ {more + 1} more")), *rows] if more > 0 else rows
 
     def _changed(self) -> None:

@@ -28,6 +28,8 @@ LIVE_CHARS = 32_000
 """Of what a running call printed."""
 LIVE_ROWS, LIVE_ROWS_UNFOLDED = 4, 40
 FAILURE_ROWS = 8
+KEPT_ROWS = 3
+"""Of what a call printed while it ran, when it ended well."""
 OUTPUT_CHARS = 200_000
 """Of an answer that are kept to be shown; beyond it, its middle is left out."""
 OUTPUT_ROWS = 2_000
@@ -53,6 +55,8 @@ class ToolBlock(Block):
         self._state = self._note = self._changed = ""
         self._started_at = started_at
         self._printed = ""
+        self._streamed = False
+        """Whether something was seen while it ran: the end of that stays."""
         self._output = ""
         self._answer: ToolFinished | None = None
         self._display: tuple[d.Display, ...] = ()
@@ -106,7 +110,7 @@ class ToolBlock(Block):
         self._output = middle_out(answer.output)
         self._display = answer.display
         self._answer = msgspec.structs.replace(answer, output="", images=(), display=(), files=())
-        self._printed = ""
+        self._streamed, self._printed = bool(self._printed.strip()), ""
         self.hidden = answer.success and bool(answer.display) and all(isinstance(item, d.Plan) for item in answer.display)
         self.changed()
 
@@ -210,7 +214,13 @@ class ToolBlock(Block):
             return rows + self._output_rows(pen) + self._rest(pen, answer)
         if not answer.success and answer.error_kind != "rejected" and not (self._agent is not None and self._agent.interrupted):
             rows += tail_rows(self._output, FAILURE_ROWS, pen)
+        if answer.success and self._streamed and not rows and self._agent is None:
+            rows = self._kept_rows(pen)
         return rows + ([pen.line(line(("dim", self._note)))] if self._note and not answer.success else [])
+
+    def _kept_rows(self, pen: Pen) -> Rows:
+        more = sum(bool(row.strip()) for row in self._output.split("\n")) - KEPT_ROWS
+        return [*([pen.more(more, folded=True)] if more > 0 else []), *tail_rows(self._output, KEPT_ROWS, pen)]
 
     def _output_rows(self, pen: Pen) -> Rows:
         """What a sub-agent reports is Markdown, as every model's answer."""
@@ -230,7 +240,8 @@ class ToolBlock(Block):
             return 1 + shown + min(self._printed.count("\n") + 1, LIVE_ROWS) * bool(self._printed)
         if not self.folded:
             return 3 + shown + len(self._arguments) + min(self._output.count("\n") + len(self._output) // columns, OUTPUT_ROWS)
-        return 1 + shown + (0 if self._answer.success else min(self._output.count("\n") + 1, FAILURE_ROWS))
+        most = FAILURE_ROWS if not self._answer.success else KEPT_ROWS + 1 if self._streamed else 0
+        return 1 + shown + min(self._output.count("\n") + 1, most)
 
 
 def even_lines(text: str) -> str:

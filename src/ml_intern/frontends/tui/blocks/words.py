@@ -14,6 +14,7 @@ from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.cells import links_in, wrapped
 from ml_intern.frontends.tui.selected_rows import MARK
 from ml_intern.protocol.amounts import counted
+from ml_intern.protocol.ran_words import without_ran_words
 
 USER_ROWS = 12
 """Of a long message, until it is unfolded."""
@@ -25,38 +26,44 @@ THINKING_ROWS, THINKING_CHARS = 3, 600
 
 
 class UserBlock(Block):
-    """A message of the user. Long ones are folded."""
+    """A message of the user. Long ones are folded, and what was put around the user's own words is seen unfolded only."""
 
     foldable = True
 
     def __init__(self, content: str, *, images: int = 0, steering: bool = False, sent_by: str = "") -> None:
         super().__init__()
         self._content = content
+        self._said = without_ran_words(content)
         self._images = images
         self._steering = steering
         self._sent_by = sent_by
 
     @property
     def text(self) -> str:
-        return self._content
+        return self._said
 
     def draw(self, pen: Pen) -> Rows:
         style = pen.palette.styles["user"]
-        rows = wrapped(self._content, pen.columns - 2)
+        rows = wrapped(self._said if self.folded else self._content, pen.columns - 2)
         hidden = 0
         if self.folded and len(rows) > USER_ROWS:
             hidden = len(rows) - USER_ROWS + 1
             rows = rows[: USER_ROWS - 1]
         drawn = [Strip([Segment("❯ " if not i else "  ", style + MARK), Segment(row, style)]) for i, row in enumerate(rows)]
         drawn += [Strip([Segment("  "), *pen.narrower(2).more(hidden, folded=True)])] if hidden else []
-        notes = [f"[{counted(self._images, 'image')}]"] if self._images else []
+        notes = [self._beside(pen)] if self.folded and self._said != self._content else []
+        notes += [f"[{counted(self._images, 'image')}]"] if self._images else []
         notes += ["sent while the turn ran"] if self._steering else []
         notes += [f"from {self._sent_by}"] if self._sent_by else []
         return drawn + pen.lines([(("dim", f"  {note}"),) for note in notes])
 
     def guess_rows(self, columns: int) -> int:
-        rows = guess_wrapped(self._content, columns - 2)
-        return min(rows, USER_ROWS) if self.folded else rows
+        rows = guess_wrapped(self._said if self.folded else self._content, columns - 2)
+        return min(rows, USER_ROWS) + (self._said != self._content) if self.folded else rows
+
+    def _beside(self, pen: Pen) -> str:
+        what = "what the command asks the model" if self._said.startswith("/") else "shell output"
+        return f"+ {what}: {pen.fold_key} or a click"
 
 
 class MarkdownBlock(Block):

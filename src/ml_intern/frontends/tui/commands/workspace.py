@@ -10,6 +10,7 @@ from ml_intern.compute.untrusted_git import NoRepository, looking_at
 from ml_intern.frontends.headless.text import Line, Style, line
 from ml_intern.frontends.tui.screens.pager import Pager
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.ran_words import asked_words
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
@@ -81,4 +82,5 @@ def _style(row: str) -> Style:
 async def init(app: TuiApp, rest: str) -> None:
     """``/init [what matters]``: asks the model to write AGENTS.md."""
     there = await asyncio.to_thread((Path(app.status.figures.cwd or app.loaded.cwd) / "AGENTS.md").exists)
-    app.send(op.UserInput(text=INIT_PROMPT + (IMPROVE if there else "") + (f"\n\nMind this: {rest}" if rest else "")))
+    prompt = INIT_PROMPT + (IMPROVE if there else "") + (f"\n\nMind this: {rest}" if rest else "")
+    app.send(op.UserInput(text=asked_words(f"/init {rest}".rstrip(), prompt)))

@@ -50,11 +50,12 @@ def laid_out(columns: Sequence[Column], row: Cells, wide: Sequence[int], room: i
     """The row, with what does not fit cut. What runs on is seen: what stands before it gives way, in ``room`` cells."""
     runs_on: Line = row[-1] if len(row) < len(columns) else ()
     spans: list[Span] = []
+    gap: Span = ("", " " * GAP)
     for i, cell in enumerate(row[:-1] if runs_on else row):
         if not wide[i]:
             continue
         if spans:
-            spans.append(("", " " * GAP))
+            spans.append(gap)
         cells = wide[i]
         if runs_on and room:
             cells = min(cells, max(room - GAP - width(bare(runs_on)), columns[i].least))
@@ -62,7 +63,7 @@ def laid_out(columns: Sequence[Column], row: Cells, wide: Sequence[int], room: i
         space: Span = ("", " " * (cells - width(bare(cut))))
         spans.extend((space, *cut) if columns[i].right else (*cut, space))
     if runs_on:
-        spans += [("", " " * GAP), *runs_on]
+        spans += [gap, *runs_on]
     return line(*spans)
 
 
