@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from textual.widgets import Input
 
 from ml_intern.frontends.headless.text import bare
 from ml_intern.frontends.spending.ledger import Ledger
@@ -16,7 +17,7 @@ from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled, HfJobSubmit
 from ml_intern.protocol.subagent_events import SubagentFinished
 from tests.tui.pilots import command, running_turn
-from tests.tui.scripted import STARTED, running, screen_text, scripted
+from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import SESSION, done
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,8 +52,8 @@ def job(job_id: str, reservation_id: str) -> HfJobSubmit:
     )
 
 
-def capped(usd: float) -> e.SessionUpdate:
-    return e.SessionUpdate(session_id=SESSION, auto_approval={"enabled": True, "cost_cap_usd": usd})
+def capped(usd: float, *, on: bool = True) -> e.SessionUpdate:
+    return e.SessionUpdate(session_id=SESSION, auto_approval={"enabled": on, "cost_cap_usd": usd})
 
 
 async def test_status_tells_model_effort_runtime_turns_and_context() -> None:
@@ -106,8 +107,7 @@ async def test_an_effort_that_is_none_is_refused_with_the_list() -> None:
 @pytest.mark.parametrize(
     ("text", "operation", "told"),
     [
-        ("/yolo", op.SetAutoApproval(enabled=True), "no cap on what is spent"),
-        ("/yolo on", op.SetAutoApproval(enabled=True), "Yolo is on"),
+        ("/yolo on", op.SetAutoApproval(enabled=True), "no cap on what is spent"),
         ("/yolo off", op.SetAutoApproval(enabled=False), "Yolo is off"),
         ("/yolo $2.50", op.SetAutoApproval(enabled=True, cost_cap_usd=2.5), "at most $2.50 is spent"),
         ("/yolo nocap", op.SetAutoApproval(enabled=False, lift_cap=True), "The cap is lifted."),
@@ -126,6 +126,32 @@ async def test_yolo_is_switched_off_where_it_is_on() -> None:
     async with running(host) as (app, pilot):
         await command(app, pilot, host, "/yolo")
     assert host.operations == [op.SetAutoApproval(enabled=False)]
+
+
+@pytest.mark.parametrize(
+    ("past", "offered", "keys", "wanted"),
+    [
+        ((), "5", ("enter",), op.SetAutoApproval(enabled=True, cost_cap_usd=5)),
+        ((call(2.5),), "8", ("enter",), op.SetAutoApproval(enabled=True, cost_cap_usd=8)),
+        ((capped(20, on=False), call(2.5)), "20", ("enter",), op.SetAutoApproval(enabled=True, cost_cap_usd=20)),
+        ((), "5", ("backspace", *"nocap", "enter"), op.SetAutoApproval(enabled=True, lift_cap=True)),
+        ((), "5", ("backspace", *"$1.5", "enter"), op.SetAutoApproval(enabled=True, cost_cap_usd=1.5)),
+        ((), "5", ("escape",), None),
+        ((), "5", ("backspace", "enter"), None),
+        ((), "5", ("backspace", *"yes", "enter"), None),
+    ],
+)
+async def test_yolo_alone_says_what_it_does_and_asks_for_a_cap(
+    past: tuple[e.AnyEvent, ...], offered: str, keys: tuple[str, ...], wanted: op.SetAutoApproval | None
+) -> None:
+    host = scripted(past=(STARTED, *past))
+    async with running(host) as (app, pilot):
+        await command(app, pilot, host, "/yolo")
+        assert "From now on calls run unasked in this session" in "\n".join(screen_text(app))
+        assert app.screen.query_one(Input).value == offered
+        await pilot.press(*keys)
+        await settled(app, pilot, host)
+    assert host.operations == ([] if wanted is None else [wanted])
 
 
 @pytest.mark.parametrize("word", ["nan", "inf", "-1", "maybe"])

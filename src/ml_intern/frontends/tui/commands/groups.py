@@ -87,7 +87,8 @@ SESSION: tuple[Command, ...] = (
         arguments="[on|off|dollars|nocap]",
         run=later("status", "yolo"),
         choices=("on", "off", "nocap"),
-        details="/yolo 5 switches it on with a cap of $5 for the session. Recurring jobs ask all the same.",
+        details="Alone it asks for a cap first, or switches it off. /yolo 5 switches it on with a cap of $5 for the session. "
+        "Recurring jobs ask all the same.",
     ),
     Command(name="status", summary="Show model, effort, folder, context and money", run=later("status", "show_status")),
     Command(name="cost", summary="Break down what was spent, and how far the cap reaches", run=later("cost", "show_cost")),

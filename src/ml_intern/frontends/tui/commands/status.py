@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OFF = "off"
 _NAMES = 11
+_CAP_USD = 5
+"""What is offered above what is spent, where there is no cap."""
 
 
 async def show_status(app: TuiApp, _: str) -> None:
@@ -117,11 +119,13 @@ def _of_other_models(app: TuiApp) -> list[str]:
 
 
 async def yolo(app: TuiApp, rest: str) -> None:
-    """``/yolo [on|off|<dollars>|nocap]``; without a word it toggles."""
+    """``/yolo [on|off|<dollars>|nocap]``; without a word it toggles, and asks for a cap before it goes on."""
     word = rest.lower().removeprefix("$")
-    enabled = app.status.figures.auto_approval
-    if word in ("", "on", OFF):
-        wanted = op.SetAutoApproval(enabled=not enabled if not word else word == "on")
+    if not word and not app.status.figures.auto_approval:
+        if (wanted := await _asked(app)) is None:
+            return
+    elif word in ("", "on", OFF):
+        wanted = op.SetAutoApproval(enabled=word == "on")
     elif word == "nocap":
         wanted = op.SetAutoApproval(enabled=app.status.figures.yolo, scope=app.status.figures.yolo_scope, lift_cap=True)
     elif (cap := _dollars(word)) is not None:
@@ -131,6 +135,28 @@ async def yolo(app: TuiApp, rest: str) -> None:
         return
     app.send(wanted)
     app.say(_yolo_words(wanted, app.status.figures.cap_usd))
+
+
+async def _asked(app: TuiApp) -> op.SetAutoApproval | None:
+    """What one word switches on is said first, and how much it may cost; None leaves all as it is."""
+    from ml_intern.frontends.tui.screens.questions import AskLine
+
+    figures = app.status.figures
+    cap = figures.cap_usd if figures.cap_usd is not None else ceil(figures.committed_usd) + _CAP_USD
+    spent = f" {usd(figures.committed_usd)} of it is spent or set aside." if figures.committed_usd else ""
+    detail = (
+        "From now on calls run unasked in this session: commands, files, jobs that cost money. Recurring jobs still ask, and /yolo off "
+        f"ends it.\n\nDollars that the session may cost in all, or: nocap.{spent}"
+    )
+    answer = await app.push_screen_wait(AskLine("Yolo: run calls unasked?", detail=detail, value=f"{cap:g}"))
+    word = answer.lower().removeprefix("$")
+    if word == "nocap":
+        return op.SetAutoApproval(enabled=True, lift_cap=True)
+    if (amount := _dollars(word)) is not None:
+        return op.SetAutoApproval(enabled=True, cost_cap_usd=amount)
+    if word:
+        app.say(f"'{answer}' is no amount of dollars: yolo stays off.", bad=True)
+    return None
 
 
 def _dollars(word: str) -> float | None:
