@@ -74,6 +74,8 @@ class ApprovalCard(Card):
         self._editable: Editable | None = None
         self._asks_for_cap = False
         self._sweeping: Sweeping | None = None
+        self._together = ""
+        """What all that wait may cost."""
         self._asked_at, self._asked_by = 0.0, ""
         """When it asked once more, in the event loop's time, and the key that made it."""
 
@@ -87,6 +89,10 @@ class ApprovalCard(Card):
         if self._editable is not None:
             return min(max(self._editable.text.count("\n") + 2, 4), EDIT_ROWS)
         return self._call.get_content_height(None, None, columns)
+
+    def costs_together(self, words: str) -> None:
+        """What approving all that wait may cost; empty: nothing."""
+        self._together = words
 
     def asks_same(self, other: Card) -> bool:
         return isinstance(other, ApprovalCard) and other.tool.arguments == self.tool.arguments
@@ -132,7 +138,8 @@ class ApprovalCard(Card):
                 also = ", whatever else waits included" if self._of > 1 else ""
                 return f"Always allow {marked(self.tool.remember_rule)} in this {sweeping}{also}?"
             case "all":
-                return f"Approve all {self._of} that wait, also those that you do not see here?"
+                costs = f" They cost {self._together}." if self._together else ""
+                return f"Approve all {self._of} that wait, also those that you do not see here?{costs}"
             case "rest":
                 waiting = f"all {self._of} that wait" if self._of > 1 else "this"
                 return f"Approve {waiting}, and every later call of this turn without asking, up to the cap (/yolo off asks again)?"

@@ -138,9 +138,19 @@ class CardDock(Vertical):
     def _tell_others(self) -> None:
         """Those that are not seen, in one line."""
         names = [card.name_shown for key, card in self._cards.items() if key != self._shown]
+        self._tell_costs()
         for place, card in enumerate(self._cards.values(), 1):
             card.counted(place, len(self._cards))
         self._others.update(Content(f"{len(names)} more wait{'s' * (len(names) == 1)}: {', '.join(names)} (Tab)"))
+
+    def _tell_costs(self) -> None:
+        from ml_intern.frontends.tui.cards.approval import ApprovalCard
+        from ml_intern.frontends.tui.cards.facts import MONEY, together
+
+        cards = [card for card in self._cards.values() if isinstance(card, ApprovalCard) and card.tool.tool not in MONEY]
+        words = together([card.tool for card in cards]) if len(cards) > 1 else ""
+        for card in cards:
+            card.costs_together(words)
 
     def fit(self) -> None:
         """As many rows as the card would like, as long as all around it is seen too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -64,6 +65,18 @@ def facts(tool: PendingTool) -> list[Line]:
     if tool.recurring:
         rows.append(line(("warn", "It recurs until the schedule is deleted.")))
     return rows
+
+
+def together(tools: Sequence[PendingTool]) -> str:
+    """What all of them may cost at most, and what is left of the cap; empty where none of them spends."""
+    spending = [tool for tool in tools if tool.estimated_cost_usd is not None or "spends" in tool.risk]
+    if not spending:
+        return ""
+    known = [tool.estimated_cost_usd for tool in spending if tool.estimated_cost_usd is not None]
+    unknown = f"{len(spending) - len(known)} of unknown cost" if len(spending) > len(known) else ""
+    costs = ", ".join(filter(None, (f"at most {usd(sum(known))}" if known else "", unknown)))
+    left = [tool.remaining_cap_usd for tool in spending if tool.remaining_cap_usd is not None]
+    return f"{costs} together, {f'{usd(min(left))} left of the cap' if left else 'no cap set'}"
 
 
 def _news(reason: str, shown: str) -> str:
