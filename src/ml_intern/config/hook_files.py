@@ -1,7 +1,7 @@
 """Files of a project that its hooks run: they run outside the sandbox with the hook, so they are trusted with it, or not.
 
 Only what a command line says is found, as a shell would read it (``hook_lines``): ``./scripts/check.sh``, ``python -m tools.guard``,
-``make guard``; and what the text of such a file runs, sources or imports by name (``hook_sources``), and so on.
+``make guard``; and what the text of such a file runs, sources or imports by name (``hook_loads``), and so on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ml_intern.config.brought_file import read_brought
 from ml_intern.config.hook_lines import HOME, ROOT, Unclear, Word, read_line
-from ml_intern.config.hook_sources import sources
+from ml_intern.config.hook_loads import sources
 from ml_intern.config.json_values import Json
 from ml_intern.errors import ConfigError
 

@@ -1,104 +1,56 @@
-"""What a hook's program runs, sources or imports in its turn, as far as its text says so by name.
-
-Shell scripts are read like a hook's own line (``hook_lines``), Python by its imports, JavaScript by ``require`` and ``import``. Names that
-are made while it runs, other languages, and what is found on ``PATH`` are not known.
-"""
+"""Every hook that a settings file names, with the file, and whether it is run: what ``/hooks`` and ``ml-intern hooks`` show."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from ml_intern.config.hook_lines import Unclear, Word, read_line
+import msgspec
 
-MAX_WORDS = 5000
-_SHEBANG = re.compile(r"#![^\n]*?\b(?:(?P<python>python|pypy)|(?P<script>node|deno|bun)|(?P<shell>(?:ba|da|z|k|fi|a)?sh))\b")
-_PYTHON = frozenset({".py", ".pyw"})
-_SCRIPT = frozenset({".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"})
-_SHELL = frozenset({".sh", ".bash", ".zsh", ".ksh", ".dash", ".fish"})
-_NO_SCRIPT = frozenset({"makefile", "gnumakefile", "justfile", ".justfile", "rakefile"})
-_ZERO = r"\"?\$(?:0|\{0\}|BASH_SOURCE\b|\{BASH_SOURCE(?:\[0\])?\})\"?"
-_HERE = re.compile(rf"\$\(\s*dirname\s+(?:--\s+)?(?:\"?\$\(\s*(?:realpath|readlink\s+-f)\s+(?:--\s+)?{_ZERO}\s*\)\"?|{_ZERO})\s*\)")
-_HERE_CUT = re.compile(r"\$\{(?:0|BASH_SOURCE(?:\[0\])?)%/\*\}")
-_HERE_CD = re.compile(r"\$\(\s*(?:CDPATH=\s*)?cd\s+(?:-P\s+)?(?:--\s+)?\"?(?P<to>[^\s\"$();&|]+)\"?[^()]*?(?:&&|;)\s*pwd(?:\s+-[LP])?\s*\)")
-_ASSIGNED = re.compile(
-    r"^\s*(?:export\s+|local\s+|readonly\s+|declare\s+)?(\w+)=(\"[^\"$`\n]*\"|'[^'\n]*'|[^\s\"'$`;&|()]+)\s*(?:;|$)", re.MULTILINE
-)
-_COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
-_REQUIRED = re.compile(r"""(?:\brequire\s*\(\s*|\bimport\s*\(\s*|\bfrom\s*|\bimport\s+)["'](\.{1,2}/[^"'\n]+|/[^"'\n]+)["']""")
-_ENDINGS = ("", ".js", ".mjs", ".cjs", ".ts", ".mts", ".json", "/index.js", "/index.mjs", "/index.ts")
+from ml_intern.config.hook_settings import HookCommand, HookSettings
+from ml_intern.config.json_values import JsonDict, read_object
+from ml_intern.config.load import LoadedSettings
+from ml_intern.config.project import HOOKS, PROJECT_FILE
+from ml_intern.config.trust import TrustedFolders, needs_trust
+
+ON = "on"
+UNTRUSTED = "off: this folder is not trusted (ml-intern trust)"
 
 
-def sources(path: Path, data: bytes, folder: Path) -> Iterator[Word | Unclear]:
-    """Names of files that ``path``, which holds ``data``, runs or loads, and what of it cannot be told."""
-    text = data.decode("utf-8", "replace")
-    match _language(path, text):
-        case "python":
-            yield from _imports(path, text, folder)
-        case "script":
-            for name in _REQUIRED.findall(text):
-                yield from (Word(f"{path.parent / name}{ending}", True) for ending in _ENDINGS)
-        case "shell":
-            yield from _shell(path, text)
-        case _:
-            pass
+class ConfiguredHook(NamedTuple):
+    """``event`` as in the settings; ``state`` is ``ON``, or says why it is not run."""
+
+    event: str
+    matcher: str
+    command: HookCommand
+    source: Path
+    state: str
 
 
-def _language(path: Path, text: str) -> str:
-    if found := _SHEBANG.match(text):
-        return found.lastgroup or ""
-    if text.startswith("#!"):
-        return ""
-    for suffixes, language in ((_PYTHON, "python"), (_SCRIPT, "script"), (_SHELL, "shell")):
-        if path.suffix in suffixes:
-            return language
-    plain = not path.suffix and path.name.lower() not in _NO_SCRIPT and "\0" not in text
-    return "shell" if plain else ""  # what says nothing of itself is a shell's
+def configured_hooks(loaded: LoadedSettings) -> list[ConfiguredHook]:
+    """In the order of the files. Blocks. Raises ``ConfigError`` for a file that cannot be read any more."""
+    trusted = TrustedFolders(loaded.paths.state_dir)
+    found: list[ConfiguredHook] = []
+    for path in loaded.files:
+        if path.suffix == ".json" and (data := read_object(path)).get(HOOKS):
+            found += _of_file(path, data, _state(path, data, trusted))
+    return found
 
 
-def _shell(path: Path, text: str) -> Iterator[Word | Unclear]:
-    """Line by line: a quote that is misread spoils no other line."""
-    here = str(path.parent)
-    text = _HERE_CUT.sub(lambda _: here, _HERE.sub(lambda _: here, text.replace("\\\n", " ")))
-    text = _HERE_CD.sub(lambda found: found["to"], text)
-    known = {name: value.strip("\"'") for name, value in _ASSIGNED.findall(text)}
-    count = 0
-    for written in text.split("\n"):
-        line = _with_known(_COMMENT.sub("", written), known).strip()
-        for each in read_line(line) if line else ():
-            if (count := count + 1) > MAX_WORDS:
-                yield Unclear("it is too long")
-                return
-            if isinstance(each, Word) or each.text != line:  # else a quote that ends on a later line
-                yield each
+def _state(path: Path, data: JsonDict, trusted: TrustedFolders) -> str:
+    project = path.parts[-2:] == PROJECT_FILE.parts
+    return UNTRUSTED if project and not trusted.covers(path.parent.parent, needs_trust(data)) else ON
 
 
-def _with_known(line: str, known: dict[str, str]) -> str:
-    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: known.get(found[1] or found[2], found[0]), line)
-
-
-def _imports(path: Path, text: str, folder: Path) -> Iterator[Word | Unclear]:
-    import ast  # only projects with hooks in Python need it
-
+def _of_file(path: Path, data: JsonDict, state: str) -> list[ConfiguredHook]:
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        yield Unclear("it is no Python that can be read")
-        return
-    tops = (path.parent, folder)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (word for alias in node.names for top in tops for word in _module(top, alias.name.split(".")))
-        elif isinstance(node, ast.ImportFrom):
-            parts = node.module.split(".") if node.module else []
-            bases = tops if not node.level else (path.parents[min(node.level, len(path.parents)) - 1],)
-            yield from (word for alias in node.names for base in bases for word in _module(base, [*parts, alias.name]))
-
-
-def _module(base: Path, parts: list[str]) -> Iterator[Word]:
-    """The file of every step on the way to it, for all of them are run."""
-    for end in range(1, len(parts) + 1):
-        place = base.joinpath(*parts[:end])
-        yield Word(f"{place}.py", True)
-        yield Word(str(place / "__init__.py"), True)
+        settings = msgspec.convert(data[HOOKS], HookSettings)
+    except msgspec.ValidationError as error:  # only of a project that is not trusted: ours were checked at the start
+        return [ConfiguredHook("", "", HookCommand(command="?"), path, f"off: {error}")]
+    events = {field.name: field.encode_name for field in msgspec.structs.fields(HookSettings)}
+    return [
+        ConfiguredHook(event, rule.matcher, command, path, state)
+        for name, event in events.items()
+        for rule in getattr(settings, name)
+        for command in rule.commands
+    ]
