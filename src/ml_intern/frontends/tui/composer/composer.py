@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events, work
@@ -146,7 +146,7 @@ class Composer(OrderedTextArea):
         """Now: what is kept has changed."""
         self._stop_timer()
         if self._draft is not None:
-            self.run_worker(self._write_draft(self._draft), group="draft")
+            self.run_worker(partial(self._write_draft, self._draft), group="draft")
 
     async def _write_draft(self, draft: Draft) -> None:
         """One after the other, each with the text of that moment: an old one must not come after what was sent."""
@@ -320,7 +320,7 @@ class Composer(OrderedTextArea):
         if self._history is None:
             return False
         self._history.add(text)
-        self.run_worker(asyncio.to_thread(self._history.save), group="history", exclusive=True)
+        self.run_worker(partial(asyncio.to_thread, self._history.save), group="history", exclusive=True)
         return True
 
     @work(group="send")
