@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ml_intern.errors import ContextOverflow
+from ml_intern.errors import ContextOverflow, StoreError
 from ml_intern.models.base import Reply, RetryNotice, TextDelta, Usage
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -340,3 +340,18 @@ async def test_an_interrupt_while_the_reply_is_stored_answers_its_calls(world: M
     go.set()
     assert isinstance(await w.turn_end(), e.Interrupted)
     assert len(w.of(e.ToolFinished)) == 2 and w.state.history.open_calls == ()
+
+
+# ── a store that fails ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_is_said_after_the_store_has_failed_is_refused_with_the_reason(world: MakeWorld) -> None:
+    """Nobody reads the log any more: whoever says it must hear it."""
+    w = await world("never")
+    w.session.log.fail(StoreError("The disk is full."))
+    for operation in (op.UserInput(text="go"), op.Compact()):
+        with pytest.raises(StoreError, match="full"):
+            await w.session.submit(operation)
+    assert not w.session.busy
+    with pytest.raises(StoreError, match="full"):
+        await w.session.aclose()

@@ -64,6 +64,18 @@ async def test_the_owner_dies_while_a_card_waits_and_what_was_not_run_is_asked_a
         assert any(row.endswith("waits for you") for row in screen_text(app))
 
 
+async def test_a_message_that_a_full_disk_did_not_take_is_in_the_composer_again() -> None:
+    host = scripted(play=quiet)
+    async with running(host) as (app, pilot):
+        await pilot.press(*"first", "enter")
+        await settled(app, pilot, host)
+        assert app.composer.text == ""
+        host.emit(e.ErrorRaised(error="The disk is full.", hint="Free some space.", kind="StoreError"))
+        host.end_stream()
+        await settled(app, pilot, host)
+        assert app.composer.text == "first" and any("The disk is full." in row for row in screen_text(app))
+
+
 async def test_a_message_in_a_session_that_is_only_left_is_not_said_twice() -> None:
     host = scripted(play=quiet)
     async with running(host) as (app, pilot):

@@ -87,8 +87,7 @@ class EventLog:
 
     async def _append(self, events: tuple[Event, ...]) -> None:
         async with self._lock:
-            if self._failure is not None:
-                raise self._failure
+            self.raise_failure()
             at = self._clock.now()
             first = self.state.last_seq + 1
             encoded = [self._encoded(event) for event in events]
@@ -214,6 +213,11 @@ class EventLog:
             text, hint = (error.message, error.hint) if isinstance(error, MlInternError) else (str(error), "")
             self._last_words = self._transient(ErrorRaised(error=text, hint=hint, kind=type(error).__name__))
             self.close()
+
+    def raise_failure(self) -> None:
+        """What made the log fail, if it did: nothing more is written, and nobody is told of it any more."""
+        if self._failure is not None:
+            raise self._failure
 
     def _transient(self, event: Event) -> Envelope:
         clean = self._scrub(event)  # pyright: ignore[reportArgumentType]

@@ -87,6 +87,7 @@ class Work:
         self._start(lambda: self._run_turns(messages))
 
     def _start(self, job: Job) -> None:
+        self._log.raise_failure()  # whoever asks hears it here, for the log's readers have ended
         self._interrupting = False
         self._task = asyncio.ensure_future(self._supervised(job))
 

@@ -164,6 +164,7 @@ class TuiApp(AppParts):
                 keep = isinstance(moved, e.NewComplete) and not moved.clear_screen
         except MlInternError as error:  # the store: what follows cannot be shown
             self.say(error.message, hint=error.hint, bad=True)
+        self.waiting_lines.given_up()
 
     def _not_opened(self, error: MlInternError) -> None:
         """What was sent in the meantime is the user's again."""

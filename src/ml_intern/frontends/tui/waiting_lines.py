@@ -49,6 +49,12 @@ class WaitingLines(Widget):
             self._changed()
         return waited or any(one is message for one in self._lost)
 
+    def given_up(self) -> None:
+        """Nothing more will be heard: the store has failed, or the session is closed. What it had not said to have is the user's again."""
+        own, self._sent, self._running = self._sent, [], False
+        self._put_back([*(one.text for one in own), *own_app(self).composer.queue.take_all()])
+        self._changed()
+
     @property
     def kept(self) -> tuple[str, ...]:
         """What no log holds yet, and would be lost with this process: what the process of a joined session has is not."""
