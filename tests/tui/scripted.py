@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ SIZE = (80, 24)
 STARTED = e.SessionStarted(session_id=SESSION, cwd="/home/shop", model="fake/model", effort="high")
 
 
+@dataclass
 class ScriptedHost(FakeHost):
     """A host for the app: its model takes ``context_window`` tokens."""
 

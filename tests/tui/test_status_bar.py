@@ -74,6 +74,30 @@ async def test_an_unknown_price_and_an_unknown_window_are_said_to_be_unknown() -
         assert "≥ $0.50" in screen_text(app)[-1]
 
 
+@pytest.mark.parametrize("news", [e.Compacted(old_tokens=50_000, new_tokens=3_000), llm(kind="compaction"), RESUMED])
+async def test_the_bar_keeps_the_window_where_the_next_session_has_not_asked_for_it_yet(news: e.AnyEvent) -> None:
+    host = scripted(past=(STARTED, llm()))
+    async with running(host, size=(120, 20)) as (app, pilot):
+        host.context_window = None
+        host.emit(news)
+        await settled(app, pilot, host)
+        assert "of 200k" in screen_text(app)[-1]
+        host.emit(e.ModelSwitched(model="fake/other", previous="fake/model"))
+        await settled(app, pilot, host)
+        assert "of 200k" not in screen_text(app)[-1]
+
+
+async def test_the_window_is_shown_as_soon_as_a_turn_or_a_summary_has_ended_by_which_it_was_found() -> None:
+    for news in (done("ok"), e.Compacted(old_tokens=50_000, new_tokens=3_000)):
+        host = scripted(past=(STARTED, llm()))
+        host.context_window = None
+        async with running(host, size=(120, 20)) as (app, pilot):
+            host.context_window = 131_000
+            host.emit(news)
+            await settled(app, pilot, host)
+            assert "of 131k" in screen_text(app)[-1]
+
+
 async def test_money_that_is_set_aside_counts_until_it_is_settled() -> None:
     host = scripted(past=(STARTED, CAP))
     async with running(host, size=(120, 20)) as (app, pilot):

@@ -40,7 +40,7 @@ SLICE_S = 0.008
 MOST_EARLY = 4_096
 """Keys before the first paint that are kept."""
 
-MODEL_NEWS = (e.Ready, e.LlmCall, e.ModelSwitched, e.ResumedFrom)
+MODEL_NEWS = (e.Ready, e.LlmCall, e.ModelSwitched, e.ResumedFrom, e.Compacted, e.TurnComplete)
 """Events after which the size of the window may be known, or another one."""
 
 
@@ -192,7 +192,7 @@ class TuiApp(AppParts):
                 return envelope.event
             self._tell(envelope, live=envelope.seq is None or envelope.seq > last)
             if envelope.seq == last:
-                self.status.window = backend.context_window
+                self.status.takes(backend.context_window)
                 self.conversation.show_changes()
             if loop.time() > slice_ends:
                 await asyncio.sleep(0)
@@ -205,7 +205,7 @@ class TuiApp(AppParts):
         for reader in self._readers:
             reader.read(envelope, live=live)
         if live and isinstance(envelope.event, MODEL_NEWS) and self._backend is not None:
-            self.status.window = self._backend.context_window
+            self.status.takes(self._backend.context_window)
 
     # ── the user ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

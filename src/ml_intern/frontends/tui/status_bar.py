@@ -50,6 +50,7 @@ class StatusBar(Widget):
         self._home = home
         self.figures = Figures()
         self._looked_at = ""
+        self._windows: dict[str, int] = {}
         self._stale = False
         """Whether it will be drawn anyway: the thousands of events of a past ask for it once."""
 
@@ -70,6 +71,12 @@ class StatusBar(Widget):
         if cwd and isinstance(envelope.event, WHERE_CHANGED) and (live or cwd != self._looked_at):  # once for all the turns of a past
             self._looked_at = cwd
             self.run_worker(partial(self._look_up_branch, Path(cwd)), group="branch", exclusive=True)
+
+    def takes(self, window: int | None) -> None:
+        """What the model takes. Another session may not have asked for it yet: then it is what it was, for the same model."""
+        if window:
+            self._windows[self.figures.model] = window
+        self.window = window or self._windows.get(self.figures.model)
 
     async def _look_up_branch(self, folder: Path) -> None:
         self.branch = await asyncio.to_thread(branch_of, folder)
