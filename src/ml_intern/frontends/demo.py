@@ -227,6 +227,10 @@ class _Overheard:
         return self._host.busy
 
     @property
+    def context_window(self) -> int | None:
+        return self._host.context_window
+
+    @property
     def sender(self) -> str:
         """See ``Host``: it is this process's own."""
         return ""

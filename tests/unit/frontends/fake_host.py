@@ -31,6 +31,8 @@ class FakeState:
     context_tokens: int = 0
     jobs: dict[str, e.HfJobSubmit] = field(default_factory=dict[str, e.HfJobSubmit])
     spending: FakeMoney = field(default_factory=FakeMoney)
+    pending: set[str] = field(default_factory=set[str])
+    """What is asked waits from when it is read."""
 
 
 @dataclass
@@ -45,6 +47,8 @@ class FakeHost:
     sender: str = ""
     context_window: int | None = None
     last_words: tuple[str, ...] = ()
+    set_aside: frozenset[str] = frozenset()
+    """Calls that are decided before anybody reads that they wait."""
     operations: list[op.AnyOperation] = field(default_factory=list)
     read_from: int | None = None
     current: str = SESSION
@@ -76,6 +80,8 @@ class FakeHost:
     async def events(self, *, after_seq: int | None = None) -> AsyncIterator[Envelope]:
         self.read_from = after_seq
         while (envelope := await self._queue.get()) is not None:
+            if isinstance(envelope.event, e.ApprovalRequired):
+                self.state.pending |= {tool.tool_call_id for tool in envelope.event.tools} - self.set_aside
             yield envelope
 
     async def aclose(self) -> None:

@@ -45,6 +45,21 @@ async def test_an_approval_from_elsewhere_is_waited_for() -> None:
     assert "in Slack, or with  ml-intern attach 01234567" in result.err
 
 
+@pytest.mark.parametrize("wait_s", [0, 600])
+async def test_what_an_earlier_process_had_asked_and_the_new_message_set_aside_waits_for_nobody(wait_s: float) -> None:
+    abandoned = e.ToolStateChange(tool_call_id="c1", tool="bash", state="abandoned")
+    finished = e.ToolFinished(tool="bash", tool_call_id="c1", output="Not run.", success=False, error_kind="abandoned")
+
+    async def play(host: FakeHost, operation: op.AnyOperation) -> None:
+        if isinstance(operation, op.UserInput):
+            host.emit(approval(), abandoned, finished, *started(operation.text), reply("42"), done("42"))
+
+    host = FakeHost(play, set_aside=frozenset({"c1"}))
+    result = await headless(play, host=host, resume="last", wait_s=wait_s)
+    assert result.code == 0 and answers(host) == []
+    assert "waits for an answer" not in result.err and "bash abandoned" in result.err
+
+
 async def test_a_rejection_from_elsewhere_is_the_exit_code() -> None:
     result = await headless(plays(approval(), *decided("rejected")), wait_s=600)
     assert result.code == 4 and "it was rejected" in result.err and answers(result.host) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,6 +71,11 @@ class Progress(WithJobs, Protocol):
 
     @property
     def context_tokens(self) -> int: ...
+
+    @property
+    def pending(self) -> Container[str]:
+        """The ids of the calls that wait to be decided now."""
+        ...
 
 
 class Host(Protocol):

@@ -234,6 +234,8 @@ class _Run:
         """What somebody elsewhere may answer is told as that: whoever has the session that was joined, or whom the run waits for."""
         if not isinstance(event, ApprovalRequired | QuestionAsked):
             return not self._options.json and is_anothers_error(event, self._host.sender)
+        if self._decided(event):
+            return not self._options.json
         if self._host.owner:
             if not self._options.json:
                 what = ", ".join(tool.tool for tool in event.tools) if isinstance(event, ApprovalRequired) else "a question"
@@ -244,11 +246,15 @@ class _Run:
         view.waiting(plain(self._waiting.take(event)))
         return not self._options.json
 
+    def _decided(self, event: ApprovalRequired | QuestionAsked) -> bool:
+        """What an earlier process had asked about was set aside by our message: it waits for nobody."""
+        return isinstance(event, ApprovalRequired) and not any(tool.tool_call_id in self._host.state.pending for tool in event.tools)
+
     def _waits_for(self, event: ApprovalRequired | QuestionAsked) -> bool:
         return self._options.wait_s > 0 and not (isinstance(event, ApprovalRequired) and event.usage_threshold)
 
     async def _answer(self, event: AnyEvent) -> None:
-        if self._host.owner or not isinstance(event, ApprovalRequired | QuestionAsked) or self._waits_for(event):
+        if self._host.owner or not isinstance(event, ApprovalRequired | QuestionAsked) or self._waits_for(event) or self._decided(event):
             return
         match event:
             case ApprovalRequired():

@@ -183,8 +183,8 @@ class Transcript:
                     call.finish(event)
             case e.ApprovalRequired():
                 self._wait(event)
-            case e.QuestionAsked() | e.QuestionAnswered():
-                pass  # the status bar and the cards show them
+            case e.QuestionAsked() | e.QuestionAnswered() | e.RewindPlanned():
+                pass  # the cards show them, and the rewind's own screen: where it ends there, nothing has happened
             case e.Compacted():
                 self._notice(line(("dim", f"· context summarised: {count_text(event.old_tokens)} → {count_text(event.new_tokens)} tokens")))
             case _:
