@@ -109,13 +109,16 @@ async def test_an_edit_elsewhere_leaves_the_secrets_behind_the_marks_as_they_wer
     assert "correct-horse" not in repr(w.of(e.Event))
 
 
-async def test_an_edit_that_does_not_fit_is_not_run(world: MakeWorld) -> None:
+async def test_an_edit_that_does_not_fit_is_told_and_the_call_waits_on(world: MakeWorld) -> None:
     echo = Echo(risk=ASKS)
     w = await world([call("echo")], "done", tools=[echo])
     approval = await _asked(w)
     await _answer(w, approval.tools[0], arguments={"bogus": 1})
+    told = await w.until(e.ErrorRaised)
+    assert "bogus" in told.error and not told.ends_turn and echo.ran == [] and w.state.pending
+    await _answer(w, approval.tools[0], arguments={"text": "better"})
     await w.turn_end()
-    assert w.of(e.ToolFinished)[0].error_kind == "invalid_arguments" and echo.ran == []
+    assert echo.ran == ["better"]
 
 
 async def test_an_edit_cannot_get_round_a_deny_rule(world: MakeWorld) -> None:
@@ -129,8 +132,10 @@ async def test_an_edit_cannot_get_round_a_deny_rule(world: MakeWorld) -> None:
     w = await world([call("echo", '{"text":"fine"}')], "done", tools=[echo], permissions=Permissions(deny=["echo(rm *)"]))
     approval = await _asked(w)
     await _answer(w, approval.tools[0], arguments={"text": "rm -rf /"})
+    assert "Not permitted" in (await w.until(e.ErrorRaised)).error
+    await _answer(w, approval.tools[0], approved=False)
     await w.turn_end()
-    assert w.of(e.ToolFinished)[0].error_kind == "denied" and echo.ran == []
+    assert echo.ran == []
 
 
 async def test_calls_of_one_batch_are_asked_together_and_decided_one_by_one(world: MakeWorld) -> None:

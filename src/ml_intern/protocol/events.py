@@ -300,7 +300,7 @@ class ToolLog(Event, frozen=True):
 
 class ToolStateChange(Event, frozen=True):
     """``state``: waiting, changed, approved, rejected, running, cancelled, abandoned; jobs add their own. ``arguments``: as the user
-    edited them (approved) or a hook did (changed): from here on they are the call's.
+    edited them (approved; changed: it is asked anew) or a hook did (changed): from here on they are the call's.
     ``rule``: what the user allowed "always" for another call, and approved this one too. ``reason``: of a rejection."""
 
     wire = "tool_state_change"

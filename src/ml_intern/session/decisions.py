@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from ml_intern.compute.to_the_end import to_the_end
+from ml_intern.errors import ToolError
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.session.approvals import Abandoned, Decision, Gate
 from ml_intern.session.log import EventLog
 from ml_intern.session.questions import Questions
 from ml_intern.session.rules import Rules
+
+
+class WaitingCalls(Protocol):
+    """The calls that wait. ``session/tool_runner.py`` has them."""
+
+    def allowed_by(self, rule: str) -> Sequence[e.PendingTool]:
+        """Those that need not wait, now that there is this rule."""
+        ...
+
+    async def revise(self, answer: op.ApprovalAnswer) -> bool:
+        """See ``ToolRunner.revise``."""
+        ...
 
 
 class Decisions:
@@ -23,19 +36,19 @@ class Decisions:
         gate: Gate[Decision],
         questions: Questions,
         rules: Rules,
-        allowed_by: Callable[[str], Sequence[e.PendingTool]],
+        calls: WaitingCalls,
     ) -> None:
-        """``allowed_by``: the calls that wait and need not, now that there is this rule."""
         self._log = log
         self._gate = gate
         self._questions = questions
         self._rules = rules
-        self._allowed_by = allowed_by
+        self._calls = calls
 
     async def take(self, operation: op.ExecApproval, complain: Callable[[op.ExecApproval, str], Awaitable[None]]) -> bool:
         """One by one, in the order given. Whether each of them decided.
 
-        What is allowed "always" holds for what waits too, but for that which this answer decides itself.
+        What is allowed "always" holds for what waits too, but for that which this answer decides itself. An edit that cannot run decides
+        nothing, and one that costs or does something else than what was shown is asked anew.
         """
         taken, granted = True, list[str]()
         for answer in operation.approvals:
@@ -44,10 +57,28 @@ class Decisions:
                 await complain(operation, f"No pending approval to process for '{answer.tool_call_id}'.")
                 taken = False
                 continue
-            granted += await to_the_end(self._decide(pending, answer, operation.sent_by))
+            try:
+                asked_anew = answer.approved and await self._revised(answer)
+            except ToolError as error:
+                await complain(operation, str(error))
+                taken = False
+                continue
+            if not asked_anew:
+                granted += await to_the_end(self._decide(pending, answer, operation.sent_by))
+            taken = taken and not asked_anew
         for rule in granted:
             await self._approve_covered(rule, operation.sent_by)
         return taken
+
+    async def _revised(self, answer: op.ApprovalAnswer) -> bool:
+        """Whether the edit is asked anew."""
+        anew = True
+        try:
+            anew = await self._calls.revise(answer)
+            return anew
+        finally:
+            if anew:
+                self._gate.release(answer.tool_call_id)
 
     async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> list[str]:
         """The rule that it granted, if it did."""
@@ -65,7 +96,7 @@ class Decisions:
         return [pending.remember_rule] if always else []
 
     async def _approve_covered(self, rule: str, sent_by: str) -> None:
-        for pending in self._allowed_by(rule):
+        for pending in self._calls.allowed_by(rule):
             if self._gate.claim(pending.tool_call_id):
                 changed = e.ToolStateChange(
                     tool_call_id=pending.tool_call_id,

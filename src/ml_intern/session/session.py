@@ -58,7 +58,7 @@ class Session:
         self.log: EventLog = parts.turn.log
         self.session_id, self.state = self.log.session_id, self.log.state
         self._work = Work(parts.turn, model)
-        self._decisions = Decisions(self.log, parts.gate, parts.questions, parts.rules, parts.turn.runner.allowed_by)
+        self._decisions = Decisions(self.log, parts.gate, parts.questions, parts.rules, parts.turn.runner)
         self._changing = asyncio.Lock()
         """Held by operations that start or stop work: one of them at a time."""
         self._closed = False

@@ -8,59 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import Future
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
 
+from ml_intern.compute.to_the_end import to_the_end
 from ml_intern.errors import OutcomeUnknown, ToolError
-from ml_intern.protocol.events import ApprovalRequired, PendingTool, ToolCalled, ToolFinished, ToolLog, ToolStateChange
+from ml_intern.protocol.events import PendingTool, ToolCalled, ToolFinished, ToolLog
 from ml_intern.protocol.messages import JsonObject, ToolCall
+from ml_intern.protocol.operations import ApprovalAnswer
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
 from ml_intern.session.approvals import Abandoned, Decision, Gate, as_object, edited_arguments, why_refused
 from ml_intern.session.around_calls import AroundCalls, as_asked, changed, weighed
 from ml_intern.session.budget import Budget
 from ml_intern.session.call_failures import checked, crash, failure, interrupted
+from ml_intern.session.call_plan import CallPlan, Fitted, question_of, state_change
 from ml_intern.session.clock import Clock
-from ml_intern.session.hooks.verdict import SILENCE, Verdict
+from ml_intern.session.hooks.verdict import Verdict
 from ml_intern.session.log import EventLog
 from ml_intern.session.overlap import overlaps
 from ml_intern.session.permissions import Judgement, Mode, Outcome, Permissions, rule_for
 from ml_intern.session.questions import Questions
 from ml_intern.session.toolbox import Toolbox
-from ml_intern.tools.base import Answer, Effect, Risk, Tool, ToolArgs, ToolContext, ToolOutput
+from ml_intern.tools.base import Answer, Effect, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.limiter import limit
 
 logger = logging.getLogger(__name__)
 
-REPORTS_KEPT = 20
-"""Live output that an interrupted call is answered with: the last so many pieces."""
 UNKNOWN = "unknown_outcome"
 """What the call asked for may have been done: its tool settles its reservation."""
-
-
-class _Plan(Struct, kw_only=True):
-    """A call on its way: either ``failure`` says why it will not run, or the rest is filled in."""
-
-    call: ToolCall
-    arguments: JsonObject
-    failure: ToolOutput | None = None
-    tool: Tool[Any] | None = None
-    args: ToolArgs | None = None
-    risk: Risk = field(default_factory=lambda: Risk(effects=frozenset()))
-    pending: PendingTool | None = None
-    decision: Future[Decision] | None = None
-    verdict: Verdict = SILENCE
-    note: str = ""
-    started: bool = False
-    waited: bool = False
-    began_s: float | None = None
-    reported: deque[str] = field(default_factory=lambda: deque(maxlen=REPORTS_KEPT))
 
 
 class ToolRunner:
@@ -87,14 +66,14 @@ class ToolRunner:
         self._spill_dir = spill_dir
         self._clock = clock
         self._budget = Budget(log.state.spending)
-        self._plans: Sequence[_Plan] = ()
+        self._plans: Sequence[CallPlan] = ()
         self.mode: Callable[[], Mode] = lambda: Mode.ASK
 
     async def answer(self, calls: Sequence[ToolCall]) -> None:
         """Run a batch. Cancelled, it still answers every call before it raises."""
         if not calls:
             return
-        self._plans = plans = [_Plan(call=call, arguments=as_object(call.arguments)) for call in calls]
+        self._plans = plans = [CallPlan(call=call, arguments=as_object(call.arguments)) for call in calls]
         new = [plan for plan in plans if plan.call.id not in self._log.state.pending]
         known = [ToolCalled(tool=plan.call.name, arguments=plan.arguments, tool_call_id=plan.call.id) for plan in new]
         try:
@@ -120,7 +99,7 @@ class ToolRunner:
 
     # ── judging ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _prepare(self, plan: _Plan) -> None:
+    async def _prepare(self, plan: CallPlan) -> None:
         """Parse and judge; whatever goes wrong with that is the call's answer."""
         name = plan.call.name
         plan.tool = self._tools.get(name)
@@ -141,7 +120,7 @@ class ToolRunner:
             logger.exception("tool %s could not be judged", name)
             plan.failure = crash(plan.call.name, error, "could not be judged", "It was not run.")
 
-    async def _parse_and_judge(self, plan: _Plan, tool: Tool[Any]) -> None:
+    async def _parse_and_judge(self, plan: CallPlan, tool: Tool[Any]) -> None:
         """The user's hooks speak first: they may block it or change it, and what they let pass is judged all the same."""
         args: ToolArgs = tool.parse(plan.call.arguments)
         verdict = await self._around.before_judging(plan.call, plan.arguments)
@@ -152,8 +131,10 @@ class ToolRunner:
         self._judge(plan, verdict)
         if plan.pending is not None and plan.call.id not in self._log.state.pending:
             await self._let_hooks_answer(plan, tool, plan.pending, as_asked(verdict))
+        elif plan.pending is not None:
+            await self._go_on(plan, self._log.state.pending[plan.call.id])
 
-    async def _let_hooks_answer(self, plan: _Plan, tool: Tool[Any], pending: PendingTool, earlier: Verdict) -> None:
+    async def _let_hooks_answer(self, plan: CallPlan, tool: Tool[Any], pending: PendingTool, earlier: Verdict) -> None:
         """What they change is judged anew, by ``earlier`` too; then their word counts for that."""
         verdict = await self._around.before_asking(pending)
         if verdict.blocked:
@@ -165,16 +146,16 @@ class ToolRunner:
         if verdict.permission == "allow" and plan.pending is not None and not plan.pending.block_reason:
             plan.pending = None
 
-    async def _heard(self, plan: _Plan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
+    async def _heard(self, plan: CallPlan, tool: Tool[Any], verdict: Verdict) -> ToolArgs | None:
         """What hooks said to the model goes ahead of the answer; the arguments as they changed them, None when they did not."""
         plan.note += f"[From a hook of the user's: {verdict.context}]\n" if verdict.context else ""
         if verdict.arguments is None or verdict.arguments == plan.arguments:
             return None
         plan.arguments, plan.note = verdict.arguments, plan.note + changed("A hook of the user's", verdict.arguments)
-        await self._log.append(msgspec.structs.replace(_state(plan, "changed"), note="changed by a hook", arguments=verdict.arguments))
+        await self._log.append(state_change(plan, "changed", "changed by a hook", verdict.arguments))
         return tool.parse_object(verdict.arguments)
 
-    def _judge(self, plan: _Plan, verdict: Verdict) -> None:
+    def _judge(self, plan: CallPlan, verdict: Verdict) -> None:
         assert plan.tool is not None and plan.args is not None
         tool, call = plan.tool, plan.call
         plan.risk, plan.verdict = tool.risk(plan.args), verdict
@@ -188,7 +169,7 @@ class ToolRunner:
         elif call.id in self._log.state.pending:
             plan.pending = self._log.state.pending[call.id]  # asked before a restart: the answer still counts
 
-    def _judgement(self, plan: _Plan, tool: Tool[Any]) -> Judgement:
+    def _judgement(self, plan: CallPlan, tool: Tool[Any]) -> Judgement:
         judgement = self._permissions.judge(plan.call.name, tool.subject(plan.args), plan.risk, self.mode())
         return weighed(judgement, plan.verdict)
 
@@ -199,13 +180,48 @@ class ToolRunner:
         waiting = [(plan.pending, plan, plan.tool) for plan in self._plans if plan.decision is not None]
         return [pending for pending, plan, tool in waiting if pending and tool and self._is_allowed_by(rule, plan, tool, pending)]
 
-    def _is_allowed_by(self, rule: str, plan: _Plan, tool: Tool[Any], pending: PendingTool) -> bool:
+    def _is_allowed_by(self, rule: str, plan: CallPlan, tool: Tool[Any], pending: PendingTool) -> bool:
         if pending.block_reason or Effect.SPENDS in plan.risk.effects:
             return False
         judgement = self._judgement(plan, tool)
         return judgement.outcome is Outcome.ALLOW and rule in judgement.rules
 
-    def _pending(self, plan: _Plan, judgement: Judgement, over_budget: str, remaining: float | None) -> PendingTool:
+    async def revise(self, answer: ApprovalAnswer) -> bool:
+        """Judge and price a call that waits as the answer edits it. Whether it is asked anew, for what was shown holds no more. Raises
+        ``ToolError`` for an edit that cannot run.
+        """
+        plan = next((plan for plan in self._plans if plan.call.id == answer.tool_call_id and plan.decision is not None), None)
+        if plan is None or (edited := edited_arguments(plan.arguments, answer)) == plan.arguments:
+            return False
+        fitted = await self._fit(plan, edited)
+        if isinstance(fitted, ToolOutput):
+            raise ToolError(fitted.text)
+        if plan.decision is None or plan.decision.done():
+            raise ToolError("This call waits no more.")
+        if not plan.costs_or_does_other(fitted):
+            return False
+        plan.pending = self._edited(plan, fitted)
+        change = state_change(plan, "changed", "changed by the user", edited)
+        await to_the_end(self._log.append(change, question_of((plan.pending,))))
+        return True
+
+    def _edited(self, plan: CallPlan, fitted: Fitted) -> PendingTool:
+        """What is asked of it now that it is edited."""
+        assert plan.tool is not None
+        plan.take(fitted)
+        cost = self._budget.judge(plan.call.id, plan.risk, self.mode())
+        self._budget.withdraw(plan.call.id)  # judged again once it is approved
+        return self._pending(plan, self._judgement(plan, plan.tool), cost.blocked, cost.remaining_usd)
+
+    async def _go_on(self, plan: CallPlan, earlier: PendingTool) -> None:
+        """It was asked before a restart: as it was edited by then."""
+        shown = ApprovalAnswer(tool_call_id=plan.call.id, approved=True, arguments=earlier.arguments)
+        if (edited := edited_arguments(plan.arguments, shown)) != plan.arguments:
+            fitted = await self._fit(plan, edited)
+            if isinstance(fitted, Fitted):
+                plan.pending = self._edited(plan, fitted)
+
+    def _pending(self, plan: CallPlan, judgement: Judgement, over_budget: str, remaining: float | None) -> PendingTool:
         assert plan.tool is not None and plan.args is not None
         blocked = over_budget or judgement.blocked
         return PendingTool(
@@ -223,30 +239,19 @@ class ToolRunner:
             remaining_cap_usd=remaining,
         )
 
-    async def _ask(self, plans: Sequence[_Plan], questions: ExitStack) -> None:
+    async def _ask(self, plans: Sequence[CallPlan], questions: ExitStack) -> None:
         """Open every question, then announce them together."""
         waiting = [plan for plan in plans if plan.pending is not None]
         for plan in waiting:
             plan.decision = questions.enter_context(self._gate.ask(plan.call.id))
             self._budget.withdraw(plan.call.id)  # judged again once it is approved
         new = [plan.pending for plan in waiting if plan.pending is not None]
-        if not new:
-            return
-        blocked = next((tool for tool in new if tool.auto_approval_blocked), None)
-        event = ApprovalRequired(tools=tuple(new), count=len(new))
-        if blocked is not None:
-            event = msgspec.structs.replace(
-                event,
-                auto_approval_blocked=True,
-                block_reason=blocked.block_reason,
-                estimated_cost_usd=blocked.estimated_cost_usd,
-                remaining_cap_usd=blocked.remaining_cap_usd,
-            )
-        await self._log.append(event)
+        if new:
+            await self._log.append(question_of(new))
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run_all(self, plans: Sequence[_Plan]) -> None:
+    async def _run_all(self, plans: Sequence[CallPlan]) -> None:
         """Side by side, but one after the other where two touch the same thing."""
         if len(plans) == 1:
             await self._answer_one(plans[0], ())
@@ -257,12 +262,12 @@ class ToolRunner:
                 before = [tasks[i] for i in range(index) if overlaps(plans[i].risk, plan.risk)]
                 tasks.append(group.create_task(self._answer_one(plan, before)))
 
-    async def _answer_one(self, plan: _Plan, before: Sequence[asyncio.Task[None]]) -> None:
+    async def _answer_one(self, plan: CallPlan, before: Sequence[asyncio.Task[None]]) -> None:
         plan.began_s = self._clock.monotonic()
         try:
             if any(not task.done() for task in before):
                 if plan.decision is None:  # else it waits for the user, which is said already
-                    await self._log.append(_state(plan, "waiting"))
+                    await self._log.append(state_change(plan, "waiting"))
                 await asyncio.wait(before)
                 plan.waited = True
             output = plan.failure or await self._decide_and_run(plan)
@@ -271,56 +276,57 @@ class ToolRunner:
             raise
         await self._finish(plan, output)
 
-    async def _decide_and_run(self, plan: _Plan) -> ToolOutput:
-        if plan.decision is not None:
-            answer = await plan.decision
-            try:
-                refusal = await self._take_decision(plan, answer)
-            except Exception as error:  # the boundary: as in _prepare, for the arguments as the user edited them
-                logger.exception("tool %s could not be judged", plan.call.name)
-                refusal = crash(plan.call.name, error, "could not be judged", "It was not run.")
-            if refusal is not None:
-                return refusal
+    async def _decide_and_run(self, plan: CallPlan) -> ToolOutput:
+        if plan.decision is not None and (refusal := await self._take_decision(plan, await plan.decision)):
+            return refusal
         if plan.decision is not None or plan.waited:
-            await self._log.append(_state(plan, "running"))
+            await self._log.append(state_change(plan, "running"))
             plan.began_s = self._clock.monotonic()
         return await self._run_watched(plan)
 
-    async def _run_watched(self, plan: _Plan) -> ToolOutput:
+    async def _run_watched(self, plan: CallPlan) -> ToolOutput:
         tool, args = plan.tool, plan.args
         assert tool is not None
         if refusal := await self._around.before_running(plan.call, plan.arguments, plan.risk, lambda: tool.preview(args)):
             return failure("denied", f"{refusal} The call was not run.")
         return await self._around.after_running(plan.call, plan.arguments, await self._run_reserved(plan))
 
-    async def _take_decision(self, plan: _Plan, answer: Decision) -> ToolOutput | None:
+    async def _take_decision(self, plan: CallPlan, answer: Decision) -> ToolOutput | None:
         """Apply the user's edits; returns the refusal, if it is one."""
         if isinstance(answer, Abandoned) or not answer.approved:
             return failure(*why_refused(answer))
         edited = edited_arguments(plan.arguments, answer)
-        if edited != plan.arguments and (refusal := await self._take_edit(plan, edited)):
-            return refusal
+        if edited != plan.arguments:
+            fitted = await self._fit(plan, edited)
+            if isinstance(fitted, ToolOutput):
+                return fitted
+            plan.take(fitted)
+        plan.note += changed("The user", plan.arguments) if plan.edited else ""
         cost = self._budget.judge(plan.call.id, plan.risk, Mode.YOLO)
         if cost.blocked and cost.remaining_usd is not None:
             return failure("over_budget", f"{cost.blocked} It was not run; the user can raise the cap.")
         return None
 
-    async def _take_edit(self, plan: _Plan, edited: JsonObject) -> ToolOutput | None:
-        assert plan.tool is not None
+    async def _fit(self, plan: CallPlan, edited: JsonObject) -> Fitted | ToolOutput:
+        """The call as the user edited it, or why that cannot run."""
+        tool = plan.tool
+        assert tool is not None
         try:
-            plan.args = await plan.tool.prepare(plan.tool.parse_object(edited), shown=plan.args)
+            args = await tool.prepare(tool.parse_object(edited), shown=plan.args)
+            risk = tool.risk(args)
         except msgspec.ValidationError as error:
-            return failure("invalid_arguments", f"ERROR: The user's edit does not fit the tool: {error}. The call was not run.")
+            return failure("invalid_arguments", f"The user's edit does not fit {plan.call.name}: {error}. The call was not run.")
         except ToolError as error:
             return failure("tool_error", str(error))
-        plan.risk = plan.tool.risk(plan.args)
-        judgement = self._permissions.judge(plan.call.name, plan.tool.subject(plan.args), plan.risk, Mode.YOLO)
+        except Exception as error:  # the boundary: as in _prepare, for the arguments as the user edited them
+            logger.exception("tool %s could not be judged", plan.call.name)
+            return crash(plan.call.name, error, "could not be judged", "It was not run.")
+        judgement = self._permissions.judge(plan.call.name, tool.subject(args), risk, Mode.YOLO)
         if judgement.outcome is Outcome.DENY:
             return failure("denied", f"Not permitted: {judgement.reason} The edited call was not run.")
-        plan.arguments, plan.note = edited, plan.note + changed("The user", edited)
-        return None
+        return Fitted(arguments=edited, args=args, risk=risk)
 
-    async def _run_reserved(self, plan: _Plan) -> ToolOutput:
+    async def _run_reserved(self, plan: CallPlan) -> ToolOutput:
         """Set the cost aside first; give it back if the call fails, unless what it started holds on to it."""
         if Effect.SPENDS not in plan.risk.effects or plan.risk.cost_usd is None:
             return await self._run(plan)
@@ -334,7 +340,7 @@ class ToolRunner:
             await self._log.append(BudgetSettled(reservation_id=reservation, actual_usd=0.0))
         return output
 
-    async def _run(self, plan: _Plan) -> ToolOutput:
+    async def _run(self, plan: CallPlan) -> ToolOutput:
         assert plan.tool is not None and plan.args is not None
         plan.started = True
         time_limit = asyncio.timeout(plan.tool.timeout_s)
@@ -349,7 +355,7 @@ class ToolRunner:
             logger.exception("tool %s crashed", plan.call.name)
             return crash(plan.call.name, error, "crashed", "This is a defect of the tool.")
 
-    def _context(self, plan: _Plan) -> ToolContext:
+    def _context(self, plan: CallPlan) -> ToolContext:
         call = plan.call
 
         def report(text: str) -> None:
@@ -362,7 +368,7 @@ class ToolRunner:
 
         return ToolContext(call_id=call.id, session_id=self._log.session_id, report=report, emit=self._log.append, ask=ask)
 
-    async def _finish(self, plan: _Plan, output: ToolOutput) -> None:
+    async def _finish(self, plan: CallPlan, output: ToolOutput) -> None:
         self._budget.withdraw(plan.call.id)
         limited = limit(plan.note + output.text, self._spill_dir)
         await self._log.append(
@@ -380,13 +386,9 @@ class ToolRunner:
             )
         )
 
-    async def _answer_rest(self, plans: Sequence[_Plan]) -> None:
+    async def _answer_rest(self, plans: Sequence[CallPlan]) -> None:
         """After a cancellation between calls: those that nobody answered yet."""
         unanswered = {call.id for call in self._log.state.history.open_calls}
         for plan in plans:
             if plan.call.id in unanswered:
                 await self._finish(plan, plan.failure or interrupted(plan.reported, started=plan.started))
-
-
-def _state(plan: _Plan, state: str) -> ToolStateChange:
-    return ToolStateChange(tool_call_id=plan.call.id, tool=plan.call.name, state=state)

@@ -131,6 +131,8 @@ class AnswerDesk:
                 await self._ask(event)
             case e.ToolStateChange() if event.state in DECIDED:
                 await self._close(event.tool_call_id, self._decided(event.state, event.sent_by, event.note))
+            case e.ToolStateChange(state="changed"):  # by an edit elsewhere: it is asked anew, as it is now
+                await self._close(event.tool_call_id, event.note)
             case e.ToolFinished():
                 await self._close(event.tool_call_id, "over")
             case e.QuestionAnswered():
