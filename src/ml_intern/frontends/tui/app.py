@@ -142,6 +142,7 @@ class TuiApp(AppParts):
             self.query_one(ActivityLine),
             self.status,
             self.welcome,
+            self.sight,
             Attention(self, self.loaded.settings.terminal_notifications),
         ]
 

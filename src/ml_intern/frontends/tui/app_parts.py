@@ -18,6 +18,7 @@ from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.key_names import fold_key, told_key
+from ml_intern.frontends.tui.sight import Sight
 from ml_intern.frontends.tui.status_bar import StatusBar
 from ml_intern.frontends.tui.themed_app import ThemedApp
 from ml_intern.frontends.tui.waiting_lines import WaitingLines
@@ -48,6 +49,7 @@ class AppParts(ThemedApp):
         self.waiting_lines = WaitingLines(id="waiting")
         self.status = StatusBar(mode=self._mode(), home=home_dir(loaded.environ), id="status")
 
+        self.sight = Sight(self)
         self.welcome = Welcome(self)
 
     # ── the terminal ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -109,7 +109,7 @@ class Transcript:
     def _words(self, event: e.UserMessageAdded | e.GuardTriggered) -> None:
         if isinstance(event, e.UserMessageAdded):
             by = event.sent_by if event.sent_by != self._sender() else ""
-            self._conversation.add(UserBlock(event.content, images=len(event.images), steering=event.steering, sent_by=by))
+            self._conversation.add(UserBlock(event.content, images=event.images, steering=event.steering, sent_by=by))
         else:
             self._tell(event)
 

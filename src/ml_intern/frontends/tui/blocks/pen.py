@@ -55,6 +55,14 @@ class Pen:
         note = f" · {shown.note}" if shown is not None else ""
         return [*(shown.rows if shown is not None else ()), self.file(title, path, file, note=note)]
 
+    def kept_picture(self, data: str, rows: int, title: str) -> Rows:
+        """A picture that a session holds, as base64; below it what it is called, and its size. Its file may be another one by now."""
+        shown = None
+        if self._pictures is not None:
+            shown = self._pictures.picture("", self.columns, rows, self.palette.background, self.changed, data=data)
+        note = f" · {shown.note}" if shown is not None else ""
+        return [*(shown.rows if shown is not None else ()), self.line(line(("accent", title), ("dim", note)))]
+
     @cached_property
     def pages(self) -> RichPages:
         """Markdown and highlighted code; rich's part of it is imported when the first is drawn."""

@@ -10,10 +10,11 @@ from textual.strip import Strip
 from ml_intern.frontends.headless.markdown import Block as Piece
 from ml_intern.frontends.headless.text import Line, bare, line, lines
 from ml_intern.frontends.tui.blocks.base import Block, Rows, guess_wrapped, wrapped_lines
-from ml_intern.frontends.tui.blocks.pen import Pen
+from ml_intern.frontends.tui.blocks.pen import PICTURE_ROWS, Pen
 from ml_intern.frontends.tui.cells import links_in, wrapped
 from ml_intern.frontends.tui.selected_rows import MARK
 from ml_intern.protocol.amounts import counted
+from ml_intern.protocol.messages import Image
 from ml_intern.protocol.ran_words import without_ran_words
 
 USER_ROWS = 12
@@ -23,6 +24,8 @@ PART_ROWS = 300
 OPEN_CHARS = 12_000
 """Of a paragraph that has no end yet: beyond it, its tail is shown as it was written."""
 THINKING_ROWS, THINKING_CHARS = 3, 600
+UNSEEN = "the model sees no images: /model"
+"""Of pictures that are not sent to it."""
 
 
 class UserBlock(Block):
@@ -30,13 +33,25 @@ class UserBlock(Block):
 
     foldable = True
 
-    def __init__(self, content: str, *, images: int = 0, steering: bool = False, sent_by: str = "") -> None:
+    def __init__(self, content: str, *, images: Sequence[Image] = (), steering: bool = False, sent_by: str = "") -> None:
         super().__init__()
         self._content = content
         self._said = without_ran_words(content)
         self._images = images
+        self._unseen = False
         self._steering = steering
         self._sent_by = sent_by
+
+    @property
+    def pictures(self) -> int:
+        """How many were sent with it."""
+        return len(self._images)
+
+    def tell_sight(self, *, sees: bool) -> None:
+        """Whether the model of the session, as it is now, gets the pictures of this message."""
+        if self._images and self._unseen is sees:
+            self._unseen = not sees
+            self.changed()
 
     @property
     def text(self) -> str:
@@ -52,14 +67,24 @@ class UserBlock(Block):
         drawn = [Strip([Segment("❯ " if not i else "  ", style + MARK), Segment(row, style)]) for i, row in enumerate(rows)]
         drawn += [Strip([Segment("  "), *pen.narrower(2).more(hidden, folded=True)])] if hidden else []
         notes = [self._beside(pen)] if self.folded and self._said != self._content else []
-        notes += [f"[{counted(self._images, 'image')}]"] if self._images else []
         notes += ["sent while the turn ran"] if self._steering else []
         notes += [f"from {self._sent_by}"] if self._sent_by else []
-        return drawn + pen.lines([(("dim", f"  {note}"),) for note in notes])
+        return drawn + self._image_rows(pen) + pen.lines([(("dim", f"  {note}"),) for note in notes])
+
+    def _image_rows(self, pen: Pen) -> Rows:
+        inner, many = pen.narrower(2), len(self._images) > 1
+        most = PICTURE_ROWS if self.folded else 2 * PICTURE_ROWS
+        rows: Rows = []
+        for number, image in enumerate(self._images, 1):
+            rows += inner.kept_picture(image.data, most, f"image {number}" if many else "image")
+        if self._unseen:
+            rows += inner.lines(wrapped_lines([line(("warn", UNSEEN))], inner.columns))
+        return [Strip([Segment("  ", MARK), *row]) for row in rows]
 
     def guess_rows(self, columns: int) -> int:
         rows = guess_wrapped(self._said if self.folded else self._content, columns - 2)
-        return min(rows, USER_ROWS) + (self._said != self._content) if self.folded else rows
+        pictures = 2 * len(self._images)
+        return pictures + (min(rows, USER_ROWS) + (self._said != self._content) if self.folded else rows)
 
     def _beside(self, pen: Pen) -> str:
         what = "what the command asks the model" if self._said.startswith("/") else "shell output"

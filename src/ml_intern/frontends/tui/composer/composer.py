@@ -124,6 +124,7 @@ class Composer(OrderedTextArea):
         self._stop_timer()
         self._saving = asyncio.get_running_loop().call_later(DRAFT_AFTER_S, self.save_draft)
         self._suggest()
+        own_app(self).sight.writing(self.text)
 
     async def on_unmount(self) -> None:
         """What was typed in the last moment is kept too; no timer and no shell line of ours outlives us."""

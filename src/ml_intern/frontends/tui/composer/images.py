@@ -18,11 +18,8 @@ def images_in(text: str, root: Path) -> tuple[tuple[Image, ...], tuple[str, ...]
     """The pictures that ``@path`` names in a text, and a sentence for each that cannot be sent. Blocks."""
     found: list[Image] = []
     problems: list[str] = []
-    for quoted, bare in _NAMED.findall(text):
-        name = quoted or bare
-        if not name.lower().endswith(_ENDINGS):
-            continue
-        image, problem = _read(root / Path(name).expanduser(), name)
+    for name in named_in(text):
+        image, problem = _read(_path(name, root), name)
         if problem:
             problems.append(problem)
         elif image is not None and len(found) < MOST:
@@ -30,12 +27,30 @@ def images_in(text: str, root: Path) -> tuple[tuple[Image, ...], tuple[str, ...]
     return tuple(found), tuple(problems)
 
 
+def named_in(text: str) -> list[str]:
+    """The pictures that it names, as they are named."""
+    names = [quoted or bare for quoted, bare in _NAMED.findall(text)]
+    return [name for name in names if name.lower().endswith(_ENDINGS)]
+
+
+def is_there(name: str, root: Path) -> bool:
+    """Whether there is a file of that name. Blocks."""
+    return _path(name, root).is_file()
+
+
 def as_mention(pasted: str, root: Path) -> str:
     """``@path`` for a paste that is the path of a picture; else the paste itself. Terminals paste a file that is dropped so."""
     path = pasted.strip().strip("'\"").removeprefix("file://")
-    if "\n" in path or not path.lower().endswith(_ENDINGS) or not (root / Path(path).expanduser()).is_file():
+    if "\n" in path or not path.lower().endswith(_ENDINGS) or not is_there(path, root):
         return pasted
     return f'@"{path}" ' if " " in path else f"@{path} "
+
+
+def _path(name: str, root: Path) -> Path:
+    try:
+        return root / Path(name).expanduser()
+    except RuntimeError:  # the home of a user who is not there
+        return root / name
 
 
 def _read(path: Path, name: str) -> tuple[Image | None, str]:

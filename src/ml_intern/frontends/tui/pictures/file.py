@@ -5,6 +5,7 @@ Whatever a file holds is data of others: its bytes and its pixels are bounded be
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import warnings
@@ -29,7 +30,7 @@ class Unreadable(Exception):
 def load(wish: Wish) -> Loaded:
     """Read the file and make of it what the wish's way needs; a file that cannot be read says why."""
     try:
-        picture = _opened(Path(wish.path))
+        picture = _opened(base64.b64decode(wish.data, validate=True) if wish.data else read_named(Path(wish.path), MAX_BYTES + 1))
         size = picture.size
         columns, rows = _cells(size, wish)
         if wish.way == "kitty":
@@ -68,9 +69,8 @@ _DAMAGE = (
 """What Pillow's decoders raise for files that are not as they should be."""
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(data: bytes) -> Image.Image:
     """The picture in colours with alpha, upright."""
-    data = read_named(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise Unreadable(f"it is larger than {MAX_BYTES // 1_000_000} MB")
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)  # as Pillow's documentation advises

@@ -72,12 +72,16 @@ class Gallery:
         self.way, self.cell, self.multiplexed = way, abilities.cell, abilities.multiplexed
         return before != (self.way, self.cell)
 
-    def picture(self, path: str, columns: int, rows: int, background: Colour | None, changed: Callable[[], None]) -> Shown | None:
-        """What there is of it now, at most that many cells; None at first, and ``changed`` is called when it is there."""
+    def picture(
+        self, path: str, columns: int, rows: int, background: Colour | None, changed: Callable[[], None], *, data: str = ""
+    ) -> Shown | None:
+        """What there is of it now, at most that many cells; None at first, and ``changed`` is called when it is there. ``data`` instead of
+        a path: its bytes as base64."""
         from ml_intern.frontends.tui.pictures.wish import Wish
 
         size = min(columns, MAX_COLUMNS), rows
-        wish = Wish(path=str(self.folder / path), columns=size[0], rows=size[1], way=self.way, cell=self.cell, background=background)
+        file = "" if data else str(self.folder / path)
+        wish = Wish(path=file, columns=size[0], rows=size[1], way=self.way, cell=self.cell, background=background, data=data)
         if wish in self._kept:
             self._kept.move_to_end(wish)
             return self._kept[wish]

@@ -22,6 +22,8 @@ class Wish:
     cell: tuple[int, int]
     background: Colour | None
     """What is behind it; None leaves that to the terminal where it can."""
+    data: str = ""
+    """The file's bytes as base64, of a picture that a session holds; it has no path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
