@@ -32,6 +32,9 @@ DRIVES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "test_this_and_the_rest_asks_no_more_until_the_turn_ends": ("ApprovalCard: A",),
         "test_what_is_edited_is_what_is_approved": ("ApprovalCard: e",),
     },
+    "test_card_edits.py": {
+        "test_a_key_shows_the_other_arguments_of_a_job_and_the_script_keeps_its_text": ("ApprovalCard: ctrl+t",),
+    },
     "test_card_keys.py": {
         "test_controls_and_invisible_characters_are_shown_on_the_card_and_left_out_of_what_is_edited": ("ApprovalCard: ctrl+s",),
         "test_ctrl_c_clears_the_composer_and_up_brings_the_text_back": ("Composer._key_of_text: up",),

@@ -28,6 +28,7 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType({
     "approve": "y",
     "reject": "n",
     "edit": "e",
+    "edit_others": "ctrl+t",
     "always_session": "s",
     "always_project": "p",
     "approve_all": "a",
@@ -36,7 +37,7 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType({
 """Several keys are separated by commas."""
 
 IN_COMPOSER = frozenset({"newline", "queue", "search_history", "editor", "undo"})
-IN_CARDS = frozenset({"approve", "reject", "edit", "always_session", "always_project", "approve_all", "approve_rest"})
+IN_CARDS = frozenset({"approve", "reject", "edit", "edit_others", "always_session", "always_project", "approve_all", "approve_rest"})
 """All others are everywhere."""
 
 FIXED_IN_CARDS: Mapping[str, str] = MappingProxyType({
@@ -130,7 +131,7 @@ def _why_not_for(name: str, key: str) -> str:
     fixed = FIXED_IN_CARDS if name in IN_CARDS else FIXED_ELSEWHERE
     if key in fixed:
         return f"cannot be {key}: that {fixed[key]}"
-    if name not in IN_CARDS and (len(key) == 1 or key in WRITTEN):
+    if (name not in IN_CARDS or name == "edit_others") and (len(key) == 1 or key in WRITTEN):
         return f"cannot be '{key}': that is written; take one with ctrl or alt, or f1 to f24"
     return ""
 

@@ -39,6 +39,7 @@ def test_an_empty_key_is_refused() -> None:
         ({"fold": "f5,"}, "names '', which is no key"),
         ({"fold": "o"}, "that is written"),
         ({"queue": "enter"}, "that sends"),
+        ({"edit_others": "o"}, "that is written"),
         ({"editor": "ctrl+s"}, "approves what was edited"),
         ({"approve": "enter"}, "asked once more"),
         ({"fold": "ctrl+i"}, "terminals send tab"),

@@ -13,7 +13,8 @@ from textual.widgets import Input
 from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cards.body import CallBody
 from ml_intern.frontends.tui.cards.card import Card
-from ml_intern.frontends.tui.cards.facts import MONEY, Editable, editable, edited, title
+from ml_intern.frontends.tui.cards.draft import Draft
+from ml_intern.frontends.tui.cards.facts import MONEY, title
 from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedTextArea, obeyed
@@ -25,7 +26,6 @@ Remember = Literal["session", "project"]
 Sweeping = Literal["session", "project", "all", "rest"]
 """Answers for more than what is seen: asked once more."""
 EDIT_ROWS = 12
-_EDITING = "editing {} · Ctrl-S approves it as it stands · {} external editor · Esc back"
 
 
 class ApprovalCard(Card):
@@ -48,6 +48,7 @@ class ApprovalCard(Card):
         ),
         Binding("enter", "confirm", "Yes, to what it asks once more", show=False),
         Binding("ctrl+s", "approve_edit", "Approve it as you edited it", show=False),
+        Binding(DEFAULT_KEYS["edit_others"], "edit_others", "Edit the other arguments, or the text again", id="edit_others"),
         Binding(DEFAULT_KEYS["editor"], "edit_outside", "Go on editing in your editor", id="editor", show=False),
     ]
 
@@ -71,7 +72,7 @@ class ApprovalCard(Card):
         self.tool = tool
         self._call = CallBody(tool)
         self._area = OrderedTextArea(soft_wrap=False, show_line_numbers=True)
-        self._editable: Editable | None = None
+        self._draft: Draft | None = None
         self._asks_for_cap = False
         self._sweeping: Sweeping | None = None
         self._together = ""
@@ -86,8 +87,8 @@ class ApprovalCard(Card):
         return self._call
 
     def body_rows(self, columns: int) -> int:
-        if self._editable is not None:
-            return min(max(self._editable.text.count("\n") + 2, 4), EDIT_ROWS)
+        if self._draft is not None:
+            return min(max(self._draft.text.count("\n") + 2, 4), EDIT_ROWS)
         return self._call.get_content_height(None, None, columns)
 
     def costs_together(self, words: str) -> None:
@@ -112,10 +113,8 @@ class ApprovalCard(Card):
             return f"{self._question(self._sweeping)} Enter yes · Esc no"
         if self.has_class("-words"):
             return "Enter sets the cap and goes on · Esc back" if self._asks_for_cap else "Enter rejects · Esc back"
-        if self._editable is not None:
-            name = self._editable.name or "the arguments"
-            editor = self._key("editor")
-            return f"^S approve · {editor.replace('Ctrl-', '^')} editor · Esc back" if short else _EDITING.format(name, editor)
+        if self._draft is not None:
+            return self._edit_keys(self._draft, short=short)
         yes, no, edit = self._key("approve"), self._key("reject"), self._key("edit")
         if self.tool.tool in MONEY:
             return f"{yes} {'go on' if self.tool.tool == 'usage_threshold' else 'raise the cap'} · {no} stop · Esc back"
@@ -128,6 +127,14 @@ class ApprovalCard(Card):
         always = f"\n{session} always in this session, {project} in this project: {rule}" if rule else ""
         more = f" · {every} all {self._of}" if self._of > 1 else ""
         return f"{yes} approve · {no} reject · {edit} edit{more} · {rest} the rest of this turn · Esc back{always}"
+
+    def _edit_keys(self, draft: Draft, *, short: bool) -> str:
+        editor, switch = self._key("editor"), self._key("edit_others")
+        if short:
+            other = f" · {switch} {'others' if draft.shown else draft.main}" if draft.main else ""
+            return f"Ctrl-S approve · {editor} editor{other} · Esc back".replace("Ctrl-", "^")
+        other = f" · {switch} {'the other arguments' if draft.shown else draft.main}"
+        return f"editing {draft.words} · Ctrl-S approves it as it stands{other if draft.main else ''} · {editor} external editor · Esc back"
 
     def _key(self, action: str) -> str:
         return told_key(own_app(self).loaded.settings, action)
@@ -153,6 +160,8 @@ class ApprovalCard(Card):
                 return self.tool.tool not in MONEY and bool(self.tool.remember_rule)
             case "sweep", ("all",):
                 return self.tool.tool not in MONEY and self._of > 1
+            case "edit_others", _:
+                return self._draft is not None and bool(self._draft.main)
             case "approve_edit" | "edit_outside", _:
                 return self.has_class("-editing")
             case "sweep" | "edit", _:
@@ -260,12 +269,24 @@ class ApprovalCard(Card):
         """In place; what is approved then is what stands there."""
         if self._stop_asking():
             return
-        self._editable = editable(self.tool)
-        self._area.text = self._editable.text
+        self._draft = Draft(self.tool.arguments)
+        self._area.text = self._draft.text
         self.add_class("-editing")
         self.screen.set_focus(self._area)
         self.show_title()
         self.say("")
+
+    def action_edit_others(self) -> None:
+        """The other text of the two; what was written stays."""
+        assert self._draft is not None
+        self._draft.write(self._area.text)
+        self._draft.switch()
+        self._area.text = self._draft.text
+        self.say("")
+
+    def refused(self, why: str) -> None:
+        """What was decided here could not be taken: an edit that does not fit stays as it is."""
+        self.say(f"{why} Ctrl-S approves, Esc goes back." if self._draft is not None else "")
 
     async def on_key(self, event: events.Key) -> None:
         if self._sweeping is not None and not event.is_printable and event.key not in ("enter", "escape"):
@@ -274,19 +295,22 @@ class ApprovalCard(Card):
             await obeyed(self, event)
 
     def action_approve_edit(self) -> None:
-        assert self._editable is not None
+        assert self._draft is not None
+        self._draft.write(self._area.text)
         try:
-            arguments = edited(self.tool, self._editable, self._area.text)
+            arguments = self._draft.arguments()
         except ValueError as error:
-            self.say(f"That is no JSON object ({error}). Ctrl-S approves, Esc goes back.")
+            if self._area.text != self._draft.text:
+                self._area.text = self._draft.text
+            self.refused(f"That is no JSON object ({error}).")
             return
         self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True, arguments=arguments))
 
     async def action_edit_outside(self) -> None:
         from ml_intern.frontends.tui.cards.editor import edit_outside
 
-        assert self._editable is not None
-        text, problem = await edit_outside(own_app(self), self._area.text, self._editable.language)
+        assert self._draft is not None
+        text, problem = await edit_outside(own_app(self), self._area.text, self._draft.language)
         if problem:
             self.say(problem)
         else:
@@ -299,8 +323,8 @@ class ApprovalCard(Card):
         self._asks_for_cap = False
         if self._stop_asking():
             return
-        if self._editable is not None:
-            self._editable = None
+        if self._draft is not None:
+            self._draft = None
             self.remove_class("-editing")
             self.screen.set_focus(self)
             self.show_title()

@@ -237,6 +237,9 @@ class Card(Vertical, can_focus=True):
         self.calm_from = max(self.calm_from, event.time + own_app(self).calm_s)
         return "This is the next card: look at it, then press the key again."
 
+    def refused(self, why: str) -> None:
+        """What was decided here could not be taken, or something else went wrong meanwhile."""
+
     def start_over(self) -> None:
         """The user comes to it anew: what it asks once more is taken back."""
 

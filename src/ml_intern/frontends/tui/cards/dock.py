@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.protocol import events as e
@@ -101,12 +102,20 @@ class CardDock(Vertical):
                 self._drop((key,))
             case e.QuestionAnswered(question_id=key, sent_by=sent_by) as ended:
                 self._over(key, ended.outcome_words, sent_by, live=live)
-            case e.ErrorRaised(ends_turn=False):
-                self._sent.clear()  # it may have been refused: the card takes keys again
+            case e.ErrorRaised(ends_turn=False, error=why) as error:
+                if not is_anothers_error(error, self.tui.sender):
+                    self._refused(why)
             case e.TurnComplete() | e.Interrupted() | e.ErrorRaised(ends_turn=True) | e.UndoComplete() | e.ConnectionChanged(over=True):
                 self._drop(tuple(self._cards))
             case _:
                 pass
+
+    def _refused(self, why: str) -> None:
+        """What was sent may have been: the cards take keys again."""
+        for key in self._sent & self._cards.keys():
+            self._cards[key].refused(why)
+        self._mine -= self._sent
+        self._sent.clear()
 
     # ── which card is seen, and who has the keys ─────────────────────────────────────────────────────────────────────
 
@@ -171,6 +180,8 @@ class CardDock(Vertical):
 
     def _add(self, key: str, card: ApprovalCard | QuestionCard) -> None:
         before = self._cards.get(key)
+        self._sent.discard(key)  # asked anew: what was sent has decided nothing
+        self._mine.discard(key)
         had_focus = before is not None and before.has_focus_within
         if before is not None:
             self._same(before, card)

@@ -6,14 +6,11 @@ import json
 import re
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from ml_intern.frontends.headless.text import Line, line
+from ml_intern.frontends.tui.cards.draft import LANGUAGES
 from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.display import Diff, Text
 from ml_intern.protocol.events import PendingTool
-from ml_intern.protocol.invisible import seen
-from ml_intern.protocol.messages import JsonObject
 
 MONEY = ("usage_threshold", "yolo_budget")
 """Questions of money that are put as if they were calls."""
@@ -23,16 +20,6 @@ _RISKS = {
     "writes hub": "changes something on the Hub",
 }
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_MAIN = ("script", "content", "new_str", "command", "message", "task")
-_LANGUAGES = {"script": "python", "command": "bash"}
-
-
-class Editable(Struct, frozen=True):
-    """The one argument that people edit, or all of them as JSON (``name`` empty)."""
-
-    name: str
-    text: str
-    language: str
 
 
 def title(tool: PendingTool) -> str:
@@ -85,25 +72,6 @@ def _news(reason: str, shown: str) -> str:
     return " ".join(told)
 
 
-def editable(tool: PendingTool) -> Editable:
-    """What ``e`` edits: without what cannot be seen, for what stands there is what will run."""
-    for name in _MAIN:
-        value = tool.arguments.get(name)
-        if isinstance(value, str) and value:
-            return Editable(name, seen(value), _LANGUAGES.get(name, ""))
-    return Editable("", seen(json.dumps(tool.arguments, indent=2, ensure_ascii=False)), "json")
-
-
-def edited(tool: PendingTool, what: Editable, text: str) -> JsonObject:
-    """The arguments with the edit in them. Raises ``ValueError`` for text that is no JSON object."""
-    if what.name:
-        return {**tool.arguments, what.name: text}
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError("it must be a JSON object")
-    return value  # pyright: ignore[reportUnknownVariableType]  # JSON keys are strings
-
-
 def shown_arguments(tool: PendingTool) -> list[tuple[str, str, str]]:
     """The arguments that ``display`` does not show: name, text, language."""
     texts = [item.text for item in tool.display if isinstance(item, Text)]
@@ -112,7 +80,7 @@ def shown_arguments(tool: PendingTool) -> list[tuple[str, str, str]]:
     for name, value in tool.arguments.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if text and not _is_shown(text, texts, changed):
-            rows.append((name, text, _LANGUAGES.get(name, "")))
+            rows.append((name, text, LANGUAGES.get(name, "")))
     return rows
 
 
