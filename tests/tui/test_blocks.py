@@ -46,6 +46,13 @@ def test_a_card_of_a_call_that_a_hook_changed_shows_what_ran_and_says_so() -> No
     assert "touch other" in row and "changed by a hook" in row and "harmless" not in row
 
 
+@pytest.mark.parametrize("name", [theme.DARK, theme.LIGHT, theme.ANSI])
+def test_code_has_the_background_of_the_theme_in_its_whole_width_and_none_behind_its_characters(name: str) -> None:
+    for block in (CodeBlock("def f():\n    return 1", "python"), CodeBlock("words"), MarkdownBlock("- a\n\n  ```python\n  x = 1\n  ```")):
+        parts = [part for row in block.draw(Pen(30, theme.palette(name))) for part in row]
+        assert all(part.style is None or part.style.bgcolor is None for part in parts)
+
+
 # ── any text ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 ODD = [

@@ -129,6 +129,7 @@ THEMES: Mapping[str, Theme] = MappingProxyType(
                 surface="#181b21",
                 panel="#20242c",
                 dark=True,
+                variables={"scrollbar-background": "#181b21"},  # Textual makes it black
             ),
             Theme(
                 name=LIGHT,

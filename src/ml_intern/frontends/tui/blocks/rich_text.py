@@ -61,8 +61,10 @@ class RichPages:
         return rows
 
     def code(self, text: str, language: str, columns: int, palette: Palette) -> Rows:
-        """Highlighted where the language is known, its long lines broken; empty rows stay."""
-        shown = Syntax(drawable(text), language or "text", theme=palette.code_theme, background_color="default", word_wrap=True)
+        """Highlighted where the language is known, its long lines broken; empty rows stay. It has no background of its own: the terminal's
+        would stand behind its characters alone, and differ from the theme's.
+        """
+        shown = Syntax(drawable(text), language or "text", theme=palette.code_theme, word_wrap=True)
         return [Strip(row) for row in self._rows(shown, columns, palette)]
 
     def _rows(self, renderable: RenderableType, columns: int, palette: Palette) -> list[list[Segment]]:

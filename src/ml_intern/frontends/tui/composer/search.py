@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -45,10 +46,14 @@ class HistorySearch(FramedScreen[str | None]):
         self._query = query
         self._found: list[str] = []
 
+    @property
+    def key_lines(self) -> Sequence[str]:
+        key = told_key(self.tui.loaded.settings, "search_history")
+        return f"↑↓ {key} move · Enter take · Esc leave", f"↑↓ {key} · Enter take · Esc", "Enter take · Esc", "⏎ Esc"
+
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content("What you sent before")
-            frame.border_subtitle = Content(f"↑↓ {told_key(self.tui.loaded.settings, 'search_history')} move · Enter take · Esc leave")
             yield Static(classes="none")
             yield OptionList()
             yield OrderedInput(value=self._query, placeholder="Type words of it", compact=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from rich.cells import cell_len
+from textual.content import Content
 from textual.screen import ModalScreen
 
 if TYPE_CHECKING:
@@ -12,6 +15,10 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 WIDE = 100
 """Columns from which on a list and what is about it stand side by side."""
+SMALL = 72
+"""The columns of a frame with the class ``small``, where there are so many."""
+FRAME_CELLS = 6
+"""Of a frame's lower line that are not the keys'."""
 
 
 class FramedScreen(ModalScreen[Result]):
@@ -30,6 +37,11 @@ class FramedScreen(ModalScreen[Result]):
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  # as Textual has it
 
     @property
+    def key_lines(self) -> Sequence[str]:
+        """The keys in fewer and fewer words: the first that fit stand below. All of them name the way out."""
+        return ()
+
+    @property
     def tui(self) -> TuiApp:
         """The app, by its own type."""
         return cast("TuiApp", self.app)  # pyright: ignore[reportUnknownMemberType]
@@ -41,3 +53,15 @@ class FramedScreen(ModalScreen[Result]):
         wide = self.tui.size.width >= WIDE
         self.set_class(wide, "-wide")
         self.set_class(not wide, "-narrow")
+        self._show_keys()
+
+    def on_resize(self) -> None:
+        """As with ``on_mount``."""
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        frame, columns = self.query_one(".frame"), self.tui.size.width
+        outer = min(columns * 94 // 100, SMALL) if frame.has_class("small") else columns if columns < WIDE else columns * 92 // 100
+        lines = self.key_lines
+        fitting = (keys for keys in lines if cell_len(keys) <= outer - FRAME_CELLS)
+        frame.border_subtitle = Content(next(fitting, lines[-1] if lines else ""))

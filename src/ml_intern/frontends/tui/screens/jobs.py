@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.commands.recall import JobRow
 
 KEYS = (
-    "↑↓ choose · Enter log · c cancel · a attach · o open page · Esc close",
-    "Enter log · c cancel · a attach · o page · Esc",
-    "⏎ log·c cancel·a attach·o page·Esc",
-    "⏎ c a o Esc",
+    "↑↓ choose · Enter log · c cancel · a attach · o open page · r look again · Esc close",
+    "Enter log · c cancel · a attach · o open page · r look again · Esc close",
+    "⏎ log · c cancel · a attach · o page · r again · Esc",
+    "⏎ log·c cancel·a attach·o page·r again·Esc",
+    "⏎ log·c stop·a attach·o page·r·Esc",
+    "⏎ c a o r Esc",
 )
-"""The keys for the frame: the first that fits."""
 HEADS = ("status", "cost", "time", "job", "hardware", "whose")
 SHORT_ID = 12
-FRAME_CELLS = 6
 TICK_S = 1.0
 FLUSH_S = 0.1
 """Lines of a log are shown in batches: a job that prints thousands a second must not stop the keys."""
@@ -148,18 +148,16 @@ class JobsScreen(FramedScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content("Jobs")
-            frame.border_subtitle = Content(self._keys())
             yield Static(id="heads")
             yield OptionList()
             yield Static(id="caption")
             yield self._log
 
-    def _keys(self) -> str:
-        room = self.tui.size.width - FRAME_CELLS
-        return next((keys for keys in KEYS if len(keys) <= room), KEYS[-1])
+    @property
+    def key_lines(self) -> Sequence[str]:
+        return KEYS
 
     def on_resize(self) -> None:
-        self.query_one(".frame", Vertical).border_subtitle = Content(self._keys())
         self.update()
 
     def on_mount(self) -> None:

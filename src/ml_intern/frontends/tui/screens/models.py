@@ -21,6 +21,13 @@ Probe: TypeAlias = Callable[[str], Awaitable[str]]
 Probed: TypeAlias = dict[str, tuple[Line, ...]]
 """What came of asking, by model; kept by whoever opens the picker, so that the next one shows it too."""
 
+KEYS = (
+    "↑↓ move · Enter use it · Ctrl-T ask whether it answers · Esc leave",
+    "Enter use it · Ctrl-T ask it · Esc",
+    "⏎ use · ^T ask · Esc",
+    "⏎ ^T Esc",
+)
+
 
 class ModelPicker(Picker[str]):
     """The id of the model. ``read`` gives the list: first what is known, then what the network tells."""
@@ -38,8 +45,8 @@ class ModelPicker(Picker[str]):
         self._probed = probed
 
     @property
-    def keys(self) -> str:
-        return "↑↓ move · Enter use it · Ctrl-T ask whether it answers · Esc leave"
+    def key_lines(self) -> Sequence[str]:
+        return KEYS
 
     def on_mount(self) -> None:
         for place, source in enumerate(self._read):

@@ -15,7 +15,7 @@ from ml_intern.frontends.sanitize import plain
 from ml_intern.frontends.tui.screens.frame import FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
 
-KEYS = "↑↓ PgUp PgDn scroll · c copy · Esc close"
+KEYS = ("↑↓ PgUp PgDn scroll · c copy · Esc close", "↑↓ scroll · c copy · Esc close", "c copy · Esc")
 
 
 class Pager(FramedScreen[None]):
@@ -31,10 +31,13 @@ class Pager(FramedScreen[None]):
         self._title = title
         self._view = LinesView(rows, follow=follow)
 
+    @property
+    def key_lines(self) -> Sequence[str]:
+        return KEYS
+
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content(plain(self._title))
-            frame.border_subtitle = Content(KEYS)
             yield self._view
 
     def on_mount(self) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 ROW_PADDING = 2
-KEYS = "↑↓ move · Enter take · Esc leave"
+KEYS = ("↑↓ move · Enter take · Esc leave", "Enter take · Esc", "⏎ Esc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +95,12 @@ class Picker(FramedScreen[Value | None], Generic[Value]):
         """In columns, of those that were offered, by identity."""
 
     @property
-    def keys(self) -> str:
-        """The line below."""
+    def key_lines(self) -> Sequence[str]:
         return KEYS
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content(plain(self._title))
-            frame.border_subtitle = Content(self.keys)
             yield OrderedInput(self._search, placeholder="Type to search", compact=True)
             if self._head:
                 yield Static(Content(self._head), id="head")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -28,10 +29,13 @@ class Confirm(FramedScreen[bool]):
         self._question = question
         self._detail = detail
 
+    @property
+    def key_lines(self) -> Sequence[str]:
+        return "y yes · n, Enter, Esc no", "y yes · Esc no"
+
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="frame small") as frame:  # what is agreed to can be read to its end
             frame.border_title = Content(plain(self._question))
-            frame.border_subtitle = Content("y yes · n, Enter, Esc no")
             yield Static(Content(plain(self._detail or "This cannot be taken back.")))
 
     def on_mount(self) -> None:
@@ -54,10 +58,13 @@ class AskLine(FramedScreen[str]):
         self._value = value
         self._masked = masked
 
+    @property
+    def key_lines(self) -> Sequence[str]:
+        return "Enter takes it · Esc leaves it", "Enter · Esc"
+
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame small") as frame:
             frame.border_title = Content(plain(self._question))
-            frame.border_subtitle = Content("Enter takes it · Esc leaves it")
             if self._detail:
                 yield Static(Content(plain(self._detail)))
             yield OrderedInput(value=self._value, password=self._masked, compact=True)

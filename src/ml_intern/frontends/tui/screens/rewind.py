@@ -69,11 +69,14 @@ class RewindConfirm(FramedScreen[tuple[str, ...] | None]):
         self._view = LinesView(plan_rows(plan, said))
         self._mine = tuple(diff.path for diff in (*plan.own_changes, *plan.perhaps_own))
 
+    @property
+    def key_lines(self) -> Sequence[str]:
+        keep, short = ("m but keep mine · ", "m keep mine · ") if self._mine else ("", "")
+        return f"y do it · {keep}Enter change nothing · ↑↓", f"y do it · {short}Esc no", "y · m · Esc" if self._mine else "y · Esc"
+
     def compose(self) -> ComposeResult:
         with Vertical(classes="frame") as frame:
             frame.border_title = Content("Go back?")
-            keep = "m but keep mine · " if self._mine else ""
-            frame.border_subtitle = Content(f"y do it · {keep}Enter change nothing · ↑↓")  # 60 columns hold it
             yield self._view
 
     def on_mount(self) -> None:
