@@ -102,7 +102,7 @@ async def test_a_second_app_joins_answers_leaves_for_its_own_session_and_the_fir
     await desk.second.shows("touch made", "y approve")
     assert "from process" not in desk.second.screen()
     desk.second.keys("F2", "y")
-    await desk.first.shows(f"approved by process {joined}", "It is made.")
+    await desk.first.shows("approved in another terminal", "It is made.")
     await desk.second.shows("It is made.")
     assert (desk.folder / "made").exists()
 
@@ -177,7 +177,7 @@ async def test_attach_shows_text_and_cards_live_takes_keys_and_tells_the_end_of_
     await desk.second.shows("bash needs your approval", "touch one", "y approves")
     desk.second.keys("y")
     await desk.second.shows("First made.", "no turn runs")
-    await desk.first.shows("approved by process", "First made.")
+    await desk.first.shows("approved in another terminal", "First made.")
 
     desk.server.enqueue(touch("two"), ServerReply(text="Second not made."))
     await desk.say(desk.second, "now the second")

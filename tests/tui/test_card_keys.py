@@ -261,9 +261,9 @@ async def test_the_keys_the_title_and_the_status_bar_are_seen_on_every_terminal(
         await settled(app, pilot, host)
         text = shown(app)
     assert "Esc" in text.replace("Esc interrupts", "") and "hf_jobs run" in text and "$0.00 · ask" in text.split("\n")[-1]
-    assert "1 more waits: bash" in text or size == (40, 10)
+    assert "1 more waiting (Tab): bash" in text or size == (40, 10)
     if not key:
-        assert "more lines ↓" in text
+        assert "more lines ↓ PgDn" in text
     if key == "e":
         assert "print(0)" in text
 
@@ -284,7 +284,7 @@ async def test_only_one_card_is_seen_and_tab_goes_to_the_next() -> None:
     host = waiting(3)
     async with running(host) as (app, pilot):
         assert app.query_one(CardDock).waiting == 3
-        assert "2 more wait: " in shown(app)
+        assert "2 more waiting (Tab): " in shown(app)
         await pilot.press("f2", "tab")
         await settled(app, pilot, host)
         assert "[2/3]" in shown(app) and "[1/3]" not in shown(app)

@@ -48,7 +48,7 @@ def waiting(count: int) -> ScriptedHost:
     ("width", "named"),
     [
         (120, "1 approve · 2 reject · 3 edit · 6 all 2 · 7 the rest of this turn · Esc back"),
-        (60, "1 yes · 2 no · 3 edit · 4 5 6 7 · Esc"),
+        (60, "1 yes · 2 no · 3 edit · 4 5 always · 6 all · 7 rest"),
     ],
 )
 async def test_a_card_names_the_users_own_keys_and_obeys_them(width: int, named: str) -> None:

@@ -21,6 +21,7 @@ from ml_intern.config.version import __version__
 from ml_intern.errors import ProtocolError, SessionClosed
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope, encode_operation
+from ml_intern.protocol.operation_base import JOINED
 from ml_intern.protocol.remote_events import ConnectionChanged
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.control import Answer, Closed, Refused, Request, Taken, Tell, Watch, Welcome, socket_path
@@ -83,7 +84,7 @@ class RemoteHost:
     @property
     def sender(self) -> str:
         """What the session calls this terminal: in ``sent_by`` of what comes of its operations."""
-        return f"process {os.getpid()}"
+        return f"{JOINED}{os.getpid()}"
 
     @property
     def owner(self) -> str:

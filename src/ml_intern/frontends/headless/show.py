@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import assert_never
 
@@ -17,6 +18,10 @@ from ml_intern.protocol.messages import JsonObject
 
 TELLING_KEYS = ("command", "path", "pattern", "query", "url", "question", "operation", "id", "dataset", "package", "task", "description")
 """Arguments that say best what a call is about, the best first."""
+ABOUT_KEYS = ("script", "command", "job_id", "scheduled_job_id", "repo_id")
+"""What an operation is done with, the best first."""
+_SAYS_NOTHING = re.compile(r"\s*(#|import\s|from\s|$)")
+"""A line of a script that many scripts have."""
 
 DIFF_LINES = 16
 EXCERPT_LINES = 4
@@ -31,11 +36,33 @@ _PLAN_MARK: dict[str, tuple[str, Style]] = {"completed": ("✓", "good"), "in_pr
 def headline(arguments: JsonObject) -> str:
     """What a call is about, in one line."""
     key = next((key for key in TELLING_KEYS if arguments.get(key)), None)
+    if key in ("operation", "command") and isinstance(arguments.get("operation"), str):
+        return _operation(arguments)
     if key is None and len(arguments) == 1:
         (key,) = arguments
     if key is None:
         return "" if not arguments else msgspec.json.encode(arguments).decode()
-    value: object = arguments[key]
+    return _first_line(key, arguments[key])
+
+
+def _operation(arguments: JsonObject) -> str:
+    """Such as ``run on t4-small train.py``: several of them that wait can be told apart."""
+    key = next((key for key in ABOUT_KEYS if arguments.get(key)), None)
+    value: object = arguments[key] if key else ""
+    if key == "script" and isinstance(value, str):
+        rows = value.strip().split("\n")
+        first = next((row for row in rows if not _SAYS_NOTHING.match(row)), rows[0])
+        about = f"{marked(first).strip()} …" if len(rows) > 1 else marked(first)
+    elif key == "command" and isinstance(value, list):
+        about = _first_line(key, " ".join(map(str, value)))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    else:
+        about = _first_line(key, value) if key else ""
+    hardware = arguments.get("hardware_flavor")
+    where = f"on {marked(hardware)}" if hardware and isinstance(hardware, str) else ""
+    return " ".join(filter(None, (marked(str(arguments["operation"])), where, about)))
+
+
+def _first_line(key: str, value: object) -> str:
     if isinstance(value, list):
         return f"{len(value)} {key}"  # pyright: ignore[reportUnknownArgumentType]  # only its length matters
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()

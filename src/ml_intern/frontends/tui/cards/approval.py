@@ -14,7 +14,7 @@ from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cards.body import CallBody
 from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.cards.draft import Draft
-from ml_intern.frontends.tui.cards.facts import MONEY, title
+from ml_intern.frontends.tui.cards.facts import MONEY, price, title
 from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_app import own_app
 from ml_intern.frontends.tui.own_keys import OrderedTextArea, obeyed
@@ -103,6 +103,10 @@ class ApprovalCard(Card):
         return marked(title(self.tool))
 
     @property
+    def name_beside_others(self) -> str:
+        return f"{self.name_shown}{price(self.tool)}"
+
+    @property
     def field(self) -> Input | OrderedTextArea | None:
         if self.has_class("-editing"):
             return self._area
@@ -122,8 +126,8 @@ class ApprovalCard(Card):
         session, project = self._key("always_session"), self._key("always_project")
         rule = marked(self.tool.remember_rule or "")
         if short:
-            always = f"{session} {project} " if rule else ""
-            return f"{yes} yes · {no} no · {edit} edit · {always}{f'{every} ' if self._of > 1 else ''}{rest} · Esc"
+            always = f" · {session} {project} always" if rule else ""
+            return f"{yes} yes · {no} no · {edit} edit{always}{f' · {every} all' if self._of > 1 else ''} · {rest} rest · Esc"
         always = f"\n{session} always in this session, {project} in this project: {rule}" if rule else ""
         more = f" · {every} all {self._of}" if self._of > 1 else ""
         return f"{yes} approve · {no} reject · {edit} edit{more} · {rest} the rest of this turn · Esc back{always}"

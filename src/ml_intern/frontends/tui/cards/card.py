@@ -110,6 +110,11 @@ class Card(Vertical, can_focus=True):
     def name_shown(self) -> str:
         """What it is about."""
 
+    @property
+    def name_beside_others(self) -> str:
+        """With what tells it from others that wait."""
+        return self.name_shown
+
     @abstractmethod
     def key_words(self, *, short: bool) -> str:
         """The keys that the card has now, and what they do."""
@@ -166,8 +171,9 @@ class Card(Vertical, can_focus=True):
         """With what is not seen of the body."""
         if self.is_mounted:
             below = self.scrolled.below
-            more = f"{counted(below, 'more line')} ↓ · " if below and not self.has_class("-editing") else ""
-            self._title.update(Content(f"{self._counter}{more}{self.name_shown}"))
+            by = " PgDn" if self.has_focus else ""
+            more = f"{counted(below, 'more line')} ↓{by} · " if below and not self.has_class("-editing") else ""
+            self._title.update(Content(f"{self._counter}{more}{self.name_beside_others if self._of > 1 else self.name_shown}"))
 
     def on_mount(self) -> None:
         self.show_title()
@@ -186,6 +192,7 @@ class Card(Vertical, can_focus=True):
     @on(events.DescendantBlur)
     @on(events.Resize)
     def _keys_moved(self) -> None:
+        self.show_title()
         self.show_keys()
 
     async def _on_key(self, event: events.Key) -> None:

@@ -19,6 +19,7 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.invisible import marked
+from ml_intern.protocol.operation_base import JOINED
 from ml_intern.protocol.question_events import words_of_refusal
 
 if TYPE_CHECKING:
@@ -146,11 +147,11 @@ class CardDock(Vertical):
 
     def _tell_others(self) -> None:
         """Those that are not seen, in one line."""
-        names = [card.name_shown for key, card in self._cards.items() if key != self._shown]
+        names = [card.name_beside_others for key, card in self._cards.items() if key != self._shown]
         self._tell_costs()
         for place, card in enumerate(self._cards.values(), 1):
             card.counted(place, len(self._cards))
-        self._others.update(Content(f"{len(names)} more wait{'s' * (len(names) == 1)}: {', '.join(names)} (Tab)"))
+        self._others.update(Content(f"{len(names)} more waiting (Tab): {', '.join(names)}"))
 
     def _tell_costs(self) -> None:
         from ml_intern.frontends.tui.cards.approval import ApprovalCard
@@ -231,7 +232,7 @@ class CardDock(Vertical):
         overtaken = backend is not None and sent_by != "" and sent_by != backend.sender
         news = rule != "" or overtaken or not (answered_here or sent_by)
         if live and news and (how not in TOLD_BY_THE_TURN or overtaken):
-            where = f"too: {marked(rule)} is always allowed now" if rule else f"by {sent_by}" if sent_by else self._elsewhere
+            where = f"too: {marked(rule)} is always allowed now" if rule else _decided_by(sent_by) if sent_by else self._elsewhere
             late = " Your answer came after that, and was not taken." if answered_here else ""
             self.tui.say(f"{card.name_shown} was {how} {where}.{late}")
         self._drop((key,))
@@ -306,3 +307,8 @@ class CardDock(Vertical):
         self._sent |= keys
         if new:
             self.tui.send(op.ExecApproval(approvals=new))
+
+
+def _decided_by(sent_by: str) -> str:
+    """A process has a number, which says nothing to people; a person on a service has a name."""
+    return "in another terminal" if sent_by.startswith(JOINED) else f"by {sent_by}"

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Sequence
 
-from ml_intern.frontends.headless.text import Line, line
+from ml_intern.frontends.headless.show import headline
+from ml_intern.frontends.headless.text import Line, clip_text, line
 from ml_intern.frontends.tui.cards.draft import LANGUAGES
 from ml_intern.protocol.amounts import usd
 from ml_intern.protocol.display import Diff, Text
@@ -14,6 +15,8 @@ from ml_intern.protocol.events import PendingTool
 
 MONEY = ("usage_threshold", "yolo_budget")
 """Questions of money that are put as if they were calls."""
+TITLE_CELLS = 60
+"""Of what a call is about: its price comes after that."""
 _RISKS = {
     "leaves the machine": "reaches beyond this machine",
     "writes workspace": "changes files here",
@@ -28,8 +31,13 @@ def title(tool: PendingTool) -> str:
         return "Go on spending?"
     if tool.tool == "yolo_budget":
         return "The cap is reached"
-    operation = tool.arguments.get("operation", "")
-    return f"{tool.tool} {operation}".strip() if isinstance(operation, str) else tool.tool
+    about = clip_text(headline(tool.arguments), TITLE_CELLS) if isinstance(tool.arguments.get("operation"), str) else ""
+    return f"{tool.tool} {about}".strip()
+
+
+def price(tool: PendingTool) -> str:
+    """Of what waits beside others."""
+    return "" if tool.estimated_cost_usd is None else f" · at most {usd(tool.estimated_cost_usd)}"
 
 
 def facts(tool: PendingTool) -> list[Line]:
