@@ -169,6 +169,7 @@ AFTER_THE_PAINT = (
 
 
 def test_the_app_imports_nothing_before_its_first_paint_that_the_paint_does_not_need() -> None:
+    """Core W4.6: the original made its user wait for an animation and every connection before the first key."""
     program = "import ml_intern.frontends.cli, ml_intern.config.load, ml_intern.frontends.first_run.due, ml_intern.frontends.tui.start"
     done = subprocess.run([sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert import_chain(done.stderr, "ml_intern.frontends.tui.app") is not None, "the trace must hold what surely was imported"

@@ -110,6 +110,7 @@ async def test_an_id_is_given_once(store: EventStore) -> None:
 
 
 async def test_the_record_keeps_count_of_what_is_appended(store: EventStore) -> None:
+    """Core W4.9: the list reads these columns; the original parsed every whole log for its previews."""
     await a_session(store, "s")
     events = [an_event(1, "one", minutes=5), an_event(2, "two", minutes=6)]
     patch = SessionPatch(title="T", preview="P", model="n", turn_count=2, cost_usd=0.25)

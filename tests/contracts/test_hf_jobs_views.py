@@ -70,7 +70,7 @@ async def test_inspect_and_logs_can_wait_for_the_end(world: JobWorld) -> None:
 
 
 async def test_cancel_finds_the_namespace_in_the_sessions_log(world: JobWorld) -> None:
-    """W9."""
+    """W9, core W3.7: the original cancelled without a namespace, so that an organisation's jobs went on."""
     await world.call("run", script=SCRIPT, namespace="acme", detach=True)
     job = world.hub.jobs.last
     output = await world.call("cancel", job_id=job.id)

@@ -17,6 +17,7 @@ from ml_intern.gateways.hub.trackio_space import TrackioSpaces
 from ml_intern.gateways.trackio_files import TrackioFolder
 from ml_intern.gateways.trackio_store import Run, TrackioStore
 from ml_intern.models.base import ToolSchema
+from ml_intern.protocol.amounts import counted
 from ml_intern.tools.base import Effect, PermissionSubject, Risk, Tool, ToolArgs, ToolContext, ToolOutput, inline_schema
 from ml_intern.tools.files.place import target
 from ml_intern.tools.jobs.arguments import without_empty_defaults
@@ -118,7 +119,11 @@ async def _runs(store: TrackioStore, project: str, runs: Sequence[Run], args: Tr
     shown = await store.details(project, newest[args.offset : args.offset + RUNS])
     lines = [line for run in shown for line in run_lines(run)]
     return "\n".join(
-        [f"Project {project} in {store.place}, {len(runs)} runs, newest first:", *lines, *_more("runs", len(runs), args.offset, len(shown))]
+        [
+            f"Project {project} in {store.place}, {counted(len(runs), 'run')}, newest first:",
+            *lines,
+            *_more("runs", len(runs), args.offset, len(shown)),
+        ]
     )
 
 
@@ -130,9 +135,9 @@ async def _metrics(store: TrackioStore, project: str, runs: Sequence[Run], args:
     series = chosen(logs, args.metrics)
     names = list(series)[args.offset : args.offset + METRICS]
     head = (
-        f"Project {project}, run {run.name} ({run.id}), {len(logs)} logs"
+        f"Project {project}, run {run.name} ({run.id}), {counted(len(logs), 'log')}"
         if run.id
-        else f"Project {project}, run {run.name}, {len(logs)} logs"
+        else f"Project {project}, run {run.name}, {counted(len(logs), 'log')}"
     )
     last = f"; last step {logs[-1].step} at {logs[-1].at}" if logs else ""
     if not series:
@@ -150,7 +155,11 @@ async def _alerts(store: TrackioStore, project: str, runs: Sequence[Run], args: 
     shown = found[args.offset : args.offset + ALERTS]
     lines = [line for alert in shown for line in alert_lines(alert)]
     return "\n".join(
-        [f"{len(found)} alerts in project {project}, newest first:", *lines, *_more("alerts", len(found), args.offset, len(shown))]
+        [
+            f"{counted(len(found), 'alert')} in project {project}, newest first:",
+            *lines,
+            *_more("alerts", len(found), args.offset, len(shown)),
+        ]
     )
 
 

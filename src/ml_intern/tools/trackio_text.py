@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from ml_intern.gateways.trackio_store import Alert, Log, Run
+from ml_intern.protocol.amounts import counted
 
 CONFIG_CHARS = 300
 TEXT_CHARS = 500
@@ -35,7 +36,7 @@ def metric_lines(name: str, values: Sequence[Point], points: int) -> list[str]:
     """Its extent in one line, and the course of it in another."""
     finite = [point for point in values if math.isfinite(point.value)]
     broken = len(values) - len(finite)
-    parts = [f"{len(values)} values", f"first {_at(values[0])}", f"last {_at(values[-1])}"]
+    parts = [f"{counted(len(values), 'value')}", f"first {_at(values[0])}", f"last {_at(values[-1])}"]
     if finite:
         parts += [f"min {_at(min(finite, key=lambda point: point.value))}", f"max {_at(max(finite, key=lambda point: point.value))}"]
     if broken:

@@ -70,7 +70,7 @@ def _schema(features: Features) -> str:
     lines = [f"- {name}: {kind}" for name, kind in rows[:MOST_COLUMNS]]
     if len(rows) > MOST_COLUMNS:
         lines.append(f"- … {len(rows) - MOST_COLUMNS} more columns; name them in `columns`")
-    return f"## Schema ({len(rows)} columns)\n" + "\n".join(lines)
+    return f"## Schema ({counted(len(rows), 'column')})\n" + "\n".join(lines)
 
 
 def _statistics(statistics: Statistics | None, columns: Sequence[str]) -> str:
@@ -138,7 +138,7 @@ def _column(column: ColumnQuality) -> str:
         parts.append(f"length {shortest:,}–{longest:,}, median {middle:,}")
     if column.far:
         more = f" and {len(column.far) - 5} more" if len(column.far) > 5 else ""
-        parts.append(f"{len(column.far)} lengths far off (rows {', '.join(map(str, column.far[:5]))}{more})")
+        parts.append(f"{counted(len(column.far), 'length')} far off (rows {', '.join(map(str, column.far[:5]))}{more})")
     if column.repeated:
         parts.append(f"{column.repeated} values repeat")
     if column.classes:

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from ml_intern.errors import NotFoundError, ServiceError
 from ml_intern.gateways.github import Github, RepoList, checked_repo, is_empty_repo
 from ml_intern.gateways.github_tree import Files, all_files
-from ml_intern.protocol.amounts import size_text
+from ml_intern.protocol.amounts import counted, size_text
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.github.example_paths import ExamplePaths, Scored, examples, fitting
 from ml_intern.tools.github.paging import line_page
@@ -105,9 +105,9 @@ def _shown(url: str, args: GithubFindExamplesArgs, found: Files, chosen: _Chosen
     total = len(chosen.hits)
     hits = chosen.hits[args.offset : args.offset + args.max_results]
     page = line_page([_row(hit, scored=bool(args.keyword.strip())) for hit in hits], args.offset + 1, total=total)
-    lines = [f"{repo}, {len(found.files):,} files. {chosen.about}: {page.first if hits else 0}–{page.last} of {total:,}"]
+    lines = [f"{repo}, {counted(len(found.files), 'file')}. {chosen.about}: {page.first if hits else 0}–{page.last} of {total:,}"]
     if not hits:
-        lines = [f"{repo}, {len(found.files):,} files. {chosen.about}: none{' at this offset' if total else ''}."]
+        lines = [f"{repo}, {counted(len(found.files), 'file')}. {chosen.about}: none{' at this offset' if total else ''}."]
     if page.more and hits:
         lines[0] += f"; continue with offset {page.last}"
     if found.unread:

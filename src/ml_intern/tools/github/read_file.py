@@ -11,7 +11,7 @@ from msgspec import Meta
 from ml_intern.errors import ToolError
 from ml_intern.gateways.github import Content, Github, checked_repo
 from ml_intern.gateways.notebook import fenced, notebook_markdown
-from ml_intern.protocol.amounts import size_text
+from ml_intern.protocol.amounts import counted, size_text
 from ml_intern.protocol.display import Display, Link
 from ml_intern.tools.base import PermissionSubject, Tool, ToolArgs, ToolContext, ToolOutput
 from ml_intern.tools.github.paging import LinePage, line_page
@@ -82,7 +82,7 @@ class GithubReadFileTool(Tool[GithubReadFileArgs]):
             return f"{_name(args)} is empty." if not notebook else f"{_name(args)} has no cells to show."
         first, count = _wanted(args)
         if first > len(lines):
-            raise ToolError(f"{_name(args)} has {len(lines):,} lines; there is no line {first:,}.")
+            raise ToolError(f"{_name(args)} has {counted(len(lines), 'line')}; there is no line {first:,}.")
         page = line_page(lines[first - 1 : first - 1 + count], first, total=len(lines))
         return _shown(args, page, found.size, notebook=notebook)
 
@@ -133,7 +133,7 @@ def _folder(args: GithubReadFileArgs, found: Content) -> str:
     if not rows:
         return f"{_name(args)} is an empty folder."
     if first > len(rows):
-        raise ToolError(f"{_name(args)} has {len(rows)} entries; there is no entry {first}.")
+        raise ToolError(f"{_name(args)} has {len(rows)} entr{'y' if len(rows) == 1 else 'ies'}; there is no entry {first}.")
     page = line_page(rows[first - 1 : first - 1 + count], first, total=len(rows))
     header = f"{_name(args)} is a folder, entries {page.first}–{page.last} of {page.total}"
     if page.more:

@@ -69,7 +69,7 @@ def log_page(job_id: str, lines: Sequence[str], offset: int) -> str:
             break
         kept.append(line)
     if not kept:
-        return f"The log of {job_id} has {len(lines):,} lines so far; there is no line {offset:,}."
+        return f"The log of {job_id} has {counted(len(lines), 'line')} so far; there is no line {offset:,}."
     end = offset + len(kept) - 1
     more = f" More: offset={end + 1}." if end < len(lines) else ""
     return f"Lines {offset:,}-{end:,} of {len(lines):,} of {job_id}.{more}\n" + "\n".join(kept)

@@ -123,7 +123,7 @@ async def test_a_wrong_name_is_refused_with_the_librarys_reason(hub: HubClient) 
 
 
 async def test_calls_run_beside_the_event_loop_in_few_threads(fake: FakeHub, hub: HubClient) -> None:
-    """W10, W38: neither the loop nor the pool that everybody shares is held."""
+    """W10, W38, core W4.4: neither the loop nor the pool that everybody shares is held."""
     names: set[str] = set()
     all_in = threading.Barrier(THREADS)
 
