@@ -14,6 +14,7 @@ from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cards.body import CallBody
 from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.cards.draft import Draft
+from ml_intern.frontends.tui.cards.edited_card import EditedCard
 from ml_intern.frontends.tui.cards.facts import MONEY, price, title
 from ml_intern.frontends.tui.key_names import told_key
 from ml_intern.frontends.tui.own_app import own_app
@@ -28,7 +29,7 @@ Sweeping = Literal["session", "project", "all", "rest"]
 EDIT_ROWS = 12
 
 
-class ApprovalCard(Card):
+class ApprovalCard(EditedCard):
     """One call."""
 
     DEFAULT_CSS = """
@@ -70,18 +71,14 @@ class ApprovalCard(Card):
     def __init__(self, tool: PendingTool) -> None:
         super().__init__()
         self.tool = tool
+        self.price_words = price(tool)
         self._call = CallBody(tool)
-        self._area = OrderedTextArea(soft_wrap=False, show_line_numbers=True)
-        self._draft: Draft | None = None
         self._asks_for_cap = False
         self._sweeping: Sweeping | None = None
         self._together = ""
         """What all that wait may cost."""
         self._asked_at, self._asked_by = 0.0, ""
         """When it asked once more, in the event loop's time, and the key that made it."""
-
-    def editors(self) -> tuple[OrderedTextArea]:
-        return (self._area,)
 
     def body(self) -> CallBody:
         return self._call
@@ -101,10 +98,6 @@ class ApprovalCard(Card):
     @property
     def name_shown(self) -> str:
         return marked(title(self.tool))
-
-    @property
-    def name_beside_others(self) -> str:
-        return f"{self.name_shown}{price(self.tool)}"
 
     @property
     def field(self) -> Input | OrderedTextArea | None:
@@ -280,18 +273,6 @@ class ApprovalCard(Card):
         self.show_title()
         self.say("")
 
-    def action_edit_others(self) -> None:
-        """The other text of the two; what was written stays."""
-        assert self._draft is not None
-        self._draft.write(self._area.text)
-        self._draft.switch()
-        self._area.text = self._draft.text
-        self.say("")
-
-    def refused(self, why: str) -> None:
-        """What was decided here could not be taken: an edit that does not fit stays as it is."""
-        self.say(f"{why} Ctrl-S approves, Esc goes back." if self._draft is not None else "")
-
     async def on_key(self, event: events.Key) -> None:
         if self._sweeping is not None and not event.is_printable and event.key not in ("enter", "escape"):
             self._stop_asking()
@@ -309,16 +290,6 @@ class ApprovalCard(Card):
             self.refused(f"That is no JSON object ({error}).")
             return
         self._decide(ApprovalAnswer(tool_call_id=self.tool.tool_call_id, approved=True, arguments=arguments))
-
-    async def action_edit_outside(self) -> None:
-        from ml_intern.frontends.tui.cards.editor import edit_outside
-
-        assert self._draft is not None
-        text, problem = await edit_outside(own_app(self), self._area.text, self._draft.language)
-        if problem:
-            self.say(problem)
-        else:
-            self._area.text = text
 
     # ── moving ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,8 @@ from ml_intern.protocol.amounts import counted
 
 SHORT_COLUMNS = 72
 """Below it keys are told in one word each."""
+MOVES = frozenset({"scroll_body", "next_card", "leave"})
+"""Actions that decide nothing: their keys count at once, held down as well."""
 
 
 class CardBody(VerticalScroll, can_focus=False):
@@ -84,6 +86,8 @@ class Card(Vertical, can_focus=True):
         super().__init__(classes="card")
         self.calm_from = float("-inf")
         """In the event loop's time: keys before it decide nothing, for the card came under the user's fingers by itself."""
+        self.price_words = ""
+        """After its name, where others wait too."""
         self.by_key = ""
         """The last one that counted."""
         self.scrolled = CardBody()
@@ -109,11 +113,6 @@ class Card(Vertical, can_focus=True):
     @abstractmethod
     def name_shown(self) -> str:
         """What it is about."""
-
-    @property
-    def name_beside_others(self) -> str:
-        """With what tells it from others that wait."""
-        return self.name_shown
 
     @abstractmethod
     def key_words(self, *, short: bool) -> str:
@@ -173,7 +172,7 @@ class Card(Vertical, can_focus=True):
             below = self.scrolled.below
             by = " PgDn" if self.has_focus else ""
             more = f"{counted(below, 'more line')} ↓{by} · " if below and not self.has_class("-editing") else ""
-            self._title.update(Content(f"{self._counter}{more}{self.name_beside_others if self._of > 1 else self.name_shown}"))
+            self._title.update(Content(f"{self._counter}{more}{self.name_shown}{self.price_words if self._of > 1 else ''}"))
 
     def on_mount(self) -> None:
         self.show_title()
@@ -209,7 +208,7 @@ class Card(Vertical, can_focus=True):
             event.prevent_default()
             event.stop()
             self._write_on(event)
-        elif (event.is_printable or event.key == "enter") and (why := self._why_early(event)):
+        elif self._decides(event.key) and (why := self._why_early(event)):
             event.prevent_default()
             event.stop()
             self.say(why)
@@ -230,6 +229,11 @@ class Card(Vertical, can_focus=True):
         active = self.screen.active_bindings.get(event.key)
         return active is not None and active.node is self
 
+    def _decides(self, key: str) -> bool:
+        """Whether the card does something at this key now but move, whatever key the user gave to it."""
+        active = self.screen.active_bindings.get(key)
+        return active is not None and active.node is self and active.binding.action.partition("(")[0] not in MOVES
+
     def _write_on(self, event: events.Key | events.Paste) -> None:
         """In the composer, and at once: what follows belongs to the text, whatever letters it has."""
         composer = self.screen.query_one(Composer)
@@ -243,9 +247,6 @@ class Card(Vertical, can_focus=True):
             return ""
         self.calm_from = max(self.calm_from, event.time + own_app(self).calm_s)
         return "This is the next card: look at it, then press the key again."
-
-    def refused(self, why: str) -> None:
-        """What was decided here could not be taken, or something else went wrong meanwhile."""
 
     def start_over(self) -> None:
         """The user comes to it anew: what it asks once more is taken back."""

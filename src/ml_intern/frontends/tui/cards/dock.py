@@ -113,8 +113,11 @@ class CardDock(Vertical):
 
     def _refused(self, why: str) -> None:
         """What was sent may have been: the cards take keys again."""
-        for key in self._sent & self._cards.keys():
-            self._cards[key].refused(why)
+        from ml_intern.frontends.tui.cards.edited_card import EditedCard
+
+        for card in (self._cards[key] for key in self._sent & self._cards.keys()):
+            if isinstance(card, EditedCard):
+                card.refused(why)
         self._mine -= self._sent
         self._sent.clear()
 
@@ -147,7 +150,7 @@ class CardDock(Vertical):
 
     def _tell_others(self) -> None:
         """Those that are not seen, in one line."""
-        names = [card.name_beside_others for key, card in self._cards.items() if key != self._shown]
+        names = [f"{card.name_shown}{card.price_words}" for key, card in self._cards.items() if key != self._shown]
         self._tell_costs()
         for place, card in enumerate(self._cards.values(), 1):
             card.counted(place, len(self._cards))
