@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import re
 import tokenize
+from itertools import islice
 
 _OFF = r"(?![\"']?\s*[=:]?\s*(?:false|none|null|0)\b)"
 """Not where it is turned off, in Python, JSON, YAML or on a command line."""
+_GAP = r"[\"']?[\s,\\]+[\"']?"
+"""Between two words of a command line, or of the list that it is made of."""
+_OPTIONS = rf"(?:{_GAP}-[^\s\"',]+(?:{_GAP}[^\s\"',;&|-][^\s\"',;&|]*)?){{0,8}}?"
 _WAYS = (
-    rf"(?<![^\W_])(?<!no_)push_to_hub\w*\b{_OFF}"  # an argument, a flag, a method, also push_to_hub_merged and its like
-    r"|\bupload_(?:file|folder|large_folder)\b|\bcreate_commit\b"
-    r"|\b(?:hf|huggingface-cli)[\"']?[\s,]+[\"']?upload(?:-large-folder)?\b"  # a command line, or the list that it is made of
+    rf"(?<![^\W_])(?<!no[_-])push[_-]to[_-]hub\w*\b{_OFF}"  # an argument, a flag, a method, also push_to_hub_merged and its like
+    r"|\bupload_(?:file|folder|large_folder)\b|\bcreate_commit\b|\bCommitScheduler\s*\("
+    rf"|\b(?:hf|huggingface-cli){_OPTIONS}{_GAP}upload(?:-large-folder)?\b"
+    r"|\bto\s+\\?[\"']hf://"  # COPY … TO
 )
 _GIT_PUSH = r"\bgit\b[^\n;&|]*\bpush\b"
 _HUB = r"\b(?:hf\.co|huggingface\.co)\b"
+
+_HUB_FILES = r"\w*HfFileSystem\b|\bfilesystem\(\s*[\"']hf[\"']"
+_HUB_PATH = r"hf://"
+_NAMED = (
+    r"^[ \t]*(?:\w+;[ \t]*)?([A-Za-z_]\w*)(?:[ \t]*:[ \t]*\w+)?[ \t]*=[ \t]*\(?[rfRF]{0,2}[\"']hf://[^\"'\n]*[\"'][ \t]*(?:[;#)+/%.]|$)"
+    rf"|\b([A-Za-z_]\w*)\s*=\s*(?:\w+\.)*(?:{_HUB_FILES})"
+)
+"""A name for a place on the Hub, or for its file system."""
+_WRITES = r"\b(?:to_|write|save|sink|dump|put|pipe|upload)\w*\s*\(|\.write\.(?:\w+\([^()]*\)\.)*\w+\("
+_OPENS = r"\b\w*open\w*\s*\("
+_CHANGES = r"\.(?:cp|copy|mv|move|touch|rename)\w*\s*\("
+_WRITE_MODE = r"[\"'](?:[bt]*[wax][bt+]*|r[bt]*\+[bt]*)[\"']"
+_OWNER_MAX, _CALL_MAX, _NAMES_MAX = 200, 1_000, 50
+"""Characters before a call and within it that are looked at, and names: a script that is made to be slow to read is none the slower."""
 
 
 def publishes(code: str) -> bool:
@@ -27,7 +46,36 @@ def publishes(code: str) -> bool:
 def _says(code: str) -> bool:
     if re.search(_WAYS, code, re.IGNORECASE):
         return True
-    return bool(re.search(_GIT_PUSH, code) and re.search(_HUB, code))
+    return bool(re.search(_GIT_PUSH, code) and re.search(_HUB, code)) or _writes_to_hub(code)
+
+
+def _writes_to_hub(code: str) -> bool:
+    """Through the Hub's file system, or to a path on it. Where a call both reads and writes it counts: which is the Hub is not clear."""
+    if not re.search(f"{_HUB_PATH}|{_HUB_FILES}", code):
+        return False
+    found = (name for match in re.finditer(_NAMED, code, re.MULTILINE) for name in match.groups() if name)
+    names = islice(dict.fromkeys(found), _NAMES_MAX)
+    files = "|".join([_HUB_FILES, *(rf"\b{name}\b" for name in names)])
+    owner = re.compile(rf"(?:{files})(?:\([^()]*\))?\s*$")
+    hub = re.compile(f"{_HUB_PATH}|{files}")
+    for call in re.finditer(f"{_WRITES}|{_OPENS}|{_CHANGES}", code):
+        inside = _inside(code, call.end())
+        on_hub = bool(owner.search(code[max(0, call.start() - _OWNER_MAX) : call.start()].removesuffix(".")))
+        if not on_hub and (re.fullmatch(_CHANGES, call.group()) or not hub.search(inside)):
+            continue
+        if not re.fullmatch(_OPENS, call.group()) or re.search(_WRITE_MODE, inside):
+            return True
+    return False
+
+
+def _inside(code: str, start: int) -> str:
+    """What stands between the brackets of a call, which open before ``start``."""
+    depth, most = 1, start + _CALL_MAX
+    for bracket in re.compile(r"[()]").finditer(code, start, most):
+        depth += 1 if bracket.group() == "(" else -1
+        if not depth:
+            return code[start : bracket.start()]
+    return code[start:most]
 
 
 def _without_comments(code: str) -> str:
