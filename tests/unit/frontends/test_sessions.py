@@ -8,7 +8,7 @@ import stat
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -140,6 +140,81 @@ def test_showing_tells_what_was_said_and_done(run: Run, path: Path) -> None:
         out.index(part) for part in ("❯ Compare digits.", "✗ bash  ls", "walrus.csv", "All done in aaaaaaaaaa.", "sleep 9  no answer")
     ]
     assert places == sorted(places)
+
+
+def kept(path: Path, *events: e.AnyEvent) -> None:
+    """A session that holds these behind its beginning."""
+
+    async def work(store: SqliteStore) -> None:
+        await store.create(SessionRecord(id="bbbb", created_at=NOW, updated_at=NOW, cwd="/home/ada", model="org/model"))
+        await store.acquire("bbbb")
+        begun = e.SessionStarted(session_id="bbbb", cwd="/home/ada", model="org/model")
+        rows = [StoredEvent(seq, NOW, event.wire, encode_data(event)) for seq, event in enumerate((begun, *events), 1)]
+        await store.append("bbbb", rows, SessionPatch())
+
+    with_store(path, work)
+
+
+def asked(*keys: str) -> list[e.AnyEvent]:
+    """Calls, and the question whether they may run."""
+    calls = [e.ToolCalled(tool="hf_jobs", arguments={"command": f"train {key}"}, tool_call_id=key) for key in keys]
+    pending = [e.PendingTool(tool="hf_jobs", arguments=call.arguments, tool_call_id=call.tool_call_id, reason="a job") for call in calls]
+    return [*calls, e.ApprovalRequired(tools=tuple(pending), count=len(keys))]
+
+
+def decided(state: str, **more: Any) -> e.ToolStateChange:
+    return e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state=state, **more)
+
+
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        (decided("approved"), "  hf_jobs approved\n"),
+        (decided("approved", sent_by="terminal 2"), "  hf_jobs approved by terminal 2\n"),
+        (
+            decided("approved", arguments={"command": "train less"}),
+            "  hf_jobs approved (edited)\n▸ hf_jobs  train less  as edited\n",
+        ),
+        (decided("rejected", note="Use a smaller one."), "  hf_jobs rejected: Use a smaller one.\n"),
+        (decided("rejected", note="Refused: this needs …", reason="expired"), "  hf_jobs refused, not answered in time\n"),
+        (decided("rejected", note="Refused: this needs …", reason="nobody"), "  hf_jobs refused, not answered: nobody is there\n"),
+    ],
+)
+def test_showing_tells_what_was_decided_of_a_call_and_guesses_nothing(run: Run, path: Path, decision: e.AnyEvent, told: str) -> None:
+    kept(path, *asked("c1"), decision)
+    _, out, _ = run("show", "last")
+    assert f"  needs an approval: a job\n{told}" in out
+    assert "headless" not in out
+
+
+def test_showing_tells_the_call_that_ran_where_it_was_edited(run: Run, path: Path) -> None:
+    ran = e.ToolFinished(tool="hf_jobs", tool_call_id="c1", output="ok", success=True)
+    kept(path, *asked("c1"), decided("approved", arguments={"command": "train less"}), ran)
+    assert "✓ hf_jobs  train less" in run("show", "last")[1]
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ({"answer": "blue", "reason": "answered"}, "  answered: blue\n"),
+        ({"answer": None, "reason": "nobody"}, "  not answered: nobody is there\n"),
+    ],
+)
+def test_showing_tells_how_a_question_ended(run: Run, path: Path, ending: dict[str, Any], told: str) -> None:
+    question = e.QuestionAsked(question_id="q1", question="Which one?", options=("red", "blue"))
+    kept(path, question, e.QuestionAnswered(question_id="q1", **ending))
+    _, out, _ = run("show", "last")
+    assert f"? Which one?\n  - red\n  - blue\n{told}" in out
+    assert "headless" not in out
+
+
+@pytest.mark.parametrize(
+    ("cut_seq", "told"),
+    [(3, "↶ the turn “Try B.” was taken back\n"), (2, "↶ the turn “Try A.” and 1 turn behind it were taken back\n")],
+)
+def test_showing_names_the_turns_that_were_taken_back_by_their_words(run: Run, path: Path, cut_seq: int, told: str) -> None:
+    kept(path, e.UserMessageAdded(content="Try A."), e.UserMessageAdded(content="Try B."), e.UndoComplete(cut_seq=cut_seq))
+    assert told in run("show", "last")[1]
 
 
 def test_showing_as_json_prints_the_envelopes_and_nothing_else(run: Run, path: Path) -> None:

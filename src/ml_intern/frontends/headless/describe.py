@@ -13,6 +13,7 @@ from ml_intern.frontends.headless.text import Line, clip_text, line, lines
 from ml_intern.protocol import events as e
 from ml_intern.protocol import resource_events as r
 from ml_intern.protocol.amounts import count_text, counted, duration, usd
+from ml_intern.protocol.question_events import words_of_refusal
 from ml_intern.protocol.session_ids import short_id
 
 SILENT = (
@@ -29,8 +30,8 @@ QUESTION = e.ApprovalRequired | e.QuestionAsked | e.QuestionAnswered
 SESSION = e.SessionStarted | e.ResumedFrom | e.ModelSwitched | e.EffortChanged
 RESOURCE = r.HfJobSubmit | r.HfJobComplete | r.SandboxCreate | r.SandboxDestroy | r.CreditsToppedUp
 
-TOLD_OTHERWISE = ("running", "approved", "rejected")
-"""States of a call that its own lines, or those of the approval, have told."""
+TOLD_OTHERWISE = ("running",)
+"""States of a call that its own lines have told."""
 _GUARD_WORDS = 160
 _GUARDS = {
     "finished_jobs": "a job ended meanwhile; the model was told",
@@ -84,11 +85,25 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
         case e.ToolStateChange():
             if event.state == "changed" and event.arguments is not None:
                 return [call_line("▸", event.tool, event.arguments, note=event.note)]
+            if event.state in ("approved", "rejected"):
+                return _decision(event)
             if event.state in TOLD_OTHERWISE and not verbose:
                 return []
             return [line(("dim", f"  {event.tool} {event.state}{': ' + event.note if event.note else ''}"))]
         case _:
             assert_never(event)
+
+
+def _decision(event: e.ToolStateChange) -> list[Line]:
+    """What came of a call that was asked about, by whom, and what will run where that was edited."""
+    by = f" by {event.sent_by}" if event.sent_by else ""
+    if event.state == "rejected":
+        # Where nobody answered, the note is for the model.
+        said = f": {event.note}" if event.note and event.reason == "declined" else ""
+        return lines(f"{event.tool} {words_of_refusal(event.reason)}{by}{said}", "dim", "  ")
+    edited = [] if event.arguments is None else [call_line("▸", event.tool, event.arguments, note="as edited")]
+    said = f": {event.note}" if event.note else ""
+    return [*lines(f"{event.tool} approved{' (edited)' if edited else ''}{by}{said}", "dim", "  "), *edited]
 
 
 def _subagent(event: e.SubagentProgress | e.SubagentFinished) -> str:
@@ -127,24 +142,22 @@ def _guarded(event: e.GuardTriggered) -> str:
 def _question(event: QUESTION) -> list[Line]:
     match event:
         case e.ApprovalRequired():
-            return [row for tool in event.tools for row in _asked(tool, going_on=event.usage_threshold)]
+            return [row for tool in event.tools for row in _asked(tool)]
         case e.QuestionAsked():
-            return [line(("warn", f"? {event.question}")), line(("dim", "  nobody can answer in a headless run: the model decides"))]
+            return [line(("warn", f"? {event.question}")), *(line(("dim", f"  - {option}")) for option in event.options)]
         case e.QuestionAnswered():
-            if event.outcome == "nobody":
-                return []  # told as it was asked
             by = f" by {event.sent_by}" if event.sent_by else ""
             return [line(("dim", f"  {event.outcome_words}{by}{f': {event.answer}' if event.answer else ''}"))]
         case _:
             assert_never(event)
 
 
-def _asked(tool: e.PendingTool, *, going_on: bool) -> list[Line]:
+def _asked(tool: e.PendingTool) -> list[Line]:
+    """The question alone: what came of it is an event of its own."""
     reason = tool.block_reason or tool.reason
     cost = "" if tool.estimated_cost_usd is None else f" (about {usd(tool.estimated_cost_usd)})"
     why = f"needs an approval{cost}{': ' + reason if reason else ''}"
-    answer = "going on" if going_on else "refused, for nobody can answer in a headless run"
-    return [call_line("!", tool.tool, tool.arguments, style="warn"), *lines(f"{why} · {answer}", "dim", "  ")]
+    return [call_line("!", tool.tool, tool.arguments, style="warn"), *lines(why, "dim", "  ")]
 
 
 def _session(event: SESSION) -> list[Line]:
