@@ -91,7 +91,8 @@ class HubTraceSink:
         self._schedule = schedule
         self._tell, self._tell_at_end = tell, tell_at_end
         self._told: set[str] = set()
-        self._since_turn: dict[str, None] = {}
+        self._since_turn: dict[tuple[str, str], None] = {}
+        """What was said since the last turn began, each with the channel whose failure it is, if it is one."""
         self._session_id = ""
         self._waiting: list[Envelope] = []
         self._rendering, self._sending = asyncio.Lock(), asyncio.Lock()
@@ -132,7 +133,7 @@ class HubTraceSink:
             self._say(f"{TOO_SLOW} {LATER}")
         finally:
             await self._let_go()
-            for text in self._since_turn:
+            for text in dict.fromkeys(text for text, _ in self._since_turn):
                 self._tell_at_end(text)
 
     async def stop(self) -> None:
@@ -221,7 +222,7 @@ class HubTraceSink:
                 try:
                     size_bytes += await self._send_to(channel, attempts)
                 except (StoreError, OSError) as error:  # of our own files: the disk is full, another process is at it
-                    self._say(f"The trace of this session was not sent: {error}")
+                    self._say(f"The trace of this session was not sent: {error}", _name(channel))
             self._sent_seq = seq
         return size_bytes
 
@@ -232,8 +233,9 @@ class HubTraceSink:
         outcome = await channel.uploader.send(self._session_id, documents, attempts=attempts)
         if not outcome.error:
             channel.source.sent(documents)
+            self._since_turn = {said: None for said in self._since_turn if said[1] != _name(channel)}
         if outcome.error and (self._closing or not outcome.passing):  # what passes is worth a word when nothing comes after it
-            self._say(f"The trace of this session was not sent: {outcome.error} {LATER}")
+            self._say(f"The trace of this session was not sent: {outcome.error} {LATER}", _name(channel))
         if outcome.note:
             self._say(outcome.note)
         return sum(len(document.data) for document in documents)
@@ -254,9 +256,15 @@ class HubTraceSink:
             one.source.feed(waiting)
         return channel.source.documents() if channel is not None else []
 
-    def _say(self, text: str) -> None:
-        """Each thing once, and at the end once more: of what comes after the last turn, a run without a screen shows nothing."""
-        self._since_turn[text] = None
+    def _say(self, text: str, failed: str = "") -> None:
+        """Each thing once, and at the end once more: of what comes after the last turn, a run without a screen shows nothing. That a
+        channel failed does not hold any more when it has sent.
+        """
+        self._since_turn[text, failed] = None
         if text not in self._told and not self._closing:
             self._told.add(text)
             self._tell(text)
+
+
+def _name(channel: TraceChannel) -> str:
+    return channel.uploader.destination.name
