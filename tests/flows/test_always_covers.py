@@ -10,6 +10,7 @@ import pytest
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.messages import ToolCall
+from ml_intern.session.permissions import Mode
 from ml_intern.tools.base import Effect, PermissionSubject, Risk
 from ml_intern.tools.bash.command_parts import subject
 
@@ -110,3 +111,23 @@ async def test_after_a_restart_always_still_answers_what_it_covers(world: MakeWo
     await _always(w)
     await w.turn_end()
     assert tool.ran == ["git push origin a", "git push origin b"]
+
+
+async def test_always_answers_what_waits_because_nothing_contains_it(world: MakeWorld) -> None:
+    tool = Shell(name="bash", risk=ASKS)
+    w = await world([shell("git push origin a", "c1"), shell("git push origin b", "c2")], "done", tools=[tool], mode=Mode.CONTAINED)
+    asked = await _asked(w)
+    assert all((pending.block_reason or "").startswith("Nothing contains it") for pending in asked.tools)
+    await _always(w)
+    await w.turn_end()
+    assert tool.ran == ["git push origin a", "git push origin b"]
+
+
+async def test_a_call_that_another_rule_allows_by_now_goes_on_waiting(world: MakeWorld) -> None:
+    calls = [shell("git push origin a", "c1"), shell("rm -r build", "c2")]
+    w = await world(calls, "done", tools=[Shell(name="bash", risk=ASKS)])
+    await _asked(w)
+    await w.session.submit(op.ChangeRule(outcome="allow", rule="bash(rm -r build)", scope="session"))
+    await _always(w)
+    await w.until(e.ToolFinished)
+    assert list(w.state.pending) == ["c2"] and set(_approved(w)) == {"c1"}

@@ -178,10 +178,10 @@ class ToolRunner:
         showed its price; nor is one that a person must decide for another reason.
         """
         waiting = [(plan.pending, plan, plan.tool) for plan in self._plans if plan.decision is not None]
-        return [pending for pending, plan, tool in waiting if pending and tool and self._is_allowed_by(rule, plan, tool, pending)]
+        return [pending for pending, plan, tool in waiting if pending and tool and self._is_allowed_by(rule, plan, tool)]
 
-    def _is_allowed_by(self, rule: str, plan: CallPlan, tool: Tool[Any], pending: PendingTool) -> bool:
-        if pending.block_reason or Effect.SPENDS in plan.risk.effects:
+    def _is_allowed_by(self, rule: str, plan: CallPlan, tool: Tool[Any]) -> bool:
+        if Effect.SPENDS in plan.risk.effects:
             return False
         judgement = self._judgement(plan, tool)
         return judgement.outcome is Outcome.ALLOW and rule in judgement.rules
