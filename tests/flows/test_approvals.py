@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -320,3 +321,26 @@ async def test_what_cannot_be_looked_up_is_an_answer_and_no_question(world: Make
     (finished,) = w.of(e.ToolFinished)
     assert finished.error_kind == "tool_error" and "no thing 'b'" in finished.output
     assert w.of(e.ApprovalRequired) == []
+
+
+@pytest.mark.parametrize("when", ["before the turn goes on", "while it judges the calls"])
+async def test_a_message_sets_aside_what_a_resumed_turn_is_about_to_ask_again(world: MakeWorld, when: str) -> None:
+    before = await world([call("echo", "{}", "c1"), call("echo", "{}", "c2")], tools=[Echo(risk=ASKS)])
+    await _asked(before)
+    judging, go_on = asyncio.Event(), asyncio.Event()
+
+    async def ready() -> None:
+        judging.set()
+        await go_on.wait()
+
+    echo = Echo(risk=ASKS)
+    w = await world("done", tools=[echo], store=before.store, ready=ready)
+    if when == "while it judges the calls":
+        await judging.wait()
+    await w.session.submit(op.UserInput(text="something else"))
+    go_on.set()
+    await w.turn_end()
+    assert [x.error_kind for x in w.of(e.ToolFinished)] == ["abandoned", "abandoned"] and echo.ran == []
+    assert [(x.tool_call_id, x.state) for x in w.of(e.ToolStateChange)] == [("c1", "abandoned"), ("c2", "abandoned")]
+    assert len(w.of(e.ToolCalled)) == 2 and len(w.of(e.ApprovalRequired)) == 1, "those of the process before"
+    assert w.port.requests[-1][-1].text == "something else"

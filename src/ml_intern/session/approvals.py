@@ -33,6 +33,7 @@ class Gate(Generic[A]):
     def __init__(self) -> None:
         self._open: dict[str, asyncio.Future[A]] = {}
         self._claimed: set[str] = set()
+        self._ahead: dict[str, A] = {}
 
     @contextmanager
     def ask(self, key: str) -> Generator[asyncio.Future[A]]:
@@ -64,6 +65,21 @@ class Gate(Generic[A]):
             return False
         future.set_result(value)
         return True
+
+    def answer_ahead(self, key: str, value: A) -> bool:
+        """Answer what an earlier process asked and this one has not opened again yet. False when it is open: ``answer`` is for that."""
+        if key in self._open:
+            return False
+        self._ahead[key] = value
+        return True
+
+    def ahead(self, key: str) -> A | None:
+        """Its answer, if that came before the question."""
+        return self._ahead.get(key)
+
+    def forget_ahead(self) -> None:
+        """What was answered ahead has been read, or is asked no more: the same key may be another question's."""
+        self._ahead.clear()
 
     def is_open(self, key: str) -> bool:
         """Whether somebody waits for this answer and nobody has claimed it."""

@@ -120,7 +120,13 @@ class Decisions:
         self._gate.answer(changed.tool_call_id, answer)
 
     async def abandon_all(self, sent_by: str) -> None:
-        """The user typed instead of deciding."""
+        """The user typed instead of deciding. What a resumed turn is about to ask again is set aside too: it would wait, and the message
+        with it.
+        """
+        asked = [call.id for call in self._log.state.history.open_calls if call.id in self._log.state.pending]
+        for key in [key for key in asked if self._gate.answer_ahead(key, Abandoned())]:
+            tool = self._log.state.pending[key].tool
+            await to_the_end(self._log.append(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned", sent_by=sent_by)))
         for key in self._gate.waiting():
             if not self._gate.claim(key):
                 continue

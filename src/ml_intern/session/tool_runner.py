@@ -74,7 +74,7 @@ class ToolRunner:
         if not calls:
             return
         self._plans = plans = [CallPlan(call=call, arguments=as_object(call.arguments)) for call in calls]
-        new = [plan for plan in plans if plan.call.id not in self._log.state.pending]
+        new = [plan for plan in plans if plan.call.id not in self._log.state.pending and not self._gate.ahead(plan.call.id)]
         known = [ToolCalled(tool=plan.call.name, arguments=plan.arguments, tool_call_id=plan.call.id) for plan in new]
         try:
             if known:
@@ -93,6 +93,7 @@ class ToolRunner:
             raise
         finally:
             self._plans = ()
+            self._gate.forget_ahead()
             self._around.after_batch()
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise asyncio.CancelledError  # a tool swallowed the interrupt
@@ -240,7 +241,10 @@ class ToolRunner:
         )
 
     async def _ask(self, plans: Sequence[CallPlan], questions: ExitStack) -> None:
-        """Open every question, then announce them together."""
+        """Open every question, then announce them together. What was decided in the meantime is asked no more."""
+        for plan in plans:
+            if (decided := self._gate.ahead(plan.call.id)) is not None:
+                plan.pending, plan.failure = None, failure(*why_refused(decided))
         waiting = [plan for plan in plans if plan.pending is not None]
         for plan in waiting:
             plan.decision = questions.enter_context(self._gate.ask(plan.call.id))
