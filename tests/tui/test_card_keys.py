@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
+from ml_intern.config.settings import Settings
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.cards.card import Card
 from ml_intern.frontends.tui.cards.dock import CardDock
@@ -165,6 +166,49 @@ async def test_a_key_that_is_held_down_or_pressed_again_and_again_decides_one_ca
         assert [answer.tool_call_id for answer in decided(host)] == ["c1"] and "This is the next card" in shown(app)
         await press_at(app, pilot, host, began + 38.0)
     assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
+
+
+@pytest.mark.parametrize("key", ["f5", "ctrl+y"])
+async def test_a_key_of_the_users_own_that_is_held_down_approves_one_card_of_six(key: str) -> None:
+    host = waiting(6)
+    async with running(host, settings=Settings(keys={"approve": key}), calm_s=NEVER_CALM_S) as (app, pilot):
+        await pilot.press("f2")
+        for _ in range(6):
+            await pilot.press(key)
+            await settled(app, pilot, host)
+            host.emit(*approved(*(answer.tool_call_id for answer in decided(host))))
+            await settled(app, pilot, host)
+        assert [answer.tool_call_id for answer in decided(host)] == ["c1"] and "This is the next card" in shown(app)
+        await pilot.press("down", "pageup", "f2", key)  # who comes to it anew has seen it
+        await settled(app, pilot, host)
+    assert [answer.tool_call_id for answer in decided(host)] == ["c1", "c2"]
+
+
+async def test_a_key_of_the_users_own_for_all_cards_asks_once_more_however_long_it_is_held() -> None:
+    host = waiting(6)
+    async with running(host, settings=Settings(keys={"approve_all": "f5"}), calm_s=NEVER_CALM_S) as (app, pilot):
+        await pilot.press("f2", "f5", "f5", "f5")
+        await settled(app, pilot, host)
+    assert decided(host) == []
+
+
+@pytest.mark.parametrize("once_more", ["p", "A"])
+async def test_a_key_of_the_users_own_takes_back_what_is_asked_once_more_and_approves_nothing(once_more: str) -> None:
+    host = waiting(2)
+    async with running(host, settings=Settings(keys={"approve": "f5"}), calm_s=ALWAYS_CALM_S) as (app, pilot):
+        await pilot.press("f2", once_more, "f5")
+        await settled(app, pilot, host)
+        assert "Enter yes" not in shown(app)
+    assert decided(host) == []
+
+
+@pytest.mark.parametrize("field", ["n", "e"])
+async def test_a_key_of_the_users_own_does_not_approve_a_call_beside_the_words_that_are_written_about_it(field: str) -> None:
+    host = waiting(1)
+    async with running(host, settings=Settings(keys={"approve": "f5", "approve_rest": "f6"}), calm_s=ALWAYS_CALM_S) as (app, pilot):
+        await pilot.press("f2", field, "x", "f5", "f6", "enter")
+        await settled(app, pilot, host)
+    assert not any(answer.approved for answer in decided(host))
 
 
 async def press_at(app: TuiApp, pilot: Any, host: ScriptedHost, time: float) -> None:

@@ -274,8 +274,8 @@ class ApprovalCard(EditedCard):
         self.say("")
 
     async def on_key(self, event: events.Key) -> None:
-        if self._sweeping is not None and not event.is_printable and event.key not in ("enter", "escape"):
-            self._stop_asking()
+        if self._sweeping is not None and not event.is_printable and event.key != "escape" and not self._decides(event.key):
+            self._stop_asking()  # what decides takes the question back itself, and does nothing else then
         if self.has_class("-editing"):
             await obeyed(self, event)
 
