@@ -5,7 +5,7 @@ Keys have the names that Textual gives them; this file knows them by itself, for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from types import MappingProxyType
 
 from ml_intern.config.section import SettingError
@@ -37,6 +37,8 @@ DEFAULT_KEYS: Mapping[str, str] = MappingProxyType({
 """Several keys are separated by commas."""
 
 IN_COMPOSER = frozenset({"newline", "queue", "search_history", "editor", "undo"})
+IN_CARDS_TOO = frozenset({"editor"})
+"""What is edited in a card is edited outside by the same key."""
 IN_CARDS = frozenset({"approve", "reject", "edit", "edit_others", "always_session", "always_project", "approve_all", "approve_rest"})
 """All others are everywhere."""
 
@@ -46,6 +48,7 @@ FIXED_IN_CARDS: Mapping[str, str] = MappingProxyType({
     "tab": "goes to the next card",
     "up": "scrolls",
     "down": "scrolls",
+    "ctrl+s": "approves what was edited in a card",
 })  # fmt: skip
 FIXED_ELSEWHERE: Mapping[str, str] = MappingProxyType({
     "enter": "sends",
@@ -147,10 +150,11 @@ def _check_clashes(own: Mapping[str, str]) -> None:
 def _others_on(key: str, name: str, every: Mapping[str, str]) -> Iterator[str]:
     """What else the key does where both could be meant."""
     for other, keys in every.items():
-        apart = {_place(name), _place(other)} == {"composer", "cards"}
-        if other != name and not apart and key in split_keys(keys):
+        if other != name and _places(name) & _places(other) and key in split_keys(keys):
             yield other
 
 
-def _place(name: str) -> str:
-    return "composer" if name in IN_COMPOSER else "cards" if name in IN_CARDS else "everywhere"
+def _places(name: str) -> Set[str]:
+    if name in IN_COMPOSER:
+        return {"composer", "cards"} if name in IN_CARDS_TOO else {"composer"}
+    return {"cards"} if name in IN_CARDS else {"composer", "cards"}

@@ -41,6 +41,9 @@ def test_an_empty_key_is_refused() -> None:
         ({"queue": "enter"}, "that sends"),
         ({"edit_others": "o"}, "that is written"),
         ({"editor": "ctrl+s"}, "approves what was edited"),
+        ({"approve": "ctrl+s"}, "approves what was edited"),
+        ({"approve": "ctrl+g"}, "so is keys.editor"),
+        ({"editor": "f5", "approve": "f5"}, "so is keys"),
         ({"approve": "enter"}, "asked once more"),
         ({"fold": "ctrl+i"}, "terminals send tab"),
     ],
@@ -59,6 +62,7 @@ def test_a_key_that_would_not_do_what_is_meant_is_refused_with_a_reason(keys: di
         {"fold": "f5, ctrl+x"},
         {"approve": "Y", "reject": "question_mark,space"},
         {"approve": "ctrl+r"},
+        {"editor": "f5", "approve": "ctrl+g"},
         dict(DEFAULT_KEYS),
     ],
 )
