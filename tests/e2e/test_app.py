@@ -117,6 +117,11 @@ def test_a_question_is_answered_and_two_ctrl_c_give_the_terminal_back(folder: Pa
     assert "ml-intern --resume " in after
 
 
+def test_resume_without_an_id_lets_one_choose_in_the_app(folder: Path, screens: list[Screen]) -> None:
+    screen = opened(screens, folder, "--resume")
+    screen.until("Resume a session")
+
+
 def test_what_is_typed_before_the_first_paint_is_in_the_composer_with_its_suggestions(folder: Path, screens: list[Screen]) -> None:
     screen = Screen(folder, "--model", "scripted/script.yaml")
     screens.append(screen)

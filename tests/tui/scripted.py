@@ -42,9 +42,9 @@ class ScriptedHost(FakeHost):
         """Whether something was emitted that nobody has read."""
         return not self._queue.empty()
 
-    def record(self, *events: e.AnyEvent) -> None:
-        """Events that the log holds already when the app opens it."""
-        self.emit(*events)
+    def record(self, *events: e.AnyEvent, ago_s: float = 0.0) -> None:
+        """Events that the log holds already when the app opens it; they happened so long ago."""
+        self.emit(*events, ago_s=ago_s)
         self.state.last_seq = self._seq
 
 
@@ -62,12 +62,13 @@ def app_on(
     settings: Settings | None = None,
     theme_name: str = theme.DARK,
     calm_s: float = CALM_S,
+    first: str = "",
 ) -> TuiApp:
     async def opening() -> Backend:
         return host
 
     loaded = LoadedSettings(settings=settings or Settings(), environ=Environ(environ), cwd=Path("/home/shop"))
-    app = WatchedApp(opening, loaded, theme_name=theme_name)
+    app = WatchedApp(opening, loaded, theme_name=theme_name, first=first)
     app.calm_s = calm_s
     return app
 

@@ -16,6 +16,7 @@ from ml_intern.frontends.tui.screens.pager import Pager
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.questions import AskLine, Confirm
 from ml_intern.frontends.tui.screens.rewind import RewindConfirm
+from ml_intern.frontends.tui.screens.sessions import SessionPicker
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.display import Text
@@ -281,6 +282,38 @@ async def test_ctrl_d_leaves_from_the_conversation_too() -> None:
         await pilot.press("ctrl+d")
         await until(pilot, lambda: not app.is_running)
     assert host.closed
+
+
+WAITS = (*started(), e.ApprovalRequired(tools=(e.PendingTool(tool="bash", arguments={"command": "ls"}, tool_call_id="c1"),), count=1))
+
+
+@pytest.mark.parametrize("past", [started(), WAITS], ids=["a turn runs", "a card waits"])
+@pytest.mark.parametrize("place", ["composer", "conversation"])
+async def test_ctrl_d_leaves_at_the_second_time_where_something_runs_or_waits(past: tuple[e.AnyEvent, ...], place: str) -> None:
+    host = scripted(past=(STARTED, *past))
+    async with running(host) as (app, pilot):
+        (app.composer if place == "composer" else app.conversation).focus()
+        await pilot.press("ctrl+d")
+        await pilot.pause()
+        assert app.is_running and not host.closed
+        assert "Ctrl-D again leaves" in text_of(app)
+        await pilot.press("ctrl+d")
+        await until(pilot, lambda: not app.is_running)
+    assert host.closed
+
+
+async def test_ctrl_c_is_no_second_ctrl_d() -> None:
+    host = scripted(past=(STARTED, *started()))
+    async with running(host) as (app, pilot):
+        await pilot.press("ctrl+d", "ctrl+c")
+        await settled(app, pilot, host)
+        assert app.is_running and not host.closed
+
+
+async def test_the_app_can_begin_with_a_command() -> None:
+    host = scripted(past=(STARTED,))
+    async with running(host, first="/resume") as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, SessionPicker))
 
 
 @pytest.mark.parametrize(("keys", "text"), [(("down",), 1), (("down", "down", "up"), 1), ((), 0)])

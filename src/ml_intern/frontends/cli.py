@@ -59,6 +59,9 @@ ml-intern demo  shows a run without a key;  ml-intern --help  lists the rest."""
 BEFORE_TEXTUAL = {"TEXTUAL_FPS": "120"}
 """How often Textual looks whether something is to be drawn: at its 60 a second, a key waits longer for that than for all else."""
 
+CHOOSE = "?"
+"""What ``--resume`` holds when no session was named; no id begins so."""
+
 WIDEST_HELP = 110
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "off")
 
@@ -91,7 +94,12 @@ OPTIONS: list[click.Parameter] = [
     ),
     click.Option(["-c", "--continue", "continue_last"], is_flag=True, help="Go on with the last session of this folder."),
     click.Option(
-        ["--resume"], metavar="ID", shell_complete=_complete_session, help="Go on with this session (id, its beginning, or index)."
+        ["--resume"],
+        is_flag=False,
+        flag_value=CHOOSE,
+        metavar="[ID]",
+        shell_complete=_complete_session,
+        help="Go on with this session (id, its beginning, or index); without one, the app shows a list to choose from.",
     ),
     click.Option(["--json"], is_flag=True, help="Print every event as a line of JSON, and nothing else."),
     click.Option(
@@ -113,8 +121,7 @@ def _run(ctx: click.Context, prompt: str | None) -> int:
     """A headless run. Flags and settings are looked at before standard input is, and all of it before anything costs money."""
     invocation = Invocation.of(ctx)
     given = ctx.params
-    if given["resume"] is not None and given["continue_last"]:
-        raise click.UsageError("--resume and --continue exclude each other.", ctx)
+    _check_resume(ctx, prompt)
 
     schema = _output_schema(given["output_schema"]) if given["output_schema"] else None
     loaded = _after_first_run(invocation, invocation.load(), may_ask=not given["json"])
@@ -123,6 +130,8 @@ def _run(ctx: click.Context, prompt: str | None) -> int:
         if given["json"] or given["output_schema"] or not sys.stdout.isatty():
             click.echo(NO_TERMINAL, err=True)
             return USAGE
+        if given["resume"] == CHOOSE:
+            return _terminal_app(invocation, loaded, resume=None, first="/resume")
         return _terminal_app(invocation, loaded, resume="last" if given["continue_last"] else given["resume"])
     import asyncio
 
@@ -146,6 +155,22 @@ def _run(ctx: click.Context, prompt: str | None) -> int:
     return asyncio.run(run_headless(invocation.open_session, loaded, options))
 
 
+def _check_resume(ctx: click.Context, prompt: str | None) -> None:
+    """What stands behind ``--resume`` is a session, or nothing where somebody can choose one."""
+    given = ctx.params
+    named: str | None = given["resume"]
+    if named is not None and given["continue_last"]:
+        raise click.UsageError("--resume and --continue exclude each other.", ctx)
+    if named is not None and " " in named.strip():
+        told = (
+            f"--resume was given '{named}', which no session is called: the ID comes first, then the task.  ml-intern sessions  lists them."
+        )
+        raise click.UsageError(told, ctx)
+    headless = prompt is not None or given["json"] or given["output_schema"]
+    if named == CHOOSE and (headless or not (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise click.UsageError("--resume without an ID needs the app, which shows a list.  ml-intern sessions  lists the IDs.", ctx)
+
+
 def _after_first_run(invocation: Invocation, loaded: LoadedSettings, *, may_ask: bool) -> LoadedSettings:
     """The settings; where no model can be used yet and somebody is there to ask, what they said has changed them."""
     if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
@@ -160,7 +185,7 @@ def _after_first_run(invocation: Invocation, loaded: LoadedSettings, *, may_ask:
     return invocation.load(warn=False)
 
 
-def _terminal_app(invocation: Invocation, loaded: LoadedSettings, *, resume: str | None) -> int:
+def _terminal_app(invocation: Invocation, loaded: LoadedSettings, *, resume: str | None, first: str = "") -> int:
     from ml_intern.config.load import set_unset_variables
     from ml_intern.frontends.logs import set_up_logging
 
@@ -168,7 +193,7 @@ def _terminal_app(invocation: Invocation, loaded: LoadedSettings, *, resume: str
     from ml_intern.frontends.tui.start import run_app
 
     set_up_logging(loaded.environ, verbose=False)  # the screen belongs to the app
-    return run_app(invocation.open_session, loaded, resume=resume)
+    return run_app(invocation.open_session, loaded, resume=resume, first=first)
 
 
 def _task(prompt: str | None) -> str | None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ml_intern.protocol.codec import Envelope
 
 QUIT_WINDOW_S = 2.0
-"""Within this time a second Ctrl-C leaves; as long it is said."""
+"""Within this time a second Ctrl-C, or Ctrl-D, leaves; as long it is said."""
 SLICE_S = 0.008
 """How long events are read at a stretch: between two stretches keys are handled."""
 
@@ -56,7 +56,7 @@ class TuiApp(AppParts):
         Binding(DEFAULT_KEYS["interrupt"], "interrupt", "Interrupt", id="interrupt", show=False),
         Binding(DEFAULT_KEYS["stop"], "stop", "Copy, interrupt or clear the text; twice: leave", id="stop", show=False, priority=True),
         Binding(DEFAULT_KEYS["suspend"], "suspend_process", "Suspend (fg comes back)", id="suspend", show=False, priority=True),
-        Binding(DEFAULT_KEYS["leave"], "leave", "Leave", id="leave", show=False),
+        Binding(DEFAULT_KEYS["leave"], "leave", "Leave; twice while a turn runs or a card waits", id="leave", show=False),
         Binding(DEFAULT_KEYS["cards"], "cards", "Go to what waits for you", id="cards", show=False, priority=True),
         Binding(DEFAULT_KEYS["page_up"], "scroll(-1)", "Scroll up", id="page_up", show=False, priority=True),
         Binding(DEFAULT_KEYS["page_down"], "scroll(1)", "Scroll down", id="page_down", show=False, priority=True),
@@ -64,14 +64,16 @@ class TuiApp(AppParts):
         Binding(DEFAULT_KEYS["fold"], "fold", "Fold or unfold details", id="fold", show=False, priority=True),
     ]
 
-    def __init__(self, opening: Opening, loaded: LoadedSettings, *, theme_name: str = "") -> None:
+    def __init__(self, opening: Opening, loaded: LoadedSettings, *, theme_name: str = "", first: str = "") -> None:
+        """``first``: a command that is run as soon as the session is open."""
         super().__init__(loaded, theme_name=theme_name)
+        self._first = first
         self._opening = opening
         self._backend: Backend | None = None
         self._unopened: MlInternError | None = None
         self._outbox = Outbox(self._not_taken)
         self._readers: list[EventReader] = []
-        self._stopped_at = float("-inf")
+        self._armed = ("", float("-inf"))
         self._leaving = False
         self._started = False
         self._early: deque[events.Event] = deque(maxlen=MOST_EARLY)
@@ -195,10 +197,18 @@ class TuiApp(AppParts):
             if envelope.seq == last:
                 self.status.takes(backend.context_window)
                 self.conversation.show_changes()
+                self._begin_with_first()
             if loop.time() > slice_ends:
                 await asyncio.sleep(0)
                 slice_ends = loop.time() + SLICE_S
         return None
+
+    def _begin_with_first(self) -> None:
+        first, self._first = self._first, ""
+        if first:
+            from ml_intern.frontends.tui.commands.catalog import dispatch
+
+            dispatch(self, first)
 
     def _tell(self, envelope: Envelope, *, live: bool) -> None:
         if is_anothers_error(envelope.event, self.sender):
@@ -262,11 +272,9 @@ class TuiApp(AppParts):
         soon after leaves."""
         if self.copy_selection():
             return
-        now = asyncio.get_running_loop().time()
-        if self._leaving or now - self._stopped_at < self.quit_window_s:
+        if self._pressed_again("stop"):
             self.leave()
             return
-        self._stopped_at = now
         again = f"{told_key(self.loaded.settings, 'stop')} again leaves"
         if self.composer.shell.running:
             self.composer.shell.stop()
@@ -283,7 +291,21 @@ class TuiApp(AppParts):
         return len(self.screen_stack) == 1 and (waits or not self.figures.turn_running)
 
     def action_leave(self) -> None:
-        self.leave()
+        """At rest at once. While something runs or waits, one key too many must not end it: a second one soon after leaves."""
+        at_rest = not self.figures.turn_running and self.query_one(CardDock).waiting == 0
+        if at_rest or self._pressed_again("leave"):
+            self.leave()
+        else:
+            self.hint(f"{told_key(self.loaded.settings, 'leave')} again leaves", seconds=self.quit_window_s)
+
+    def _pressed_again(self, action: str) -> bool:
+        """Whether it was pressed just before, or the app leaves already; else this was the first of two."""
+        now = asyncio.get_running_loop().time()
+        before, at = self._armed
+        if self._leaving or (before == action and now - at < self.quit_window_s):
+            return True
+        self._armed = (action, now)
+        return False
 
     def leave(self, code: int = 0) -> None:
         """Close the session and end with this exit code; asked again, end without waiting for the session any longer."""

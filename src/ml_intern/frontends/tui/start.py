@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ml_intern.frontends.tui.backend import Backend, OpenBackend
 
 
-def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | None) -> int:
-    """Run it until the user leaves; returns the exit code. ``resume`` is an id, a unique prefix, an index or ``last``.
+def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | None, first: str = "") -> int:
+    """Run it until the user leaves; returns the exit code. ``resume`` is an id, a unique prefix, an index or ``last``; ``first`` a command.
 
     Raises whatever ended the app, with the terminal as it was before.
     """
@@ -36,7 +36,7 @@ def run_app(open_backend: OpenBackend, loaded: LoadedSettings, *, resume: str | 
         opened.append(await open_backend(loaded=now, resume=resume, auto_approve=False, read_only=now.settings.read_only))
         return opened[-1]
 
-    app = ProcessApp(opening, loaded)
+    app = ProcessApp(opening, loaded, first=first)
     code = app.run() or 0
     if app.failure is not None:
         raise app.failure

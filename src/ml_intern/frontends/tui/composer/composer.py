@@ -227,7 +227,7 @@ class Composer(OrderedTextArea):
 
     def _key_of_text(self, key: str) -> bool:
         if not self.text and key in keys_of(own_app(self).loaded.settings, "leave"):
-            own_app(self).leave()  # with a text the key may be one of the field's
+            own_app(self).action_leave()  # with a text the key may be one of the field's
             return True
         match key:
             case "enter" if self._before_cursor.endswith("\\"):
