@@ -242,6 +242,20 @@ async def test_text_and_output_of_commands_are_shown_as_they_come_and_only_once(
     await terminal.left()
 
 
+async def test_of_a_call_that_was_edited_what_ran_is_shown_with_its_answer() -> None:
+    terminal = Terminal(Joined())
+    edited = e.ToolStateChange(tool_call_id="c1", tool="bash", state="approved", arguments={"command": "make test"})
+    terminal.host.emit(
+        e.ToolCalled(tool="bash", arguments={"command": "make install"}, tool_call_id="c1"),
+        edited,
+        e.ToolFinished(tool="bash", tool_call_id="c1", output="ok", success=True),
+    )
+    await terminal.settled()
+    [answer] = [row for row in terminal.text.splitlines() if row.startswith("✓")]
+    assert "make test" in answer and terminal.text.count("make install") == 1, terminal.text
+    await terminal.left()
+
+
 async def test_a_reply_whose_beginning_was_missed_is_shown_whole_at_its_end() -> None:
     terminal = Terminal(Joined())
     terminal.host.emit(

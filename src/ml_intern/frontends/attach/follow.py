@@ -214,7 +214,9 @@ class Follower:
             case ToolStateChange() if event.state in DECIDED:
                 note = f": {event.note}" if event.note else ""
                 self._tell_decision(event.tool_call_id, f"{event.tool} {event.state}", event.sent_by, note)
-                return
+                if event.arguments is None:
+                    return
+                envelope = replace(envelope, event=replace(event, state="changed", note="as edited"))  # what runs now
             case QuestionAnswered() if self._answers:
                 self._tell_decision(event.question_id, event.outcome_words, event.sent_by, f": {event.answer}" if event.answer else "")
                 return

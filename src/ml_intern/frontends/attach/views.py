@@ -124,6 +124,9 @@ class LineView:
             case e.ToolCalled():
                 self._calls[event.tool_call_id] = event.arguments
                 self.say(describe(event, verbose=self._verbose))
+            case e.ToolStateChange(arguments=dict(changed)) if event.tool_call_id in self._calls:
+                self._calls[event.tool_call_id] = changed  # what runs is shown, not what the model asked for
+                self.say(describe(event, verbose=self._verbose))
             case e.ToolLog() if envelope.seq is None and event.tool_call_id in self._calls:
                 self._log(event)
             case e.ToolFinished():
