@@ -61,6 +61,8 @@ class Heard(TerminalDriver):
     """It keeps the keys that it read, for nobody."""
 
     def process_message(self, message: Message) -> None:
+        if isinstance(message, events.Paste):
+            self.keys.append(f"pasted {message.text!r}")
         if isinstance(message, events.Key):
             self.keys.append(message.key)
             if message.key == "q":
@@ -69,16 +71,26 @@ class Heard(TerminalDriver):
     keys: list[str]
 
 
-async def test_a_terminal_without_the_kitty_protocol_has_alt_enter_and_shift_enter() -> None:
+async def read_from_a_terminal(sent: bytes) -> list[str]:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     driver = Heard(Told())
     driver.fileno, driver.keys = theirs, []
-    os.write(ours, b"a\x1b\rb\x1b[27;2;13~\rq")
+    os.write(ours, sent)
     try:
         await asyncio.wait_for(asyncio.to_thread(driver.run_input_thread), 10)
     finally:
         driver.exit_event.set()
         os.close(ours)
         os.close(theirs)
-    assert driver.keys == ["a", "alt+enter", "b", "shift+enter", "enter", "q"]
+    return driver.keys
+
+
+async def test_a_terminal_without_the_kitty_protocol_has_alt_enter_and_shift_enter() -> None:
+    assert await read_from_a_terminal(b"a\x1b\rb\x1b[27;2;13~\rq") == ["a", "alt+enter", "b", "shift+enter", "enter", "q"]
+
+
+async def test_an_esc_in_a_paste_sends_nothing_and_the_paste_is_whole() -> None:
+    sent = b"\x1b[200~" + b"red\x1b[31m\x1b\r" * 200 + b"\x1b[201~q"
+    whole = "red[31m\r" * 200
+    assert await read_from_a_terminal(sent) == [f"pasted {whole!r}", "q"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual import events
 
 from ml_intern.frontends.tui.terminal.parser import KeyParser
@@ -35,6 +39,23 @@ def test_a_key_that_comes_in_two_pieces_is_one_key() -> None:
 
 def test_what_is_pasted_is_no_key() -> None:
     assert keys_of("\x1b[200~one\r\rtwo\r\x1b[201~", "\x1b\r") == ["one\r\rtwo\r", "alt+enter"]
+
+
+def test_a_paste_that_holds_controls_is_one_paste_without_them() -> None:
+    assert keys_of("\x1b[200~a\x1b\rb\x1b[201~") == ["a\rb"]
+    assert keys_of("\x1b[200~hello red\x1b[31m text\x1b\r\tsecond line\x00\x07\x9b\x7f\x1b[201~", "x") == [
+        "hello red[31m text\r\tsecond line",
+        "x",
+    ]
+
+
+@given(st.lists(st.integers(0, 60), max_size=12))
+def test_however_a_paste_is_split_over_reads_it_is_the_same(cuts: list[int]) -> None:
+    wire = "a\x1b\r\x1b[200~one\x1b[31m\x1b\r\x1b[20two\x1b\x1b[201~b\x1b[200~three\x1b[201~\x1b\r"
+    places = sorted({0, *(min(cut, len(wire)) for cut in cuts), len(wire)})
+    assert keys_of(*(wire[start:end] for start, end in pairwise(places))) == [
+        "a", "alt+enter", "one[31m\r[20two", "b", "three", "alt+enter",
+    ]  # fmt: skip
 
 
 def test_escape_and_after_a_pause_enter_are_two_keys() -> None:
