@@ -143,3 +143,14 @@ async def test_as_long_as_it_says_that_ctrl_c_leaves_it_does_and_no_longer() -> 
 def test_a_paste_is_whole_again_when_it_is_sent_however_many_lines_it_has(count: int) -> None:
     pastes, text = Pastes(), "x\n" * count
     assert pastes.whole(f"see {pastes.taken(text)}") == f"see {text}"
+
+
+@pytest.mark.parametrize("pasted_before", [False, True])
+def test_a_long_text_that_quotes_a_mark_is_sent_as_it_is(pasted_before: bool) -> None:
+    pastes, text = Pastes(), "first\n" + "abc\n" * 15_000 + "it said [pasted 15,000 lines #1]"
+    if pasted_before:
+        assert "#1]" in pastes.taken("x\n" * 100)
+    shown = pastes.shown(text)
+    assert len(shown) < 200 and "[pasted 15,000 lines #2]" in shown
+    assert pastes.whole(shown) == text
+    assert "#3]" in pastes.taken("y\n" * 100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
+from itertools import count
 
 from ml_intern.protocol.amounts import counted
 
@@ -26,6 +27,8 @@ class Pastes:
     def __init__(self) -> None:
         self._texts: dict[int, str] = {}
         self._sent: deque[str] = deque(maxlen=MOST_REMEMBERED)
+        self._quoted: set[int] = set()
+        """Numbers of marks that the text quotes as words of its own: none of them is given to a paste."""
 
     def taken(self, text: str) -> str:
         """What to insert for a pasted text: itself, or its mark and a space to write on behind it."""
@@ -34,6 +37,8 @@ class Pastes:
     def shown(self, text: str) -> str:
         """A text that was sent before, or written elsewhere: what was pasted then is a mark again, and what was written is seen."""
         known = {each.strip("\n") for each in (*self._texts.values(), *self._sent)}  # as the history keeps them
+        self._quoted = {int(found[2]) for found in _MARK.finditer(text)}
+        self._remember(self._texts.pop(number) for number in self._quoted & self._texts.keys())
         for pasted in sorted(known, key=len, reverse=True):
             text = text.replace(pasted, self._marked(pasted)) if pasted in text else text
         if len(text) <= MOST_TO_EDIT:
@@ -52,9 +57,12 @@ class Pastes:
         """The text was sent."""
         self._remember(self._texts.values())
         self._texts.clear()
+        self._quoted.clear()
 
     def _marked(self, text: str) -> str:
-        number = next((known for known, each in self._texts.items() if each == text), len(self._texts) + 1)
+        number = next((known for known, each in self._texts.items() if each == text), 0)
+        if not number:
+            number = next(free for free in count(1) if free not in self._texts and free not in self._quoted)
         self._texts[number] = text
         return f"[pasted {counted(_lines(text), 'line')} #{number}]"
 
