@@ -277,38 +277,6 @@ async def test_a_file_that_holds_something_else_is_told_of_at_the_end_too(hub: F
     assert any("holds something else" in text for text in other.at_end), other.at_end
 
 
-async def test_a_failure_is_not_said_at_the_end_of_a_trace_that_was_sent_after_it(hub: FakeHub, tmp_path: Path) -> None:
-    hub.fail("POST .*/(commit|preupload)/.*", times=1, status=403, body={"error": "write access is missing"})
-    shared = await open_shared(hub, tmp_path, FakePort("one"))
-    await shared.world.say("first")
-    assert "was not sent" in (await shared.world.until(e.ToolLog)).log
-    await shared.close()
-    assert shared.said() == ["first", "one"] and shared.at_end == []
-
-
-async def test_a_failure_is_said_at_the_end_although_the_other_dataset_got_the_trace(hub: FakeHub, tmp_path: Path) -> None:
-    hub.repos.create(REPO, "dataset")
-    hub.repos.create("acme/all-sessions", "dataset")
-    settings = Settings(share_traces=True, share_session_dataset=True, session_dataset_repo="acme/all-sessions")
-    shared = await open_shared(hub, tmp_path, FakePort("one"), settings)
-    await shared.world.say("first")
-    await shared.world.until(e.ToolLog)
-    await shared.close()
-    assert hub.repos.files("acme/all-sessions", "dataset") and len(shared.at_end) == 1 and "is public" in shared.at_end[0], shared.at_end
-
-
-async def test_what_a_turn_was_told_is_not_said_again_at_the_end_of_a_later_one(hub: FakeHub, tmp_path: Path) -> None:
-    hub.fail("POST .*/(commit|preupload)/.*", times=1, status=403, body={"error": "write access is missing"})
-    shared = await open_shared(hub, tmp_path, FakePort("one", "two"), close_s=0.2)
-    await shared.world.say("first")
-    assert "write access is missing" in (await shared.world.until(e.ToolLog)).log
-    hub.fail(".*", times=99, hang=True)
-    await shared.world.say("second")
-    await shared.close()
-    assert len(shared.at_end) == 1 and "too slow" in shared.at_end[0], shared.at_end
-    hub.faults.clear()
-
-
 async def test_a_session_that_was_sent_ends_without_a_word(hub: FakeHub, tmp_path: Path) -> None:
     shared = await open_shared(hub, tmp_path, FakePort("one"))
     await shared.world.say("first")
