@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.config.settings import Settings
+from ml_intern.frontends.tui.composer.shell import ShellResult
 from ml_intern.frontends.tui.screens.picker import Picker
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -57,6 +58,23 @@ async def test_a_message_that_is_too_long_can_be_taken_back_into_the_composer(tm
         assert "[pasted" in app.composer.text  # it is folded
     assert host.operations == []
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_who_takes_a_message_back_gets_his_own_words_and_the_next_message_tells_what_ran(tmp_path: Path) -> None:
+    host = in_folder(tmp_path)
+    async with running(host) as (app, pilot):
+        app.composer.shell._ran.append(ShellResult("make", "built it", 0, 1.0))  # pyright: ignore[reportPrivateUsage]
+        app.composer.put_back(LONG)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Picker))
+        await pilot.press("escape")
+        await until(pilot, lambda: bool(app.composer.text))
+        assert "built it" not in app.composer.text and app.composer.text.startswith("What is wrong?")
+        app.composer.text = "short"
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(host.operations))
+    (sent,) = host.operations
+    assert isinstance(sent, op.UserInput) and sent.text.count("built it") == 1 and sent.text.endswith("short")
 
 
 async def test_a_message_that_is_too_long_can_be_sent_anyway(tmp_path: Path) -> None:

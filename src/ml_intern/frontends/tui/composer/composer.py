@@ -334,11 +334,12 @@ class Composer(OrderedTextArea):
             images, problems = await asyncio.to_thread(images_in, text, own_app(self).loaded.cwd)
             for problem in problems:
                 own_app(self).say(problem, bad=True)
-        if not text.startswith("/"):
-            text = "\n\n".join([*self.shell.take_told(), text])
-        message = await self._fitting(UserInput(text=text, images=images))
+        told = self.shell.take_told() if not text.startswith("/") else []
+        message = await self._fitting(UserInput(text="\n\n".join([*told, text]), images=images))
         if message is None:
             self.put_back(text)
+            if told:
+                self.shell.untold()
         elif not (later and self.queue.add(message)):
             self.post_message(self.Submitted(message.text, message.images))
 

@@ -63,6 +63,8 @@ class ShellLines:
         """Ended, but something that they started in the background has not."""
         self._stopped: set[int] = set()
         self._ran: list[ShellResult] = []
+        self._told: list[ShellResult] = []
+        """What the last message took with it."""
         self._spill_dir = Path(tempfile.gettempdir()) / f"ml-intern-shell-{os.urandom(6).hex()}"
 
     @property
@@ -80,17 +82,21 @@ class ShellLines:
 
     def take_told(self) -> list[str]:
         """What the model is told of the lines since the last message, oldest first; of too much, the newest."""
-        ran = self._ran.copy()
-        self._ran.clear()
+        ran = self._told = self._ran
+        self._ran = []
         told: list[str] = []
         for result in reversed(ran):
             too_much = told and sum(map(len, told)) + min(len(result.output), KEPT_CHARS) > 2 * KEPT_CHARS
             told.append((structs.replace(result, output="(output left out)") if too_much else result).for_model)
         return told[::-1]
 
+    def untold(self) -> None:
+        """The message that was to tell it was not sent: the next one does."""
+        self._ran, self._told = [*self._told, *self._ran], []
+
     def forget(self) -> None:
         """The model of another session is told nothing of what ran, or runs, beside this one."""
-        self._ran = []
+        self._ran, self._told = [], []
 
     async def run(self, line: str, app: TuiApp) -> None:
         """Run it to its end beside whatever the session does, and show it."""
