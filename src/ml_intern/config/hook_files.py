@@ -6,26 +6,24 @@ Only what a command line says is found, as a shell would read it (``hook_lines``
 
 from __future__ import annotations
 
-import glob
-import itertools
 import os
-import re
-import stat
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from ml_intern.config.brought_file import read_brought
-from ml_intern.config.hook_lines import HOME, ROOT, Unclear, Word, read_line
-from ml_intern.config.hook_loads import sources
+from ml_intern.config.hook_lines import Unclear, Word, read_line
+from ml_intern.config.hook_loads import SCANNED_BYTES, sources
+from ml_intern.config.hook_paths import Looking
 from ml_intern.config.json_values import Json
 from ml_intern.errors import ConfigError
 
 MAX_BYTES = 16 * 1024 * 1024
-SCANNED_BYTES = 1024 * 1024
-MAX_FILES = 200
-MAX_BASES = 20
+MAX_FILES = 1000
+"""More are not watched, and then none is trusted: a change in one that is left out would go unnoticed."""
 MAX_UNCLEAR = 10
+MAX_KNOWN = 4 * MAX_FILES
 _PROGRAMS = frozenset(
     [
         ".sh",
@@ -73,44 +71,60 @@ def commands_in(hooks: Json) -> Iterator[str]:
 
 
 class HookFiles(NamedTuple):
-    """``unclear``: what of the files' own words cannot be told, as ``file: words``."""
+    """``files``: the first are those that the lines themselves name. ``unclear``: what of the files' own words cannot be told, as
+    ``file: words``. ``complete``: no bound was reached, so nothing that can be told is left out."""
 
     files: tuple[Path, ...]
     unclear: tuple[str, ...]
+    complete: bool
 
 
-def hook_files(hooks: Json, folder: Path) -> tuple[Path, ...]:
-    """Those of them that are there, by the names that lead to them. Hooks of a project run in its ``folder``. Blocks."""
-    return look_through(hooks, folder).files
+class HookReader:
+    """Finds the files that hooks run, and those that these run, to the last one. Methods block.
 
+    What a text names is remembered by the text itself: asked again, as before each run of a hook, only the files are read again. A name
+    that leads to no file yet is looked for each time.
+    """
 
-def look_through(hooks: Json, folder: Path) -> HookFiles:
-    """The files that hooks run, and those that these run, to the last one. Blocks."""
-    found: dict[Path, None] = {}
-    unclear: dict[str, None] = {}
-    for command in commands_in(hooks):
-        words = [word for word in read_line(command) if not isinstance(word, Unclear)]
-        found |= dict.fromkeys(path for path in _named(words, [folder], folder, _looks_like_program))
-    ahead = list(found)
-    while ahead and len(found) <= MAX_FILES:
-        path = ahead.pop()
-        read = list(_sources(path, folder))
-        words = [word for word in read if not isinstance(word, Unclear)]
-        fresh = dict.fromkeys(each for each in _named(words, [folder, path.parent], folder, _executable) if each not in found)
-        found |= fresh
-        ahead += fresh
-        unclear |= dict.fromkeys(f"{os.path.relpath(path, folder)}: {each.text}" for each in read if isinstance(each, Unclear))
-    if len(found) > MAX_FILES:
-        unclear[f"more than {MAX_FILES} files"] = None
-    return HookFiles(tuple(sorted(found))[:MAX_FILES], tuple(unclear)[:MAX_UNCLEAR])
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, Path, bytes], tuple[Word | Unclear, ...]] = {}
 
+    def files(self, hooks: Json, folder: Path) -> HookFiles:
+        """Those of them that are there, by the names that lead to them. Hooks of a project run in its ``folder``."""
+        found: dict[Path, None] = {}
+        unclear: dict[str, None] = {}
+        looking = Looking(folder)
+        for command in commands_in(hooks):
+            words = [word for word in read_line(command) if not isinstance(word, Unclear)]
+            found |= dict.fromkeys(looking.named(words, [folder], _looks_like_program))
+        ahead = deque(found)
+        while ahead and len(found) <= MAX_FILES:
+            path = ahead.popleft()
+            read = self._sources(path, folder)
+            words = [word for word in read if not isinstance(word, Unclear)]
+            fresh = dict.fromkeys(each for each in looking.named(words, [folder, path.parent], _executable) if each not in found)
+            found |= fresh
+            ahead += fresh
+            unclear |= dict.fromkeys(f"{os.path.relpath(path, folder)}: {each.text}" for each in read if isinstance(each, Unclear))
+        missed = [f"more than {MAX_FILES} files"] if len(found) > MAX_FILES else []
+        missed += looking.missed
+        return HookFiles(tuple(found), (*missed, *unclear)[:MAX_UNCLEAR], not missed)
 
-def _sources(path: Path, folder: Path) -> Iterator[Word | Unclear]:
-    try:
-        data = read_brought(path, SCANNED_BYTES)
-    except ConfigError:
-        data = None
-    return sources(path, data, folder) if data is not None else iter(())
+    def _sources(self, path: Path, folder: Path) -> tuple[Word | Unclear, ...]:
+        import hashlib  # loads OpenSSL
+
+        try:
+            data = read_brought(path, SCANNED_BYTES + 1)
+        except ConfigError:
+            data = None
+        if data is None:
+            return ()
+        key = (path, folder, hashlib.sha256(data).digest())
+        if key not in self._known:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = tuple(sources(path, data, folder))
+        return self._known[key]
 
 
 def unclear_lines(hooks: Json) -> tuple[str, ...]:
@@ -133,31 +147,6 @@ def file_digests(files: tuple[Path, ...], folder: Path) -> dict[str, str]:
     return digests
 
 
-def _named(words: list[Word], bases: list[Path], folder: Path, runs: Callable[[Path, int], bool]) -> Iterator[Path]:
-    """What the words run; ``runs`` says it of a file, by its mode, that a program may only be given to read."""
-    words = list(dict.fromkeys(words))
-    for word in words:
-        for base in tuple(bases) if len(bases) < MAX_BASES else ():  # ``cd scripts && ./check.sh``, ``make -C tools``
-            bases += (path for path in _paths(word.text, base, folder) if path not in bases and stat.S_ISDIR(_mode(path)))
-    for word, base in itertools.product(words, bases):
-        for path in _paths(word.text, base, folder):
-            mode = _mode(path)
-            if stat.S_ISREG(mode) and (word.runs or runs(path, mode)):
-                yield path
-
-
-def _paths(word: str, base: Path, folder: Path) -> Iterator[Path]:
-    """What a word names in the project, patterns for the shell included."""
-    text = word.replace(ROOT, str(folder)).replace(HOME, os.path.expanduser("~"))
-    path = os.path.normpath(base / text)
-    names = (path,)
-    if re.search(r"[*?\[]", text) and not os.path.lexists(path):
-        names = tuple(itertools.islice(glob.iglob(os.path.normpath(base / text)), MAX_FILES))
-    for each in map(Path, names):
-        if each.is_relative_to(folder) and each != folder:
-            yield each
-
-
 def _executable(_: Path, mode: int) -> bool:
     return bool(mode & 0o111)
 
@@ -170,10 +159,3 @@ def _looks_like_program(path: Path, mode: int) -> bool:
             return file.read(2) == b"#!"
     except OSError:
         return False
-
-
-def _mode(path: Path) -> int:
-    try:
-        return path.stat().st_mode
-    except (OSError, ValueError):
-        return 0

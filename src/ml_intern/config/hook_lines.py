@@ -13,11 +13,15 @@ from msgspec import Struct
 
 ROOT, HOME = "\0root\0", "\0home\0"
 """Stand for the project's folder and the user's, in words."""
-_PIECE = re.compile(
-    r"""(?P<op>[;&|<>()\n]+)|(?P<word>(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\([^()]*\)|\$\{[^{}]*\}|`[^`]*`|[^\s;&|<>()'"\\`])+)|(?P<bad>['"`\\])""",
-    re.DOTALL,
-)
+_INNER = r"""\$\((?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^()'"\\])*+\)"""
+_DOUBLE = rf'"(?:\\.|{_INNER}|[^"\\])*+"'
+_WORD = rf"""(?P<word>(?:\\.|'[^']*'|{_DOUBLE}|\$\([^()]*\)|\$\{{[^{{}}]*\}}|`[^`]*`|[^\s;&|<>()'"\\`])++)"""
+_QUIET_PIECE = re.compile(rf"""\\\n|(?P<op>[;&|<>()\n]+)|{_WORD}|(?P<bad>['"`\\])""", re.DOTALL)
+_PIECE = re.compile(rf"#[^\n]*|{_QUIET_PIECE.pattern}", re.DOTALL)  # a word has no # in front: where one stands there, a comment begins
+_STATEMENT = re.compile(rf"""(?:\\.|'[^']*'|{_DOUBLE}|(?:^|(?<=[\s;&|()]))#[^\n]*|[^'"\\\n])*+""", re.DOTALL)
+_DOCUMENT = re.compile(r"""(?<!<)<<(?!<)(-?)[ \t]*(?:'([^'\n]+)'|"([^"\n]+)"|\\?([^\s;&|<>()'"\\`]+))""")
 _QUOTED = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)""", re.DOTALL)
+_ESCAPED = re.compile(r"\\(?:([$`\"\\])|\n)")
 _TOP = re.compile(r"\$\(\s*(?:git\s+rev-parse\s+--show-toplevel|pwd(?:\s+-[LP])?)\s*\)|`(?:git rev-parse --show-toplevel|pwd)`")
 _ROOT = re.compile(
     r"\$(?:\{(?:CLAUDE_PROJECT_DIR|ML_INTERN_PROJECT_DIR|PWD)(?::?[-?=][^{}]*)?\}|(?:CLAUDE_PROJECT_DIR|ML_INTERN_PROJECT_DIR|PWD)\b)"
@@ -128,13 +132,13 @@ class _Reader:
         self._operands = 0
 
     def read(self, line: str) -> Iterator[Word | Unclear]:
-        for piece in _PIECE.finditer(line.replace("\\\n", " ")):
-            if piece["bad"]:
+        for piece in (_QUIET_PIECE if self._quiet else _PIECE).finditer(line):
+            if piece["bad"] and not self._quiet:
                 yield Unclear(line)
             elif (op := piece["op"]) is not None:
                 yield from self._operator(op)
-            else:
-                yield from self._word(piece["word"])
+            elif word := piece["word"]:
+                yield from self._word(word)
         yield from self._ended()
 
     def _operator(self, op: str) -> Iterator[Word | Unclear]:
@@ -223,7 +227,7 @@ class _Reader:
     def _within(self, text: str, *, quiet: bool) -> Iterator[Word | Unclear]:
         if self._depth < _DEEPEST:
             yield from _Reader(self._depth + 1, quiet).read(text)
-        else:
+        elif not quiet:
             yield Unclear(text)
 
 
@@ -232,8 +236,35 @@ def read_line(line: str) -> Iterator[Word | Unclear]:
     return _Reader(0, quiet=False).read(_TOP.sub(ROOT, line))
 
 
+def statements(text: str) -> Iterator[tuple[str, bool]]:
+    """The lines of a script as the shell takes them together, quotes and all; True for one of a here-document, which is read
+    as well: it may be for a shell. A quote that never ends spoils no other line than its own."""
+    at, delimiters = 0, list[tuple[str, bool]]()
+    while at <= len(text):
+        end = _end_of_line(text, at)
+        if delimiters:
+            delimiter, tabs = delimiters[0]
+            line = text[at:end]
+            if (line.lstrip("\t") if tabs else line) == delimiter:
+                del delimiters[0]
+            else:
+                yield line, True
+        else:
+            whole = _STATEMENT.match(text, at)
+            closed = whole is not None and (whole.end() == len(text) or text[whole.end()] == "\n")
+            end = whole.end() if whole is not None and closed else end
+            yield text[at:end], False
+            delimiters = [(a or b or c, tabs == "-") for tabs, a, b, c in _DOCUMENT.findall(text, at, end)]
+        at = end + 1
+
+
+def _end_of_line(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
 def meant(word: str) -> str:
     """Without quotes, and with the folders in it that are known. Of a value with a default, the default."""
     tilde = re.sub(r"^~(?=/|$)", HOME, word)
-    bare = _QUOTED.sub(lambda found: found[1] or found[2] or found[3] or "", tilde)
+    bare = _QUOTED.sub(lambda found: found[1] or _ESCAPED.sub(r"\1", found[2] or "") or (found[3] or "").strip("\n"), tilde)
     return _ELSE.sub(lambda found: found[1], _HOME.sub(HOME, _ROOT.sub(ROOT, bare)))

@@ -7,12 +7,16 @@ are made while it runs, other languages, and what is found on ``PATH`` are not k
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ml_intern.config.hook_lines import Unclear, Word, read_line
+from ml_intern.config.hook_lines import Unclear, Word, read_line, statements
 
 MAX_WORDS = 5000
+SCANNED_BYTES = 1024 * 1024
+_HERE_MARK = "\0here\0"
+"""Stands for the script's folder in words: its name may hold what a shell reads otherwise."""
 _SHEBANG = re.compile(r"#![^\n]*?\b(?:(?P<python>python|pypy)|(?P<script>node|deno|bun)|(?P<shell>(?:ba|da|z|k|fi|a)?sh))\b")
 _PYTHON = frozenset({".py", ".pyw"})
 _SCRIPT = frozenset({".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"})
@@ -21,19 +25,27 @@ _NO_SCRIPT = frozenset({"makefile", "gnumakefile", "justfile", ".justfile", "rak
 _ZERO = r"\"?\$(?:0|\{0\}|BASH_SOURCE\b|\{BASH_SOURCE(?:\[0\])?\})\"?"
 _HERE = re.compile(rf"\$\(\s*dirname\s+(?:--\s+)?(?:\"?\$\(\s*(?:realpath|readlink\s+-f)\s+(?:--\s+)?{_ZERO}\s*\)\"?|{_ZERO})\s*\)")
 _HERE_CUT = re.compile(r"\$\{(?:0|BASH_SOURCE(?:\[0\])?)%/\*\}")
-_HERE_CD = re.compile(r"\$\(\s*(?:CDPATH=\s*)?cd\s+(?:-P\s+)?(?:--\s+)?\"?(?P<to>[^\s\"$();&|]+)\"?[^()]*?(?:&&|;)\s*pwd(?:\s+-[LP])?\s*\)")
-_ASSIGNED = re.compile(
-    r"^\s*(?:export\s+|local\s+|readonly\s+|declare\s+)?(\w+)=(\"[^\"$`\n]*\"|'[^'\n]*'|[^\s\"'$`;&|()]+)\s*(?:;|$)", re.MULTILINE
+_HERE_CD = re.compile(
+    r"\$\(\s*+(?:CDPATH=\s*+)?cd\s++(?:-P\s++)?(?:--\s++)?\"?(?P<to>[^\s\"$();&|]++)\"?[^()]*?(?:&&|;)\s*+pwd(?:\s+-[LP])?\s*+\)"
 )
-_COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
+_ASSIGNED = re.compile(
+    r"^[ \t]*+(?:export[ \t]+|local[ \t]+|readonly[ \t]+|declare[ \t]+)?(\w++)="
+    r"(\"[^\"#$`\\\n]*+\"|'[^'\"#$`\\\n]*+'|[^\s\"'#$`\\;&|()]++)[ \t\r]*+(?:;|$)",
+    re.MULTILINE,
+)
+_SET = re.compile(r"(?<![\w.-])(\w++)(?:\[[^\]\n]*+\])?:?\+?=")
+_SETS = re.compile(r"\b(?:for|select|read|unset|getopts|mapfile|readarray|printf)\b([^\n;|&]*+)")
 _REQUIRED = re.compile(r"""(?:\brequire\s*\(\s*|\bimport\s*\(\s*|\bfrom\s*|\bimport\s+)["'](\.{1,2}/[^"'\n]+|/[^"'\n]+)["']""")
 _ENDINGS = ("", ".js", ".mjs", ".cjs", ".ts", ".mts", ".json", "/index.js", "/index.mjs", "/index.ts")
 
 
 def sources(path: Path, data: bytes, folder: Path) -> Iterator[Word | Unclear]:
     """Names of files that ``path``, which holds ``data``, runs or loads, and what of it cannot be told."""
-    text = data.decode("utf-8", "replace")
-    match _language(path, text):
+    text = data[:SCANNED_BYTES].decode("utf-8-sig", "replace")
+    language = _language(path, text)
+    if language and len(data) > SCANNED_BYTES:
+        yield Unclear("it is too long")
+    match language:
         case "python":
             yield from _imports(path, text, folder)
         case "script":
@@ -58,20 +70,31 @@ def _language(path: Path, text: str) -> str:
 
 
 def _shell(path: Path, text: str) -> Iterator[Word | Unclear]:
-    """Line by line: a quote that is misread spoils no other line."""
-    here = str(path.parent)
-    text = _HERE_CUT.sub(lambda _: here, _HERE.sub(lambda _: here, text.replace("\\\n", " ")))
+    text = _HERE_CUT.sub(_HERE_MARK, _HERE.sub(_HERE_MARK, text))
     text = _HERE_CD.sub(lambda found: found["to"], text)
-    known = {name: value.strip("\"'") for name, value in _ASSIGNED.findall(text)}
+    known = _known(text)
     count = 0
-    for written in text.split("\n"):
-        line = _with_known(_COMMENT.sub("", written), known).strip()
-        for each in read_line(line) if line else ():
+    for written, document in statements(text):
+        for each in read_line(_with_known(written, known)):
             if (count := count + 1) > MAX_WORDS:
                 yield Unclear("it is too long")
                 return
-            if isinstance(each, Word) or each.text != line:  # else a quote that ends on a later line
-                yield each
+            if isinstance(each, Word):
+                yield Word(each.text.replace(_HERE_MARK, str(path.parent)), each.runs)
+            elif not document:  # which may be any text
+                yield Unclear(each.text.replace(_HERE_MARK, "."))
+
+
+def _known(text: str) -> dict[str, str]:
+    """Of the names that the script sets to one thing only: which of several holds where it is used is not followed."""
+    plain: dict[str, list[str]] = {}
+    for name, value in _ASSIGNED.findall(text):
+        plain.setdefault(name, []).append(value.strip("\"'"))
+    times = Counter(_SET.findall(text))
+    others = {word for words in _SETS.findall(text) for word in re.findall(r"\w+", words)}
+    return {
+        name: values[0] for name, values in plain.items() if len(set(values)) == 1 and len(values) == times[name] and name not in others
+    }
 
 
 def _with_known(line: str, known: dict[str, str]) -> str:

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ml_intern.config.hook_files import commands_in, hook_files
+from ml_intern.config.hook_files import commands_in
 from ml_intern.config.json_values import JsonDict, read_object
 from ml_intern.config.load import LoadedSettings, project_root
 from ml_intern.config.project import HOOKS, PROJECT_FILE
 from ml_intern.config.trust import TrustedFolders, needs_trust
 from ml_intern.errors import ConfigError
+
+SHOWN = 20
 
 
 class HookPlace(NamedTuple):
@@ -38,7 +40,7 @@ class ProjectPrograms:
 
     def files(self) -> tuple[Path, ...]:
         """What the session's own commands may not change."""
-        return tuple(path for one in self._projects for path in hook_files(one.active.get(HOOKS), one.folder))
+        return tuple(path for one in self._projects for path in self._trusted.files(one.folder, one.active).files)
 
     def place(self, command: str) -> HookPlace:
         """A project's hooks run in that project's folder, so that what they name is what was trusted; yours where the session works."""
@@ -49,12 +51,16 @@ class ProjectPrograms:
         """Why this hook may not run now; empty when it may. What was trusted again meanwhile runs again."""
         for one in self._projects:
             if command in one.commands and not self._covers(one):
-                names = [str(path.relative_to(one.folder)) for path in hook_files(one.active.get(HOOKS), one.folder)]
-                return (
-                    f"It was not run: what the hooks of {one.folder} run is not what you trusted ({', '.join(names) or 'files are gone'}). "
-                    "Look at it, then run `ml-intern trust`."
-                )
+                return f"It was not run: {self._reason(one)}. Look at it, then run `ml-intern trust`."
         return ""
+
+    def _reason(self, one: _Project) -> str:
+        found = self._trusted.files(one.folder, one.active)
+        if not found.complete:
+            return f"what the hooks of {one.folder} run is {found.unclear[0]}, more than I can watch"
+        names = [str(path.relative_to(one.folder)) for path in found.files]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return f"what the hooks of {one.folder} run is not what you trusted ({', '.join(names[:SHOWN]) or 'files are gone'}{more})"
 
     def _covers(self, one: _Project) -> bool:
         try:

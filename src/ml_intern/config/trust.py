@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +18,9 @@ from ml_intern.config.json_values import JsonDict, merge
 from ml_intern.config.paths import private_dir
 from ml_intern.config.private_file import change_private
 from ml_intern.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ml_intern.config.hook_files import HookFiles, HookReader
 
 FILE_NAME = "trusted.json"
 
@@ -49,6 +53,7 @@ class TrustedFolders:
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / FILE_NAME
+        self._reader: HookReader | None = None
 
     def all(self) -> tuple[Trusted, ...]:
         """Every trusted folder. Raises ``ConfigError`` for a file that is not ours."""
@@ -63,7 +68,14 @@ class TrustedFolders:
         """Whether the user has trusted exactly this of exactly this folder."""
         name = _name(folder)
         entries = [entry for entry in self.all() if entry.folder == name]
-        return bool(entries) and _digest(folder, active) in {entry.digest for entry in entries}
+        return bool(entries) and self._digest(folder, active) in {entry.digest for entry in entries}
+
+    def files(self, folder: Path, active: JsonDict) -> HookFiles:
+        """What of the folder's project its hooks run."""
+        from ml_intern.config.hook_files import HookReader  # only for who has such hooks: each start would wait for it
+
+        self._reader = self._reader or HookReader()
+        return self._reader.files(active.get("hooks"), folder)
 
     def knows(self, folder: Path) -> bool:
         """Whether it was trusted as it was once."""
@@ -71,15 +83,34 @@ class TrustedFolders:
         return any(entry.folder == name for entry in self.all())
 
     def trust(self, folder: Path, active: JsonDict) -> None:
-        """From now on."""
+        """From now on. Raises ``ConfigError`` where hooks run more than can be watched."""
         name = _name(folder)
-        entry = Trusted(folder=name, digest=_digest(folder, active), trusted_at=datetime.now(UTC))
+        if (digest := self._digest(folder, active)) is None:
+            raise ConfigError(
+                f"{folder} cannot be trusted: what its hooks run is {self.files(folder, active).unclear[0]}, more than I can watch.",
+                hint="Let them run a script of their own that names its files one by one and imports little of the project.",
+            )
+        entry = Trusted(folder=name, digest=digest, trusted_at=datetime.now(UTC))
         self._change(lambda known: (*(one for one in known if one.folder != name), entry))
 
     def revoke(self, folder: Path) -> bool:
         """No more. False when it was not trusted."""
         name = _name(folder)
         return self._change(lambda known: tuple(entry for entry in known if entry.folder != name))
+
+    def _digest(self, folder: Path, active: JsonDict) -> str | None:
+        """None where files are left out: they could change unnoticed."""
+        import hashlib  # loads OpenSSL
+
+        from ml_intern.config.hook_files import file_digests
+
+        told: JsonDict = active
+        found = self.files(folder, active)
+        if not found.complete:
+            return None
+        if found.files:
+            told = {"active": active, "files": dict(file_digests(found.files, folder))}
+        return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()
 
     def _change(self, change: Callable[[tuple[Trusted, ...]], tuple[Trusted, ...]]) -> bool:
         private_dir(self._path.parent)
@@ -103,14 +134,3 @@ class TrustedFolders:
 
 def _name(folder: Path) -> str:
     return os.path.realpath(folder)
-
-
-def _digest(folder: Path, active: JsonDict) -> str:
-    import hashlib  # loads OpenSSL
-
-    from ml_intern.config.hook_files import file_digests, hook_files
-
-    told: JsonDict = active
-    if files := hook_files(active.get("hooks"), folder):
-        told = {"active": active, "files": dict(file_digests(files, folder))}
-    return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()

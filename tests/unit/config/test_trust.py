@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ml_intern.config.hook_files import hook_files, look_through, unclear_lines
-from ml_intern.config.json_values import JsonDict
+from ml_intern.config.hook_files import HookFiles, HookReader, unclear_lines
+from ml_intern.config.json_values import Json, JsonDict
 from ml_intern.config.load import LoadedSettings, load_settings
 from ml_intern.config.project_programs import ProjectPrograms
 from ml_intern.config.trust import TrustedFolders, needs_trust
@@ -35,6 +35,10 @@ def state(home: Path) -> Path:
 
 def write(project: Path, content: Any) -> None:
     (project / ".ml-intern" / "config.json").write_text(json.dumps(content))
+
+
+def look_through(hooks: Json, project: Path) -> HookFiles:
+    return HookReader().files(hooks, project)
 
 
 def load(project: Path, home: Path) -> LoadedSettings:
@@ -177,7 +181,7 @@ def test_hooks_of_the_users_own_are_not_the_projects(project: Path, home: Path) 
 
 def test_trusting_shows_the_files_that_hooks_run(project: Path) -> None:
     (project / "check.sh").write_text("x")
-    assert hook_files(HOOKS["hooks"], project) == (project / "check.sh",)
+    assert look_through(HOOKS["hooks"], project).files == (project / "check.sh",)
 
 
 # ── what is found in a line ──────────────────────────────────────────────────────────────────────────────────────────
@@ -217,7 +221,7 @@ def test_whatever_way_a_hook_names_its_program_the_file_is_found(
     for name in ("check.sh", "tools/__init__.py", "tools/guard.py", "Makefile", "tools/Makefile", "package.json", "plain", "calls.jsonl"):
         (project / name).write_text("x")
     hooks = asks(line)["hooks"]
-    assert [str(path.relative_to(project)) for path in hook_files(hooks, project)] == files
+    assert sorted(str(path.relative_to(project)) for path in look_through(hooks, project).files) == files
     assert unclear_lines(hooks) == ()
 
 
@@ -259,7 +263,7 @@ def test_what_a_hooks_program_sources_or_imports_by_name_is_trusted_with_it(proj
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text(text)
     found = look_through(asks("./check.sh")["hooks"], project)
-    assert [str(path.relative_to(project)) for path in found.files] == sorted(["check.sh", *files])
+    assert sorted(str(path.relative_to(project)) for path in found.files) == sorted(["check.sh", *files])
     assert found.unclear == ()
 
 
@@ -292,13 +296,6 @@ def test_what_a_script_names_only_while_it_runs_is_said_with_its_file(project: P
     (project / "check.sh").write_text('. "$1/lib.sh"\nbash "$(find . -name x)"\n')
     unclear = look_through(asks("./check.sh")["hooks"], project).unclear
     assert {"check.sh: $1/lib.sh", "check.sh: $(find . -name x)"} <= set(unclear)
-
-
-def test_files_that_name_one_another_without_end_are_cut_off_and_that_is_said(project: Path) -> None:
-    for number in range(300):
-        (project / f"s{number}.sh").write_text(f". ./s{number + 1}.sh")
-    found = look_through(asks("./s0.sh")["hooks"], project)
-    assert len(found.files) == 200 and found.unclear == ("more than 200 files",)
 
 
 @pytest.mark.parametrize("line", ["./check.sh", "jq -r .x", "cat | ./check.sh > out", "ruff check --quiet", "python3 guard.py --all"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ml_intern.config.hook_files import look_through, unclear_lines
+from ml_intern.config.hook_files import HookFiles, unclear_lines
 from ml_intern.config.json_values import JsonDict, read_object
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.project import PROJECT_FILE
@@ -75,7 +75,7 @@ def _trust(folders: TrustedFolders, loaded: LoadedSettings, *, yes: bool) -> Non
         if folders.covers(folder, active):
             click.echo(plain(f"{folder} is trusted already."))
             continue
-        _show(path, active)
+        _show(path, active, folders.files(folder, active))
         if not yes:
             if not sys.stdin.isatty():
                 raise click.UsageError("There is nobody to ask: standard input is no terminal. If you trust what stands above: --yes")
@@ -90,11 +90,10 @@ def _project_files(loaded: LoadedSettings) -> list[Path]:
     return [path for path in loaded.files if path.parts[-2:] == PROJECT_FILE.parts]
 
 
-def _show(path: Path, active: JsonDict) -> None:
+def _show(path: Path, active: JsonDict, found: HookFiles) -> None:
     click.echo(plain(f"{path} says:"))
     for event, rules in _items(active.get("hooks")):
         click.echo(plain(f"  hooks.{event}: {json.dumps(rules, ensure_ascii=False)}"))
-    found = look_through(active.get("hooks"), path.parent.parent)
     for file in found.files:
         click.echo(plain(f"  they run {file}, as it is now"))
     for line in (*unclear_lines(active.get("hooks")), *found.unclear):
