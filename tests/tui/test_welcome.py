@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ml_intern.config.environ import Environ
+from ml_intern.config.load import LoadedSettings
+from ml_intern.config.settings import McpServer, Settings
+from ml_intern.frontends.tui.findings import found_in
 from ml_intern.protocol import events as e
 from tests.tui.pilots import kept_session, until
 from tests.tui.scripted import STARTED, running, screen_text, scripted, settled
@@ -44,6 +48,14 @@ async def test_the_first_screen_tells_of_instructions_and_of_earlier_sessions_in
         text = "\n".join(screen_text(app))
         assert "1 earlier session here: /resume, or ml-intern --continue" in text
         assert "AGENTS.md" in text
+
+
+@pytest.mark.parametrize(("variables", "told"), [({}, ""), ({"HF_TOKEN": "hf_x"}, "1 MCP server")])
+def test_a_server_that_is_not_used_is_not_told_as_found(tmp_path: Path, variables: dict[str, str], told: str) -> None:
+    server = McpServer(url="https://huggingface.co/mcp")
+    environ = Environ({"HOME": str(tmp_path), **variables})
+    loaded = LoadedSettings(settings=Settings(mcp_servers={"hf": server}), environ=environ, cwd=tmp_path)
+    assert found_in(loaded, str(tmp_path)) == told
 
 
 async def test_the_first_screen_says_how_it_asks() -> None:

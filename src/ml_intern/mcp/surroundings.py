@@ -84,7 +84,8 @@ def why_dormant(server: McpServer, around: Surroundings) -> str:
     if not is_hugging_face(server, around) or _authorizes(server) or server.oauth:
         return ""
     if not belongs_to_hub(server, around):
-        return f"It is the public Hub's, and your token is for {around.hub_endpoint}."
+        other = f"the Hub in use is {around.hub_endpoint}" if around.hub_token is None else f"your token is for {around.hub_endpoint}"
+        return f"It is the public Hub's, and {other}."
     return "" if around.hub_token is not None else "It needs a Hugging Face token: set HF_TOKEN, or run `hf auth login`."
 
 

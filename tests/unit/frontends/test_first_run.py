@@ -145,6 +145,16 @@ def test_ctrl_c_leaves_at_every_question(house: House, answers: tuple[Answer, ..
     assert is_due(house.load()) and not user_file(house.load().environ).exists()
 
 
+def test_setup_without_a_token_leaves_the_question_about_traces_for_when_there_is_one(house: House) -> None:
+    person = Person("")
+    set_up(house.load(), person, again=True)
+    assert len(person.asked) == 1, "there is nobody's dataset to share them in"
+    assert not marker(house.load()).exists()
+    with_token = Person("", False)
+    set_up(house.load(HF_TOKEN="hf_of_the_environment"), with_token, again=True)
+    assert with_token.asked[-1] == "Share traces?"
+
+
 def test_one_question_about_traces_comes_where_a_token_was_there_already_and_never_again(house: House) -> None:
     for answer in (KeyboardInterrupt, False, None):
         loaded = house.load(HF_TOKEN="hf_of_the_environment")

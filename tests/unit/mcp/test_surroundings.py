@@ -44,6 +44,8 @@ def test_hugging_faces_server_sleeps_without_a_token(tmp_path: Path) -> None:
     assert "HF_TOKEN" in why_dormant(server, surroundings(tmp_path))
     assert why_dormant(server, surroundings(tmp_path, token="hf_x")) == ""
     assert "https://hub.corp.example" in why_dormant(server, surroundings(tmp_path, token="hf_x", endpoint="https://hub.corp.example"))
+    nobody = why_dormant(server, surroundings(tmp_path, endpoint="https://hub.corp.example"))
+    assert "https://hub.corp.example" in nobody and "your token" not in nobody, "there is none"
     assert why_dormant(at("https://huggingface.co/mcp", headers={"Authorization": "x"}), surroundings(tmp_path)) == ""
     assert why_dormant(at("https://other.example/mcp"), surroundings(tmp_path)) == ""
     assert "disabled" in why_dormant(at("https://other.example/mcp", enabled=False), surroundings(tmp_path))

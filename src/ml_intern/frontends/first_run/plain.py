@@ -12,7 +12,7 @@ from typing import Protocol
 
 import click
 
-from ml_intern.config.load import LoadedSettings
+from ml_intern.config.load import LoadedSettings, hf_token
 from ml_intern.config.secret import SecretStr
 from ml_intern.frontends.first_run.due import asks_about_traces, has_key, mark_asked
 from ml_intern.frontends.first_run.steps import (
@@ -89,7 +89,8 @@ def set_up(loaded: LoadedSettings, talk: Talk, *, again: bool = False, makers: S
                 _ask_for_key(loaded, found, talk, makers)
         elif asks_about_traces(loaded) and (token := asyncio.run(found_token(loaded))):
             talk.say(f"Found {token}")
-        if again or asks_about_traces(loaded):
+        # Asked once, so not before there is an account to share them with.
+        if asks_about_traces(loaded) or (again and hf_token(loaded.environ) is not None):
             _ask_about_traces(loaded, talk)
     except KeyboardInterrupt:
         talk.say(f"\nLeft. {LATER}")

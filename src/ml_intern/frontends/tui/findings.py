@@ -19,11 +19,14 @@ NEWEST = 500
 
 
 def found_in(loaded: LoadedSettings, cwd: str) -> str:
-    """Instructions, skills and servers in a few words; empty where there are none. Blocks."""
+    """Instructions, skills and the servers that are used in a few words; empty where there are none. Blocks."""
+    from ml_intern.mcp.surroundings import surroundings_of, why_dormant
+
     folder, paths = Path(cwd), loaded.paths
     names = dict.fromkeys(file.path.name for file in find_instructions(folder, paths.config_dir))
     skills = len(find_skills(folder, home_dir(loaded.environ), paths.config_dir))
-    servers = sum(server.enabled for server in loaded.settings.mcp_servers.values())
+    around = surroundings_of(loaded)
+    servers = sum(not why_dormant(server, around) for server in loaded.settings.mcp_servers.values())
     found = ((skills, "skill"), (servers, "MCP server"))
     parts = [*names, *(counted(number, what) for number, what in found if number)]
     return " · ".join(parts)
