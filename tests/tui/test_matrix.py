@@ -22,7 +22,10 @@ def test_every_key_has_a_test_that_presses_it_in_the_app() -> None:
 
 
 def test_the_matrix_names_only_what_there_is_and_each_once() -> None:
-    assert sorted(CLAIMED) == sorted(all_commands() | all_keys())
+    gone = set(CLAIMED) - all_commands() - all_keys()
+    assert not gone, f"take out of matrix.py what is there no more: {', '.join(sorted(gone))}"
+    twice = {name for name in CLAIMED if CLAIMED.count(name) > 1}
+    assert not twice, f"matrix.py names more than once: {', '.join(sorted(twice))}"
 
 
 def test_every_test_of_the_matrix_is_there() -> None:
@@ -36,6 +39,8 @@ def test_every_test_of_the_matrix_is_there() -> None:
 
 
 def test_every_screen_card_and_block_has_a_picture() -> None:
-    assert set(PICTURES) == all_shown()
+    shown, named = all_shown(), set(PICTURES)
+    assert not (missing := shown - named), f"make a picture and put it into matrix.py: {', '.join(sorted(missing))}"
+    assert not (past := named - shown), f"take out of matrix.py what is there no more: {', '.join(sorted(past))}"
     gone = [name for names in PICTURES.values() for name in names if not (HERE / "__snapshots__" / f"{name}.raw").is_file()]
     assert not gone, f"matrix.py names pictures that are not there: {gone}"
