@@ -126,7 +126,7 @@ class _Run:
         self._story = story
         self._folder = folder
         self._fast = fast
-        self._hosts: list[_Overheard] = []
+        self._hosts: list[Overheard] = []
         self._more: list[tuple[str, str]] = []
         given: float | None = invocation.options.get("max_cost")
         self._cap_usd = CAP_USD if given is None else given
@@ -151,8 +151,9 @@ class _Run:
 
     async def _open(self, *, loaded: LoadedSettings, resume: str | None, auto_approve: bool, read_only: bool) -> Host:
         host = await self._invocation.open_session(loaded=loaded, resume=resume, auto_approve=auto_approve, read_only=read_only)
-        self._hosts.append(_Overheard(host))
-        return self._hosts[-1]
+        overheard = Overheard(host)
+        self._hosts.append(overheard)
+        return overheard
 
     def _settings(self, world: FakeWorld | None) -> LoadedSettings:
         """Nothing of the user's settings but where sessions are kept: the demo must run the same everywhere."""
@@ -196,7 +197,7 @@ class _Run:
         return code
 
 
-class _Overheard:
+class Overheard:
     """A session whose money is counted as it goes by."""
 
     def __init__(self, host: Host) -> None:
