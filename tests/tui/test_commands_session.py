@@ -170,7 +170,7 @@ async def test_cost_breaks_down_what_was_spent() -> None:
         await command(app, pilot, host, "/cost")
         text = "\n".join(screen_text(app))
     assert "Spent: $0.30" in text
-    assert "Reserved, the most that what runs may still cost: $2.00" in text
+    assert "Set aside, the most that what runs may still cost: ≤$2.00" in text
     assert "job j1" in text
     assert "summaries" in text
 

@@ -14,6 +14,7 @@ from ml_intern.frontends.tui.status_bar import StatusBar
 from ml_intern.protocol import events as e
 from ml_intern.protocol.resource_events import BudgetReserved, BudgetSettled
 from tests.tui.picker_world import submitted
+from tests.tui.pilots import command
 from tests.tui.scripted import STARTED, envelopes, running, screen_text, scripted, settled
 from tests.unit.frontends.fake_host import SESSION, done, started
 
@@ -47,6 +48,19 @@ async def test_what_does_not_fit_gives_way_in_a_fixed_order(columns: int, shown:
     host = scripted(past=(STARTED, CAP, llm()))
     async with running(host, size=(columns, 20)) as (app, _):
         assert screen_text(app)[-1].strip() == shown
+
+
+async def test_what_a_running_job_has_set_aside_is_told_beside_what_is_spent_not_as_spent() -> None:
+    aside = BudgetReserved(reservation_id="call_j1", amount_usd=0.1334, kind="hf_jobs")
+    host = scripted(past=(STARTED, CAP, llm(0.0), aside))
+    async with running(host, size=(120, 20)) as (app, pilot):
+        assert "· $0.00 + ≤$0.13 of $20.00 ·" in screen_text(app)[-1]
+        await pilot.resize_terminal(38, 20)
+        await settled(app, pilot, host)
+        assert "· $0.00+≤$0.13 ·" in screen_text(app)[-1]
+        await pilot.resize_terminal(120, 30)
+        await command(app, pilot, host, "/status")
+        assert "$0.00 + ≤$0.13 set aside of $20.00 (/cost breaks it down)" in "\n".join(screen_text(app))
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from ml_intern.protocol.amounts import counted, usd
+from ml_intern.protocol.amounts import at_most, counted
 from ml_intern.protocol.resource_events import HfJobSubmit
 from ml_intern.protocol.session_ids import short_id
 
@@ -43,8 +43,8 @@ def jobs_left(state: WithJobs, session_id: str, *, resumable: bool = True) -> st
 
 def _price(jobs: list[HfJobSubmit], reserved: Mapping[str, tuple[float, str]]) -> str:
     """The worst case: what is set aside for them. A job on this machine is free; one that was started elsewhere has nothing set aside."""
-    most = sum(reserved.get(job.reservation_id, (0.0, ""))[0] for job in jobs)
+    most = sum(reserved.get(each, (0.0, ""))[0] for each in {job.reservation_id for job in jobs})
     unknown = any(job.backend != "local" and not reserved.get(job.reservation_id, (0.0, ""))[0] for job in jobs)
     if not unknown:
-        return f", at most {usd(most)}" if most else ""
-    return f", at most {usd(most)} and what nobody knows the price of" if most else ", at a price that is not known"
+        return f", {at_most(most)} set aside" if most else ""
+    return f", {at_most(most)} set aside, and what nobody knows the price of" if most else ", at a price that is not known"

@@ -17,6 +17,17 @@ def cost(amount: float, unpriced_calls: int) -> str:
     return f"≥ {usd(amount)}" if amount else "unknown"
 
 
+def spent_and_aside(spent_usd: float, aside_usd: float, unpriced_calls: int) -> str:
+    """What is gone, and what runs may cost at most on top: ``$0.40 + ≤$0.13``. What is set aside is not spent."""
+    spent = cost(spent_usd, unpriced_calls)
+    return f"{spent} + {at_most(aside_usd)}" if aside_usd > 0 else spent
+
+
+def at_most(amount: float) -> str:
+    """Of what is set aside: ``≤$0.13``."""
+    return f"≤{usd(amount)}"
+
+
 def duration(seconds: float) -> str:
     """Such as ``12 ms``, ``0.3 s``, ``42 s``, ``3:07``, ``1:02:03``."""
     if seconds < 0.0995:

@@ -355,7 +355,7 @@ async def test_the_end_of_a_run_tells_of_a_job_that_runs_on_and_what_it_may_cost
     host.state.jobs["j1"] = job("j1")
     host.state.spending.reserved["call_j1"] = (0.4, "hf_jobs")
     result = await headless(host.play, host=host, **how)
-    assert "1 job runs on, at most $0.40: j1 · /jobs in  ml-intern --resume 01234567  follows and cancels" in result.err
+    assert "1 job runs on, ≤$0.40 set aside: j1 · /jobs in  ml-intern --resume 01234567  follows and cancels" in result.err
 
 
 async def test_a_job_without_a_known_price_is_not_said_to_be_free_and_one_of_this_machine_is() -> None:

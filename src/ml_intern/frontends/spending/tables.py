@@ -8,7 +8,7 @@ from ml_intern.frontends.headless.table import table
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.spending.ledger import Account, Ledger
 from ml_intern.frontends.spending.tool_shares import MAIN
-from ml_intern.protocol.amounts import cost, count_text, counted, usd
+from ml_intern.protocol.amounts import at_most, cost, count_text, counted, usd
 
 _NUMBERS = ("calls", "in", "cached", "out", "cost", "reserved")
 _TOOL_HEADS = (
@@ -33,7 +33,7 @@ def cost_rows(ledger: Ledger, now: datetime | None = None) -> list[Line]:
         rows.append(line(f"Of that, {usd(ledger.inherited_usd)} was spent by the session that this is a fork of, and {own} by this one."))
     if ledger.reserved_usd:
         pace = f"; it costs {usd(ledger.usd_per_minute)} a minute now" if ledger.usd_per_minute else ""
-        rows.append(line(f"Reserved, the most that what runs may still cost: {usd(ledger.reserved_usd)}{pace}"))
+        rows.append(line(f"Set aside, the most that what runs may still cost: {at_most(ledger.reserved_usd)}{pace}"))
     if ledger.unpriced:
         rows.append(
             line(("warn", f"{counted(ledger.unpriced, 'call')} of unknown price: the cost is at least that. Set `prices` of the provider."))
@@ -126,12 +126,12 @@ def _calls(accounts: dict[str, Account], head: str) -> list[Line]:
             count_text(account.prompt_tokens),
             count_text(account.cached_tokens),
             count_text(account.completion_tokens),
-            usd(account.reserved_usd) if account.reserved_usd > 0 else "",
+            at_most(account.reserved_usd) if account.reserved_usd > 0 else "",
             cost(account.usd, account.unpriced),
         )
         for name, account in ordered
     ]
-    return table((head, "calls", "in", "cached", "out", "reserved", "cost"), rows, right=_NUMBERS, widest={head: 44})
+    return table((head, "calls", "in", "cached", "out", "set aside", "cost"), rows, right=_NUMBERS, widest={head: 44})
 
 
 def _note(account: Account, now: datetime) -> str:
@@ -147,10 +147,10 @@ def _holders(ledger: Ledger, now: datetime) -> list[Line]:
             account.tool,
             _note(account, now),
             usd(account.usd_per_minute) if account.usd_per_minute else "",
-            usd(account.reserved_usd) if account.reserved_usd > 0 else "",
+            at_most(account.reserved_usd) if account.reserved_usd > 0 else "",
             usd(account.usd),
         )
         for name, account in ledger.by_holder.items()
     ]
-    heads = ("what", "started by", "", "a minute", "reserved", "cost")
+    heads = ("what", "started by", "", "a minute", "set aside", "cost")
     return table(heads, rows, right=(*_NUMBERS, "a minute"), widest={"what": 40, "": 44})

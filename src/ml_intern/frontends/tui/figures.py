@@ -32,7 +32,12 @@ class Figures:
     @property
     def committed_usd(self) -> float:
         """Spent and set aside."""
-        return self.spent_usd + sum(self._reserved.values())
+        return self.spent_usd + self.reserved_usd
+
+    @property
+    def reserved_usd(self) -> float:
+        """Set aside: what runs may cost at most."""
+        return sum(self._reserved.values())
 
     @property
     def yolo(self) -> bool:

@@ -17,7 +17,7 @@ from ml_intern.frontends.tui.figures import Figures
 from ml_intern.frontends.tui.git_branch import branch_of
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
-from ml_intern.protocol.amounts import cost, count_text, counted, usd
+from ml_intern.protocol.amounts import count_text, counted, spent_and_aside, usd
 from ml_intern.protocol.codec import Envelope
 
 SEPARATOR: Span = ("dim", " · ")
@@ -140,11 +140,13 @@ class StatusBar(Widget):
 
     def _money(self) -> list[list[Span]]:
         figures = self.figures
-        spent = cost(figures.committed_usd, figures.unpriced_calls)
+        spent = spent_and_aside(figures.spent_usd, figures.reserved_usd, figures.unpriced_calls)
+        short = spent.replace(" + ", "+")
         if figures.cap_usd is None:
-            return [_only("", spent if spent != "unknown" else "price unknown")]
-        near = figures.committed_usd >= ALMOST_FULL * figures.cap_usd
-        return [_only("warn" if near else "", f"{spent} of {usd(figures.cap_usd)}"), _only("warn" if near else "", spent)]
+            words = f"price {spent}" if spent.startswith("unknown") else spent
+            return [_only("", words), *([_only("", short)] if figures.reserved_usd else [])]
+        style: Style = "warn" if figures.committed_usd >= ALMOST_FULL * figures.cap_usd else ""
+        return [_only(style, f"{spent} of {usd(figures.cap_usd)}"), _only(style, short)]
 
     def _permission_mode(self) -> list[list[Span]]:
         if self.figures.auto_approval or self.mode == "yolo":

@@ -11,7 +11,7 @@ from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.blocks.words import NoticeBlock
 from ml_intern.protocol import operations as op
-from ml_intern.protocol.amounts import cost, count_text, counted, usd
+from ml_intern.protocol.amounts import count_text, counted, spent_and_aside, usd
 from ml_intern.protocol.session_ids import short_id
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def _context(app: TuiApp) -> str:
 
 def _money(figures: Figures) -> str:
     cap = f" of {usd(figures.cap_usd)}" if figures.cap_usd is not None else ", no cap"
-    return f"{cost(figures.committed_usd, figures.unpriced_calls)}{cap} (/cost breaks it down)"
+    aside = " set aside" if figures.reserved_usd else ""
+    spent = spent_and_aside(figures.spent_usd, figures.reserved_usd, figures.unpriced_calls)
+    return f"{spent}{aside}{cap} (/cost breaks it down)"
 
 
 def _running(app: TuiApp) -> str:
@@ -143,7 +145,9 @@ async def _asked(app: TuiApp) -> op.SetAutoApproval | None:
 
     figures = app.status.figures
     cap = figures.cap_usd if figures.cap_usd is not None else ceil(figures.committed_usd) + _CAP_USD
-    spent = f" {usd(figures.committed_usd)} of it is spent or set aside." if figures.committed_usd else ""
+    aside = " set aside" if figures.reserved_usd else ""
+    gone = f"{spent_and_aside(figures.spent_usd, figures.reserved_usd, 0)}{aside}"
+    spent = f" Spent of it: {gone}." if figures.committed_usd else ""
     detail = (
         "From now on calls run unasked in this session: commands, files, jobs that cost money. Recurring jobs still ask, and /yolo off "
         f"ends it.\n\nDollars that the session may cost in all, or: nocap.{spent}"
