@@ -362,8 +362,9 @@ class Settings(Section, frozen=True):
     """MCP servers whose tools the agent may use, by name."""
     messaging: Messaging = Messaging()
     """Notifications."""
-    terminal_notifications: Literal["bell", "desktop", "off"] = "bell"
-    """How the terminal app calls you when it waits for you or a long turn is over; ``desktop`` rings too."""
+    terminal_notifications: Literal["auto", "bell", "desktop", "off"] = "auto"
+    """How the terminal app calls you when it waits for you or a long turn is over: ``desktop`` rings and shows a notification,
+    ``auto`` does so in iTerm2, kitty, Ghostty and WezTerm and rings elsewhere. tmux needs ``set -g allow-passthrough on`` for it."""
     terminal: TerminalSettings = TerminalSettings()
     """How the terminal app looks."""
     keys: dict[str, str] = field(default_factory=dict[str, str])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
-from textual.app import App
+from collections.abc import Callable
 
 from ml_intern.frontends.sanitize import one_line
+from ml_intern.frontends.tui.desktop import DesktopApp
+from ml_intern.frontends.tui.terminal.notify import notification, shows_notifications
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope
 
@@ -16,11 +16,14 @@ MAX_CHARS = 120
 
 
 class Attention:
-    """An ``EventReader``. ``how`` is the setting ``terminal_notifications``: ``bell``, ``desktop`` (which rings too) or ``off``."""
+    """An ``EventReader``. ``how`` is the setting ``terminal_notifications``: ``auto``, ``bell``, ``desktop`` or ``off``.
+    ``write`` hands control data to the terminal.
+    """
 
-    def __init__(self, app: App[Any], how: str) -> None:
+    def __init__(self, app: DesktopApp, how: str, *, write: Callable[[str], object] | None = None) -> None:
         self._app = app
-        self._how = how
+        self._how = "desktop" if how == "auto" and shows_notifications(app.loaded.environ) else how
+        self._write = write or self._to_driver
         self._turn_began: float | None = None
 
     def begin(self, *, keep: bool) -> None:
@@ -51,11 +54,9 @@ class Attention:
             return
         self._app.bell()
         if self._how == "desktop":
-            words = one_line(text)[:MAX_CHARS]
-            # OSC 9, which iTerm2, kitty, WezTerm, Windows Terminal and Ghostty show; other terminals pass over it.
-            self._write(f"\x1b]9;ml-intern {words}\x07")
+            self._write(notification(f"ml-intern {one_line(text)[:MAX_CHARS]}", self._app.loaded.environ))
 
-    def _write(self, sequence: str) -> None:
+    def _to_driver(self, sequence: str) -> None:
         driver = self._app._driver  # pyright: ignore[reportPrivateUsage]  # Textual has no public way to write a sequence of one's own
         if driver is not None:
             driver.write(sequence)

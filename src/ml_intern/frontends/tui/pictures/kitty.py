@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import unicodedata
 
+from ml_intern.frontends.tui.terminal.notify import through_tmux
+
 CHUNK = 4_096
 """Characters of base64 at a time."""
 PLACEHOLDER = "\U0010eeee"
@@ -51,4 +53,4 @@ def placeholders(row: int, columns: int) -> str:
 
 def _command(keys: str, data: str, multiplexed: bool) -> str:
     command = f"\x1b_G{keys};{data}\x1b\\"
-    return f"\x1bPtmux;{command.replace(chr(27), chr(27) * 2)}\x1b\\" if multiplexed else command
+    return through_tmux(command) if multiplexed else command
