@@ -201,7 +201,7 @@ async def test_a_job_is_shown_in_the_card_of_the_call_that_started_it_until_it_e
         await settled(app, pilot, host)
         assert shown(app).count("https://hub.example/jobs/j1") == shown(app).count("● job  j1") == shown(app).count("epoch 1") == 1
         (card,) = [block for block in app.conversation.blocks if "j1" in "".join(block.links)]
-        assert (card.links, card.animated) == (["https://hub.example/jobs/j1"], live)
+        assert (card.links, card.animated) == (["https://hub.example/jobs/j1"], True)
         host.emit(answer, done("It runs."))
         await settled(app, pilot, host)
         assert "✓ hf_jobs" in shown(app)
@@ -245,6 +245,21 @@ async def test_a_call_without_an_answer_stops_counting_when_the_turn_ends() -> N
 
 
 # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("backend", "words"), [("hub", "1 job goes on and costs"), ("local", "1 job goes on")])
+async def test_an_interrupt_says_that_a_job_goes_on_and_a_cancelled_one_says_so_once(backend: str, words: str) -> None:
+    host = scripted()
+    async with running(host, size=(120, 24)) as (app, pilot):
+        host.emit(*started(), replace(submitted("j1"), backend=backend), e.Interrupted())
+        await settled(app, pilot, host)
+        assert f"· interrupted · {words}: /jobs cancels" in shown(app)
+        host.emit(replace(over("j1"), final_status="canceled", message="It was cancelled."))
+        await settled(app, pilot, host)
+        assert shown(app).count("cancelled ·") == 1 and "canceled" not in shown(app) and "It was" not in shown(app)
+        host.emit(*started(), e.Interrupted())
+        await settled(app, pilot, host)
+        assert shown(app).count("goes on") == 1
 
 
 async def test_undo_takes_the_turn_off_the_screen() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ml_intern.config.environ import Environ
@@ -59,14 +59,14 @@ class FakeHost:
     def session_id(self) -> str:
         return self.current
 
-    def emit(self, *events: e.AnyEvent) -> None:
+    def emit(self, *events: e.AnyEvent, ago_s: float = 0.0) -> None:
         for event in events:
             if event.transient or (isinstance(event, e.ToolLog) and event.tool_call_id):
                 seq = None
             else:
                 self._seq += 1
                 seq = self._seq
-            self._queue.put_nowait(Envelope(session=SESSION, seq=seq, at=datetime.now(UTC), event=event))
+            self._queue.put_nowait(Envelope(session=SESSION, seq=seq, at=datetime.now(UTC) - timedelta(seconds=ago_s), event=event))
 
     def end_stream(self) -> None:
         self._queue.put_nowait(None)

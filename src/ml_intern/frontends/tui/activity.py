@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from ml_intern.frontends.headless.text import Line, Style, line, width
 from ml_intern.frontends.tui.blocks.pen import Pen
+from ml_intern.frontends.tui.moments import moment
 from ml_intern.frontends.tui.theme import palette_of
 from ml_intern.protocol import events as e
 from ml_intern.protocol.amounts import clock, count_text
@@ -47,7 +48,7 @@ class ActivityLine(Widget):
         super().__init__(id=id)
         self._interrupt_key = interrupt_key
         self._doing = ""
-        self._since = self._turn_since = 0.0
+        self._since = self._turn_since = self._at = 0.0
         self._received = 0
         self._calls: dict[str, str] = {}
         self._asked: set[str] = set()
@@ -88,7 +89,7 @@ class ActivityLine(Widget):
 
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
-        self._live = live
+        self._live, self._at = live, moment(envelope, live=live)
         if live and self._until and isinstance(envelope.event, (*self._until, e.ErrorRaised)):
             self.unhint(self._hint)
         match event := envelope.event:
@@ -96,7 +97,7 @@ class ActivityLine(Widget):
                 self._received += len(event.content)
                 self._do("writing" if isinstance(event, e.AssistantChunk) else "thinking")
             case e.Processing():
-                self._turn_since = self._now()
+                self._turn_since = self._at
                 self._do(_WAITING)
             case e.Retrying():
                 self._do(f"waiting {event.delay_s:.0f} s to try again: {event.reason}")
@@ -131,7 +132,7 @@ class ActivityLine(Widget):
 
     def _do(self, doing: str) -> None:
         if doing != self._doing:
-            self._since, self._hint = self._now(), ""
+            self._since, self._hint = self._at, ""
             self._doing = doing
             self._changed()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 from ml_intern.frontends.headless.describe import describe
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.block_view import FRAME_S, PAST_FRAME_S
-from ml_intern.frontends.tui.blocks.job import Job, JobBlock
+from ml_intern.frontends.tui.blocks.job import Job, JobBlock, jobs_go_on
 from ml_intern.frontends.tui.blocks.plan import PlanBlock
 from ml_intern.frontends.tui.blocks.tool import ASKED, ToolBlock
 from ml_intern.frontends.tui.blocks.words import NoticeBlock, UserBlock
 from ml_intern.frontends.tui.conversation import Conversation
+from ml_intern.frontends.tui.moments import moment
 from ml_intern.frontends.tui.reply import StreamedReply
 from ml_intern.protocol import events as e
 from ml_intern.protocol.amounts import count_text
@@ -44,6 +44,8 @@ class Transcript:
         self._reply = StreamedReply(conversation)
         self._calls: dict[str, ToolBlock] = {}
         self._jobs: dict[str, JobBlock | ToolBlock] = {}
+        self._running: dict[str, HfJobSubmit] = {}
+        """Jobs that go on, also those whose card an undo took away."""
         self._plan: PlanBlock | None = None
         self._marks: list[tuple[int, int]] = []
         """Where an undo may cut: number of an event, and how many blocks stood before it."""
@@ -57,7 +59,7 @@ class Transcript:
     def read(self, envelope: Envelope, *, live: bool) -> None:
         """See ``EventReader``."""
         self._conversation.frame_s = FRAME_S if live else PAST_FRAME_S
-        now = asyncio.get_running_loop().time() if live else None
+        at = moment(envelope, live=live)
         match event := envelope.event:
             case e.AssistantChunk():
                 self._reply.write(event.content)
@@ -82,9 +84,9 @@ class Transcript:
             case e.NewComplete() | e.SessionStarted() | e.ResumedFrom() | e.ResumeComplete():
                 self._begun(event, envelope.session)
             case HfJobSubmit() | HfJobComplete():
-                self._job(event, now)
+                self._job(event, at)
             case _:
-                self._tool(event, now)
+                self._tool(event, at if live else None)
 
     def _begun(self, event: e.NewComplete | e.SessionStarted | e.ResumedFrom | e.ResumeComplete, session: str) -> None:
         match event:
@@ -138,7 +140,7 @@ class Transcript:
                     detail = f": {event.detail}" if event.detail else ""
                     self._notice(line(("warn", f"· stopped: {reason}{detail}")))
             case e.Interrupted():
-                self._notice(line(("warn", "· interrupted")))
+                self._notice(line(("warn", f"· interrupted{jobs_go_on(self._running.values())}")))
             case e.ErrorRaised():
                 self._tell(event)
 
@@ -167,14 +169,14 @@ class Transcript:
 
     # ── calls and jobs ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tool(self, event: e.AnyEvent, now: float | None) -> None:
+    def _tool(self, event: e.AnyEvent, at: float | None) -> None:
         match event:
             case e.ToolCalled():
-                self._call(event, now)
+                self._call(event, at)
             case e.ToolLog():
                 self._log(event)
             case e.ToolStateChange():
-                self._change(event, now)
+                self._change(event, at)
             case SubagentProgress() | SubagentFinished():
                 if (call := self._calls.get(event.agent_id)) is not None:
                     call.follow(event)
@@ -190,15 +192,15 @@ class Transcript:
             case _:
                 self._tell(event)
 
-    def _call(self, event: e.ToolCalled, now: float | None) -> None:
-        block = self._calls[event.tool_call_id] = ToolBlock(event.tool, event.arguments, started_at=now)
+    def _call(self, event: e.ToolCalled, at: float | None) -> None:
+        block = self._calls[event.tool_call_id] = ToolBlock(event.tool, event.arguments, started_at=at)
         self._conversation.add(block)
 
-    def _change(self, event: e.ToolStateChange, now: float | None) -> None:
+    def _change(self, event: e.ToolStateChange, at: float | None) -> None:
         if (call := self._calls.get(event.tool_call_id)) is not None:
             call.change_state(event.state, event.note, arguments=event.arguments, job_url=event.job_url)
-            if event.state == "running" and now is not None:
-                call.start(now)
+            if event.state == "running" and at is not None:
+                call.start(at)
 
     def _wait(self, event: e.ApprovalRequired) -> None:
         for tool in event.tools:
@@ -212,10 +214,11 @@ class Transcript:
         else:
             call.log(f"{event.label}: {event.log}\n" if event.label else event.log)
 
-    def _job(self, event: HfJobSubmit | HfJobComplete, now: float | None) -> None:
+    def _job(self, event: HfJobSubmit | HfJobComplete, at: float) -> None:
         match event:
             case HfJobSubmit():
-                job = Job(event, started_at=now)
+                self._running[event.job_id] = event
+                job = Job(event, started_at=at)
                 if (call := self._calls.get(event.tool_call_id)) is not None:
                     call.hold(job)
                     self._jobs[event.job_id] = call
@@ -223,6 +226,7 @@ class Transcript:
                     block = self._jobs[event.job_id] = JobBlock(job)
                     self._conversation.add(block)
             case HfJobComplete():
+                self._running.pop(event.job_id, None)
                 if (block := self._jobs.pop(event.job_id, None)) is not None:
                     block.end_job(event)
                 else:  # its block went with what an undo took back, or it was started before the session was forked

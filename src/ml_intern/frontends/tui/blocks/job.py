@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from rich.segment import Segment
 from textual.strip import Strip
@@ -10,11 +11,17 @@ from textual.strip import Strip
 from ml_intern.frontends.headless.text import Line, Style, line
 from ml_intern.frontends.tui.blocks.base import Block, Rows, guess_wrapped
 from ml_intern.frontends.tui.blocks.pen import Pen
-from ml_intern.protocol.amounts import clock, duration, usd
+from ml_intern.protocol.amounts import clock, counted, duration, usd
 from ml_intern.protocol.resource_events import HfJobComplete, HfJobSubmit
 
 INDENT = 4
+_SPELLED: Mapping[str, str] = MappingProxyType({"canceled": "cancelled"})
 ENDINGS: dict[str, tuple[str, Style]] = {"completed": ("✓", "good"), "canceled": ("■", "dim"), "deleted": ("■", "dim")}
+
+
+def job_state(status: str) -> str:
+    """The Hub's name of a state as the rest of the app spells it."""
+    return _SPELLED.get(status, status)
 
 
 class Job:
@@ -52,7 +59,7 @@ class Job:
         if self.url:
             address = pen.narrower(INDENT).wrapped(self.url, pen.palette.styles["accent"])
             rows += [Strip([Segment(" " * INDENT), *row]) for row in address]
-        if self._end is not None and self._end.message:
+        if self._end is not None and self._end.message and self._end.message != f"It was {job_state(self._end.final_status)}.":
             rows += pen.lines([line(("dim", f"  {self._end.message}"))])
         return rows
 
@@ -68,7 +75,16 @@ class Job:
             return line(("accent", "● job"), about, ("dim", f"  {took} of at most {self._job.timeout}"))
         mark, style = ENDINGS.get(end.final_status, ("✗", "bad"))
         price = f" · {usd(end.estimated_cost_usd)}" if end.estimated_cost_usd is not None else ""
-        return line((style, f"{mark} job"), about, ("dim", f"  {end.final_status} · {duration(end.wall_time_s)}{price}"))
+        return line((style, f"{mark} job"), about, ("dim", f"  {job_state(end.final_status)} · {duration(end.wall_time_s)}{price}"))
+
+
+def jobs_go_on(jobs: Collection[HfJobSubmit]) -> str:
+    """Behind a word that the turn has ended early: its jobs have not. One on this machine is free."""
+    if not jobs:
+        return ""
+    goes = "goes" if len(jobs) == 1 else "go"
+    costs = f" and {'costs' if len(jobs) == 1 else 'cost'}" if any(job.backend != "local" for job in jobs) else ""
+    return f" · {counted(len(jobs), 'job')} {goes} on{costs}: /jobs cancels"
 
 
 class JobBlock(Block):
