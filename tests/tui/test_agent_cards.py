@@ -11,7 +11,7 @@ from ml_intern.frontends.tui.blocks.pen import Pen
 from ml_intern.frontends.tui.blocks.tool import ToolBlock
 from ml_intern.frontends.tui.theme import palette
 from ml_intern.protocol import events as e
-from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
+from ml_intern.protocol.subagent_events import WRITES, SubagentFinished, SubagentProgress
 from tests.tui.test_looks import Stage, shows
 from tests.unit.frontends.fake_host import started
 
@@ -120,6 +120,21 @@ def test_unfolded_it_shows_what_it_did_last_and_how_much_there_was_before() -> N
     shown = rows(block)
     assert shown[-1] == "  ▸ web_search number 14" and "    web_search number 5" in shown
     assert "    … 4 earlier" in shown and "    web_search number 4" not in shown
+
+
+def test_between_its_calls_an_agent_is_said_to_think_or_write_and_no_call_is_marked_as_running() -> None:
+    block = card()
+    block.follow(progress(0, 0, calls=0))
+    assert rows(block)[1].startswith("  └ thinks"), "also before its first step has ended"
+    block.folded = False
+    for activity, last in (("glob **/*.py", "▸ glob **/*.py"), ("", "▸ thinks"), (WRITES, "▸ writes")):
+        block.follow(progress(0, 1, activity, calls=1))
+        shown = rows(block)
+        assert shown[-1] == f"  {last}" and sum("glob **/*.py" in row for row in shown) == 1
+    block.follow(over(0, "interrupted"))
+    block.finish(answered(0, "Interrupted: the outcome of this call is unknown.", success=False, error_kind="interrupted"))
+    shown = rows(block)
+    assert shown[-1] == "  ■ interrupted" and "    glob **/*.py" in shown and "unknown" not in "\n".join(shown)
 
 
 def test_its_report_is_drawn_as_the_markdown_that_it_is() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ml_intern.protocol.event_base import Event
 
+WRITES = "writes"
+"""What a sub-agent does while its model answers; while it thinks, nothing is told."""
+
 
 class SubagentProgress(Event, frozen=True):
     """Where a sub-agent is: live, one card for each ``agent_id`` (the call that started it). ``activity``: what it does now."""

@@ -20,6 +20,7 @@ from ml_intern.models.base import ModelRequest
 from ml_intern.protocol import events as e
 from ml_intern.protocol.codec import Envelope, decode_data
 from ml_intern.protocol.messages import AssistantMessage, ToolMessage, UserMessage
+from ml_intern.protocol.subagent_events import WRITES
 from ml_intern.session.approvals import Decision, Gate
 from ml_intern.session.around_calls import AroundCalls
 from ml_intern.session.clock import Clock
@@ -126,6 +127,7 @@ class _Agent:
         self._started = parts.clock.monotonic()
         self._tokens = 0
         self._calls: list[str] = []
+        self._running: dict[str, str] = {}
         self._activity = ""
 
     @classmethod
@@ -152,6 +154,7 @@ class _Agent:
     async def run(self, task: str) -> SubagentResult:
         """The turn, watched."""
         await self._log.append(e.UserMessageAdded(content=task), e.Processing(message="Research"))
+        self._show()
         watch = asyncio.create_task(self._watch())
         try:
             await Turn(self._turn, self._model, Inbox()).run()
@@ -173,12 +176,20 @@ class _Agent:
             match envelope.event:
                 case e.LlmCall() as call:
                     self._tokens += call.total_tokens
+                    self._activity = "" if self._activity == WRITES else self._activity
                     await self._p.parent.append(msgspec.structs.replace(call, kind=KIND))
                     self._spending.forwarded(call.cost_usd)
                     self._show()
                 case e.ToolCalled() as call:
-                    self._activity = f"{call.tool} {_gist(call.arguments)}".strip()
+                    self._activity = self._running[call.tool_call_id] = f"{call.tool} {_gist(call.arguments)}".strip()
                     self._calls.append(self._activity)
+                    self._show()
+                case e.ToolFinished() as end:
+                    self._running.pop(end.tool_call_id, None)
+                    self._activity = next(reversed(self._running.values()), "")
+                    self._show()
+                case e.AssistantChunk() if self._activity != WRITES:
+                    self._activity = WRITES
                     self._show()
                 case e.Retrying() as retry:
                     self._activity = retry.reason

@@ -11,7 +11,7 @@ from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.blocks.base import Rows
 from ml_intern.frontends.tui.blocks.pen import Pen, joined
 from ml_intern.protocol.amounts import count_text, counted, duration, usd
-from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
+from ml_intern.protocol.subagent_events import WRITES, SubagentFinished, SubagentProgress
 
 SHOWN_STEPS = 10
 """Of what it did last, where the card is unfolded."""
@@ -30,8 +30,8 @@ class Agent:
     def follow(self, now: SubagentProgress | SubagentFinished) -> None:
         """It is here now."""
         if isinstance(now, SubagentProgress):
-            new = now.tool_calls != self._now.tool_calls or not self._did
-            if now.activity and (new or now.activity != self._activity):
+            new = now.tool_calls != self._now.tool_calls or now.activity not in self._did
+            if now.activity not in ("", WRITES) and new:
                 self._did.append(now.activity)
             self._activity = now.activity
         self._now = now
@@ -62,7 +62,7 @@ class Agent:
     def now_row(self, pen: Pen) -> Strip:
         """What it does now, and beside it what it has used."""
         used = self.used(pen.columns * 2 // 3)
-        doing = pen.narrower(len(used) + 2).line(line(("dim", f"└ {self._activity or 'thinks'}")))
+        doing = pen.narrower(len(used) + 2).line(line(("dim", f"└ {self._doing}")))
         return joined(doing, Strip([Segment(used, pen.palette.styles["accent"])]), pen.columns)
 
     def used_row(self, pen: Pen) -> Strip:
@@ -78,6 +78,12 @@ class Agent:
         """What it did last, the newest at the end."""
         earlier = self._now.tool_calls - len(self._did)
         rows: list[Line] = [line(("dim", f"  … {earlier} earlier"))] if earlier > 0 and self._did else []
-        rows += [line(("dim", "  "), text) for text in list(self._did)[:-1]]
-        rows += [line(("accent", "▸ "), text) for text in list(self._did)[-1:]]
+        did, runs = list(self._did), isinstance(self._now, SubagentProgress)
+        doing = did.pop() if runs and did and did[-1] == self._activity else self._doing
+        rows += [line(("dim", "  "), text) for text in did]
+        rows += [line(("accent", "▸ "), doing)] if runs else [line(("warn", f"■ {self.ended_badly}"))] if self.ended_badly else []
         return pen.lines(rows)
+
+    @property
+    def _doing(self) -> str:
+        return self._activity or "thinks"

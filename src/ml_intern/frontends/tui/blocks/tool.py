@@ -210,9 +210,11 @@ class ToolBlock(Block):
             return [*link, *rows]
         display = [item for item in self._display if not (isinstance(item, d.Job) and item.id in self._jobs)]
         rows = display_rows(display, pen, folded=self.folded)
+        if self._agent is not None and self._agent.interrupted:
+            return rows  # the answer tells the model to look what became of it: a sub-agent only reads
         if not self.folded:
             return rows + self._output_rows(pen) + self._rest(pen, answer)
-        if not answer.success and answer.error_kind != "rejected" and not (self._agent is not None and self._agent.interrupted):
+        if not answer.success and answer.error_kind != "rejected":
             rows += tail_rows(self._output, FAILURE_ROWS, pen)
         if answer.success and self._streamed and not rows and self._agent is None:
             rows = self._kept_rows(pen)
