@@ -78,8 +78,9 @@ async def test_leaving_has_its_old_names(text: str) -> None:
 
 async def test_compact_works_while_a_turn_runs() -> None:
     host = scripted(past=(STARTED, *running_turn()))
-    async with running(host) as (app, pilot):
+    async with running(host, size=(120, 24)) as (app, pilot):
         await command(app, pilot, host, "/compact")
+        assert "the conversation will be summarised before the next step" in "\n".join(screen_text(app)), "the model may hang"
     assert host.operations == [op.Compact()]
 
 

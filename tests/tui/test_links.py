@@ -97,6 +97,7 @@ async def test_without_a_browser_the_address_is_copied_and_that_is_said() -> Non
         opened_by(app, answers=False)
         await pilot.click("#conversation", offset=where(app, "hub.example"))
         await until(pilot, lambda: "no browser here" in "\n".join(screen_text(app)))
+        assert "opening" not in "\n".join(screen_text(app))
         assert app.clipboard == PAGE
 
 

@@ -20,7 +20,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.rewind_events import RewindComplete, RewindPlanned
 from tests.tui.picker_world import PLAN, asked, model_picker, shown, text_of
-from tests.tui.pilots import command, kept_session, until
+from tests.tui.pilots import command, kept_session, running_turn, until
 from tests.tui.scripted import STARTED, running, scripted, settled
 from tests.unit.frontends.fake_host import SESSION, FakeHost
 
@@ -295,11 +295,18 @@ async def test_what_is_or_may_be_the_users_own_can_be_kept_and_the_last_rewind_t
         await until(pilot, lambda: bool(app.recall.rewound))
         await command(app, pilot, host, "/rewind")
         await shown(app, pilot, "the last rewind")
-        await pilot.press("enter")
+        await pilot.press("up", "enter")  # the last message is chosen: who goes back again and again undoes nothing by Enter
         await until(pilot, lambda: len(host.operations) == 3)
     files = op.Rewind(before_message=2, conversation=False)
     kept = op.Rewind(before_message=2, conversation=False, confirmed_changes="tree1", keep=("train.py", "notes.md"))
     assert host.operations == [files, kept, op.Rewind(conversation=False, to_snapshot="c0ffee")]
+
+
+async def test_the_rewind_of_a_running_turn_says_that_the_turn_is_interrupted() -> None:
+    host = scripted(past=(*TALK, *running_turn()))
+    async with running(host, size=(120, 40)) as (app, pilot):
+        await command(app, pilot, host, "/rewind")
+        await shown(app, pilot, "The turn that runs is interrupted.")
 
 
 async def test_enter_on_the_question_rewinds_nothing() -> None:

@@ -101,8 +101,9 @@ class DesktopApp(KeyedApp):
 
             if not await self.push_screen_wait(Confirm("Open this link?", f"“{said.strip()}” leads to\n{url}")):
                 return
-        self.hint(f"opening {url}")
-        if not await open_link(url, self.browser):
+        if await open_link(url, self.browser):
+            self.hint(f"opening {url}")
+        else:
             self.copy_to_clipboard(url)
             self.say(f"There is no browser here to open {url}", hint="The address is copied.")
 

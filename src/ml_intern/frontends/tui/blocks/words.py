@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from rich.segment import Segment
@@ -23,6 +24,8 @@ PART_ROWS = 300
 """Of code that are highlighted together."""
 OPEN_CHARS = 12_000
 """Of a paragraph that has no end yet: beyond it, its tail is shown as it was written."""
+_LINK_CHARS = 2_000
+_HALF_A_LINK = re.compile(r"!?\[[^\[\]\n]{0,200}(?:\](?:\([^()\s]*)?)?\Z")
 THINKING_ROWS, THINKING_CHARS = 3, 600
 UNSEEN = "the model sees no images: /model"
 """Of pictures that are not sent to it."""
@@ -144,6 +147,12 @@ class CodeBlock(Block):
         return guess_wrapped(self._code, columns - 2)
 
 
+def _without_half_a_link(text: str) -> str:
+    """A link whose end has not come yet is no link yet: it would stand there as it is written, and jump. Longer ones are shown."""
+    half = _HALF_A_LINK.search(text, max(len(text) - _LINK_CHARS, 0))
+    return text[: half.start()] if half is not None and text.count("`", 0, half.start()) % 2 == 0 else text
+
+
 class OpenBlock(Block):
     """The paragraph or the piece of code that is still being written: all that is drawn anew while a reply streams."""
 
@@ -166,7 +175,7 @@ class OpenBlock(Block):
             return CodeBlock(piece.text, piece.language).draw(pen)
         if len(piece.text) > OPEN_CHARS:  # a huge table: as it comes, until it is whole
             return pen.wrapped(piece.text[-OPEN_CHARS:])
-        return pen.markdown(piece.text)
+        return pen.markdown(_without_half_a_link(piece.text))
 
     def guess_rows(self, columns: int) -> int:
         return self._rows

@@ -75,7 +75,10 @@ async def _take_back(app: TuiApp, first: Said) -> None:
 async def compact(app: TuiApp, _: str) -> None:
     """``/compact``"""
     app.send(op.Compact())
-    app.hint("the conversation is being summarised", until=(e.Compacted, e.Interrupted))
+    if app.figures.turn_running:  # for some seconds only: it may be long until then, and Esc is the way out of what hangs
+        app.hint("the conversation will be summarised before the next step")
+    else:
+        app.hint("the conversation is being summarised", until=(e.Compacted, e.Interrupted))
 
 
 async def fork(app: TuiApp, _: str) -> None:

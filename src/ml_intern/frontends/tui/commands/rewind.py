@@ -33,7 +33,7 @@ async def rewind(app: TuiApp, rest: str) -> None:
 
 async def _choose(app: TuiApp) -> None:
     messages = list(app.recall.messages)
-    place = await app.push_screen_wait(message_picker(messages, rewound=bool(app.recall.rewound)))
+    place = await app.push_screen_wait(message_picker(messages, rewound=bool(app.recall.rewound), running=app.figures.turn_running))
     if place is None:
         return
     if place == LAST_REWIND:

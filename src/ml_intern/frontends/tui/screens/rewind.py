@@ -32,8 +32,8 @@ LAST_REWIND = -1
 """In place of a message: the last rewind of files."""
 
 
-def message_picker(messages: Sequence[Said], *, rewound: bool = False) -> Picker[int]:
-    """The place of a message among those of the user; the last one stands first, and a rewind that can be taken back before it."""
+def message_picker(messages: Sequence[Said], *, rewound: bool = False, running: bool = False) -> Picker[int]:
+    """The place of one of the user's messages; the last one stands first and is chosen, and a rewind that can be taken back before it."""
     last = "the last rewind: its files as they were before it"
     back = [Choice(value=LAST_REWIND, row=line(("warn", "take back  "), last), words=last, about=(line(last),))] if rewound else []
     choices = [
@@ -45,7 +45,9 @@ def message_picker(messages: Sequence[Said], *, rewound: bool = False) -> Picker
         )
         for place, said in reversed(list(enumerate(messages)))
     ]
-    return Picker("Go back to before …", back + choices, head="What you said, the last first. Everything from it on is taken back.")
+    interrupts = " The turn that runs is interrupted." if running else ""
+    head = f"What you said, the last first. Everything from it on is taken back.{interrupts}"
+    return Picker("Go back to before …", back + choices, head=head, at=len(messages) - 1 if messages else None)
 
 
 def way_picker(said: Said) -> Picker[str]:
