@@ -33,6 +33,8 @@ ASKED = "waiting for you"
 RUNNING = "running "
 KEYS_OF_BLOCKS = "↑↓ choose a block · Enter unfold · c copy · o open · Esc: write"
 """While the conversation has the keys."""
+LEAVES = " again leaves"
+"""Ends a hint that holds for its time, whatever happens meanwhile."""
 _SHORT: Mapping[str, str] = MappingProxyType({_WAITING: "waiting", ASKED: "your turn"})
 """Where there is little room."""
 
@@ -132,7 +134,9 @@ class ActivityLine(Widget):
 
     def _do(self, doing: str) -> None:
         if doing != self._doing:
-            self._since, self._hint = self._at, ""
+            self._since = self._at
+            if not self._hint.endswith(LEAVES):  # as long as the key counts, it is said
+                self._hint = ""
             self._doing = doing
             self._changed()
 

@@ -18,7 +18,7 @@ from ml_intern.errors import MlInternError
 from ml_intern.frontends.first_run.due import has_key
 from ml_intern.frontends.headless.options import PATIENCE
 from ml_intern.frontends.own_errors import is_anothers_error
-from ml_intern.frontends.tui.activity import ActivityLine
+from ml_intern.frontends.tui.activity import LEAVES, ActivityLine
 from ml_intern.frontends.tui.app_parts import AppParts
 from ml_intern.frontends.tui.cards.dock import CardDock
 from ml_intern.frontends.tui.composer.composer import Composer
@@ -275,7 +275,7 @@ class TuiApp(AppParts):
         if self._pressed_again("stop"):
             self.leave()
             return
-        again = f"{told_key(self.loaded.settings, 'stop')} again leaves"
+        again = f"{told_key(self.loaded.settings, 'stop')}{LEAVES}"
         if self.composer.shell.running:
             self.composer.shell.stop()
         elif self._stop_clears and (dropped := self.composer.drop()) != "nothing":
@@ -296,7 +296,7 @@ class TuiApp(AppParts):
         if at_rest or self._pressed_again("leave"):
             self.leave()
         else:
-            self.hint(f"{told_key(self.loaded.settings, 'leave')} again leaves", seconds=self.quit_window_s)
+            self.hint(f"{told_key(self.loaded.settings, 'leave')}{LEAVES}", seconds=self.quit_window_s)
 
     def _pressed_again(self, action: str) -> bool:
         """Whether it was pressed just before, or the app leaves already; else this was the first of two."""
