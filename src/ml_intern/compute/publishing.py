@@ -6,7 +6,7 @@ import re
 import tokenize
 from itertools import islice
 
-_OFF = r"(?![\"']?\s*[=:]?\s*(?:false|none|null|0)\b)"
+_OFF = r"(?![\"']?\s*(?:[=:]\s*)?(?:false|none|null|0)\b)"
 """Not where it is turned off, in Python, JSON, YAML or on a command line."""
 _GAP = r"[\"']?[\s,\\]+[\"']?"
 """Between two words of a command line, or of the list that it is made of."""
@@ -17,19 +17,19 @@ _WAYS = (
     rf"|\b(?:hf|huggingface-cli){_OPTIONS}{_GAP}upload(?:-large-folder)?\b"
     r"|\bto\s+\\?[\"']hf://"  # COPY … TO
 )
-_GIT_PUSH = r"\bgit\b[^\n;&|]*\bpush\b"
+_COMMAND_ENDS = r"[\n;&|]"
 _HUB = r"\b(?:hf\.co|huggingface\.co)\b"
 
-_HUB_FILES = r"\w*HfFileSystem\b|\bfilesystem\(\s*[\"']hf[\"']"
+_HUB_FILES = r"HfFileSystem\b|\bfilesystem\(\s*[\"']hf[\"']"
 _HUB_PATH = r"hf://"
 _NAMED = (
     r"^[ \t]*(?:\w+;[ \t]*)?([A-Za-z_]\w*)(?:[ \t]*:[ \t]*\w+)?[ \t]*=[ \t]*\(?[rfRF]{0,2}[\"']hf://[^\"'\n]*[\"'][ \t]*(?:[;#)+/%.]|$)"
     rf"|\b([A-Za-z_]\w*)\s*=\s*(?:\w+\.)*(?:{_HUB_FILES})"
 )
 """A name for a place on the Hub, or for its file system."""
-_WRITES = r"\b(?:to_|write|save|sink|dump|put|pipe|upload)\w*\s*\(|\.write\.(?:\w+\([^()]*\)\.)*\w+\("
-_OPENS = r"\b\w*open\w*\s*\("
-_CHANGES = r"\.(?:cp|copy|mv|move|touch|rename)\w*\s*\("
+_WRITES = r"\b(?:to_|write|save|sink|dump|put|pipe|upload)\w{0,40}\s*\(|\.write\.(?:\w+\([^()]*\)\.)*\w+\("
+_OPENS = r"open\w{0,40}\s*\("
+_CHANGES = r"\.(?:cp|copy|mv|move|touch|rename)\w{0,40}\s*\("
 _WRITE_MODE = r"[\"'](?:[bt]*[wax][bt+]*|r[bt]*\+[bt]*)[\"']"
 _OWNER_MAX, _CALL_MAX, _NAMES_MAX = 200, 1_000, 50
 """Characters before a call and within it that are looked at, and names: a script that is made to be slow to read is none the slower."""
@@ -46,7 +46,16 @@ def publishes(code: str) -> bool:
 def _says(code: str) -> bool:
     if re.search(_WAYS, code, re.IGNORECASE):
         return True
-    return bool(re.search(_GIT_PUSH, code) and re.search(_HUB, code)) or _writes_to_hub(code)
+    return bool(re.search(_HUB, code) and _git_pushes(code)) or _writes_to_hub(code)
+
+
+def _git_pushes(code: str) -> bool:
+    """One search for each word in each command: a pattern of both would look again from each ``git`` of a long line."""
+    for command in re.split(_COMMAND_ENDS, code):
+        git = re.search(r"\bgit\b", command)
+        if git and re.search(r"\bpush\b", command[git.end() :]):
+            return True
+    return False
 
 
 def _writes_to_hub(code: str) -> bool:

@@ -107,3 +107,21 @@ def test_code_that_puts_nothing_on_the_hub_is_let_be(code: str) -> None:
 
 def test_what_the_check_of_training_arguments_asks_for_is_what_counts_as_pushing() -> None:
     assert publishes(f"SFTConfig({', '.join(f'{keyword}=True' for keyword in SAVING_KEYWORDS)})")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "git " * 20_000 + "huggingface.co",
+        "x" * 100_000 + " hf://",
+        "open" * 25_000 + " hf://",
+        "push_to_hub" + " " * 100_000,
+        ("hf" + " -a" + " " * 10_000) * 9,
+        "a='hf://x'\n" * 9_000,
+    ],
+    ids=["git", "one word", "open", "spaces", "options", "names"],
+)
+def test_a_script_that_is_made_to_be_slow_to_read_is_read(code: str) -> None:
+    """Each took from half a minute to hours with a pattern that looks again from each place."""
+    assert publishes(code) is code.startswith("push")
