@@ -197,7 +197,9 @@ async def test_leaving_tells_of_a_job_that_runs_on_and_what_it_may_cost(desk: De
     desk.terminal.keys("F2", "y")
     await desk.terminal.shows("of at most 1h")
     desk.terminal.keys("C-d")
-    await desk.terminal.shows("ENDED 0", "1 job runs on, at most $0.40")
+    await desk.terminal.shows("Ctrl-D again")
+    desk.terminal.keys("C-d")
+    await desk.terminal.shows("ENDED 0", "1 job runs on, ≤$0.40 set aside")
 
 
 @pytest.mark.timeout(100)

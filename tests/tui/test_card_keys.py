@@ -307,7 +307,7 @@ async def test_the_keys_the_title_and_the_status_bar_are_seen_on_every_terminal(
     assert "Esc" in text.replace("Esc interrupts", "") and "hf_jobs run" in text and "$0.00 · ask" in text.split("\n")[-1]
     assert "1 more waiting (Tab): bash" in text or size == (40, 10)
     if not key:
-        assert "more lines ↓ PgDn" in text
+        assert ("more lines ↓ PgDn" if size[0] > 50 else "more lines ↓") in text
     if key == "e":
         assert "print(0)" in text
 

@@ -219,7 +219,7 @@ async def test_a_line_that_is_asked_for_is_left_with_escape_and_nothing_is_taken
 async def test_a_rewind_is_left_by_every_key_but_its_own_two(key: str) -> None:
     async with running(scripted()) as (app, pilot):
         answer = await asked(app, RewindConfirm(PLAN, "Now train on it"))
-        await shown(app, pilot, "You have edited")
+        await shown(app, pilot, "y takes that back")
         await pilot.press(key)
         assert await answer is None
 

@@ -23,8 +23,8 @@ from ml_intern.frontends.tui.own_keys import OrderedInput, obeyed
 from ml_intern.frontends.tui.selected_rows import follow_pointer
 from ml_intern.protocol.amounts import counted
 
-SHORT_COLUMNS = 72
-"""Below it keys are told in one word each."""
+SHORT_COLUMNS, NARROW_COLUMNS = 72, 50
+"""Below the one keys are told in one word each, below the other the title leaves its key out."""
 MOVES = frozenset({"scroll_body", "next_card", "leave"})
 """Actions that decide nothing: their keys count at once, held down as well."""
 
@@ -170,7 +170,8 @@ class Card(Vertical, can_focus=True):
         """With what is not seen of the body."""
         if self.is_mounted:
             below = self.scrolled.below
-            by = " PgDn" if self.has_focus else ""
+            has_keys = self.screen.focused is self  # has_focus is set only after our handler of Focus
+            by = " PgDn" if has_keys and self.content_size.width >= NARROW_COLUMNS else ""  # what it is about goes first
             more = f"{counted(below, 'more line')} ↓{by} · " if below and not self.has_class("-editing") else ""
             self._title.update(Content(f"{self._counter}{more}{self.name_shown}{self.price_words if self._of > 1 else ''}"))
 
