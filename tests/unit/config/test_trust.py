@@ -23,7 +23,7 @@ BOTH: JsonDict = {**HOOKS, "permissions": {"allow": ["bash(make *)"], "deny": ["
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "work"
+    folder = tmp_path / "shop"
     (folder / ".ml-intern").mkdir(parents=True)
     return folder
 
@@ -203,8 +203,8 @@ def asks(line: str) -> JsonDict:
         ("$(git rev-parse --show-toplevel)/check.sh", ["check.sh"]),
         ('"${CLAUDE_PROJECT_DIR:-.}/check.sh"', ["check.sh"]),
         ("${CLAUDE_PROJECT_DIR:-.}/check.sh", ["check.sh"]),
-        ("~/work/check.sh", ["check.sh"]),
-        ("$HOME/work/check.sh", ["check.sh"]),
+        ("~/shop/check.sh", ["check.sh"]),
+        ("$HOME/shop/check.sh", ["check.sh"]),
         ("./check.*", ["check.sh"]),
         ("timeout 5 ./check.sh", ["check.sh"]),
         ("sh -c 'cd tools; exec ./guard.py'", ["tools/guard.py"]),
