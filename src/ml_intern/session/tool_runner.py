@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,6 +37,7 @@ from ml_intern.tools.base import Answer, Effect, Tool, ToolArgs, ToolContext, To
 from ml_intern.tools.limiter import limit
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 UNKNOWN = "unknown_outcome"
 """What the call asked for may have been done: its tool settles its reservation."""
@@ -108,18 +109,23 @@ class ToolRunner:
             names = ", ".join(sorted(tool.name for tool in self._tools.all()))
             plan.failure = failure("unknown_tool", f"There is no tool '{name}'. The tools are: {names}.")
             return
+        if refused := await self._tried(plan, self._parse_and_judge(plan, plan.tool), f"ERROR: Wrong arguments for '{name}'"):
+            plan.failure = refused
+
+    async def _tried(self, plan: CallPlan, judging: Awaitable[T], wrong: str) -> T | ToolOutput:
+        """What the judging says, or in place of it why the call, or the user's edit of it, cannot be judged."""
+        name = plan.call.name
         try:
-            await self._parse_and_judge(plan, plan.tool)
+            return await judging
         except ToolError as error:
-            plan.failure = failure("tool_error", str(error))
+            return failure("tool_error", str(error))
         except msgspec.ValidationError as error:
-            plan.failure = failure("invalid_arguments", f"ERROR: Wrong arguments for '{name}': {error}. The call was not run.")
+            return failure("invalid_arguments", f"{wrong}: {error}. The call was not run.")
         except (msgspec.DecodeError, RecursionError) as error:
-            text = f"ERROR: Tool call to '{name}' had malformed JSON arguments: {error}. The call was not run."
-            plan.failure = failure("malformed", text)
+            return failure("malformed", f"ERROR: Tool call to '{name}' had malformed JSON arguments: {error}. The call was not run.")
         except Exception as error:  # the boundary: a tool that cannot say its risk does not run
             logger.exception("tool %s could not be judged", name)
-            plan.failure = crash(plan.call.name, error, "could not be judged", "It was not run.")
+            return crash(name, error, "could not be judged", "It was not run.")
 
     async def _parse_and_judge(self, plan: CallPlan, tool: Tool[Any]) -> None:
         """The user's hooks speak first: they may block it or change it, and what they let pass is judged all the same."""
@@ -313,18 +319,13 @@ class ToolRunner:
 
     async def _fit(self, plan: CallPlan, edited: JsonObject) -> Fitted | ToolOutput:
         """The call as the user edited it, or why that cannot run."""
+        return await self._tried(plan, self._parse_edit(plan, edited), f"The user's edit does not fit {plan.call.name}")
+
+    async def _parse_edit(self, plan: CallPlan, edited: JsonObject) -> Fitted | ToolOutput:
         tool = plan.tool
         assert tool is not None
-        try:
-            args = await tool.prepare(tool.parse_object(edited), shown=plan.args)
-            risk = tool.risk(args)
-        except msgspec.ValidationError as error:
-            return failure("invalid_arguments", f"The user's edit does not fit {plan.call.name}: {error}. The call was not run.")
-        except ToolError as error:
-            return failure("tool_error", str(error))
-        except Exception as error:  # the boundary: as in _prepare, for the arguments as the user edited them
-            logger.exception("tool %s could not be judged", plan.call.name)
-            return crash(plan.call.name, error, "could not be judged", "It was not run.")
+        args = await tool.prepare(tool.parse_object(edited), shown=plan.args)
+        risk = tool.risk(args)
         judgement = self._permissions.judge(plan.call.name, tool.subject(args), risk, Mode.YOLO)
         if judgement.outcome is Outcome.DENY:
             return failure("denied", f"Not permitted: {judgement.reason} The edited call was not run.")
