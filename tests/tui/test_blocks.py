@@ -180,6 +180,13 @@ def test_a_good_call_is_one_row_and_unfolds_to_its_arguments_and_its_output() ->
     assert rows(block)[1:] == ["  command: ls", "  timeout: 30", "  ────────────────────", "  a.py", "  b.py", "  Exit code: 0"]
 
 
+def test_an_unfolded_call_hides_no_character_of_its_arguments() -> None:
+    block = call(command="echo \x1b[2K\u202ehere")
+    block.finish(answer())
+    block.folded = False
+    assert any("echo ␛[2K<U+202E>here" in row for row in rows(block))
+
+
 def test_a_failed_call_shows_why_without_being_unfolded() -> None:
     block = call(command="false")
     block.finish(answer("boom\nExit code: 3", success=False, error_kind="exit_code"))

@@ -173,6 +173,15 @@ async def test_an_at_offers_files_but_neither_ignored_ones_nor_credentials(room:
         assert app.composer.text == "look at @train.py "
 
 
+async def test_a_file_whose_name_has_two_lines_takes_one_row_of_the_list(room: Room) -> None:
+    (room.folder / "two\nlines.py").write_text("")
+    host = scripted()
+    async with room.open(host) as (app, pilot):
+        await typed(app, pilot, host, "@", *"lines")
+        await settled(app, pilot, host)
+        assert any("two" in row and "lines.py" in row for row in screen_text(app))
+
+
 async def test_a_picture_that_is_named_or_dropped_goes_along(room: Room) -> None:
     (room.folder / "plot.png").write_bytes(PNG)
     host = scripted()

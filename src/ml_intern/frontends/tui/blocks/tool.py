@@ -20,6 +20,7 @@ from ml_intern.frontends.tui.selected_rows import BORDER, MARK
 from ml_intern.protocol import display as d
 from ml_intern.protocol.amounts import clock, duration
 from ml_intern.protocol.events import ToolFinished
+from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.messages import JsonObject
 from ml_intern.protocol.resource_events import HfJobComplete
 from ml_intern.protocol.subagent_events import SubagentFinished, SubagentProgress
@@ -193,7 +194,7 @@ class ToolBlock(Block):
         rows: Rows = []
         for name, value in self._arguments.items():
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            parts = pen.narrower(INDENT).wrapped(text[: ARGUMENT_ROWS * 400])
+            parts = pen.narrower(INDENT).wrapped(marked(text[: ARGUMENT_ROWS * 400]))
             one_row = len(parts) == 1 and len(name) + 2 + parts[0].cell_length <= pen.columns
             if one_row:
                 rows.append(Strip([*pen.line(line(("dim", f"{name}: "))), *parts[0]]))

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from ml_intern.frontends.sanitize import plain
+from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.composer.suggestions import Suggestion
 
 
@@ -43,8 +43,8 @@ class Popup(OptionList, can_focus=False):
         self.clear_options()
         widest = max((len(each.label) for each in suggestions), default=0)
         for each in suggestions:
-            detail = f"  {plain(each.detail)}" if each.detail else ""
-            self.add_option(Option(Content(f"{plain(each.label):<{min(widest, 40)}}{detail}")))
+            detail = f"  {one_line(each.detail)}" if each.detail else ""
+            self.add_option(Option(Content(f"{one_line(each.label):<{min(widest, 40)}}{detail}")))
         if suggestions:
             self.highlighted = 0
 
