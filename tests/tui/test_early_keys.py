@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textual.events import Key
+from textual.events import Key, Paste
 
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings
@@ -12,9 +12,10 @@ from ml_intern.config.settings import Settings
 from ml_intern.frontends.headless.text import Line, line
 from ml_intern.frontends.tui.app import TuiApp
 from ml_intern.frontends.tui.backend import Backend
+from ml_intern.frontends.tui.screens.questions import AskLine
 from ml_intern.protocol import operations as op
 from tests.tui.pilots import until
-from tests.tui.scripted import scripted, settled
+from tests.tui.scripted import running, scripted, settled
 
 
 class TypedWhileStarting(TuiApp):
@@ -39,6 +40,17 @@ async def test_what_is_typed_while_the_app_starts_keeps_its_order() -> None:
     async with app.run_test() as pilot:
         await settled(app, pilot, host)
         assert host.operations == [op.UserInput(text="hi")]
+
+
+async def test_what_is_typed_while_a_screen_opens_goes_to_it_in_order() -> None:
+    host, taken = scripted(), list[str | None]()
+    async with running(host) as (app, pilot):
+        app.push_screen(AskLine("Which?"), taken.append)
+        for event in (Key("t", "t"), Paste("hr"), Key("e", "e"), Key("e", "e"), Key("enter", None)):
+            app.post_message(event)
+        await until(pilot, lambda: bool(taken))
+        assert taken == ["three"]
+        assert not app.composer.text
 
 
 class Watched(TuiApp):

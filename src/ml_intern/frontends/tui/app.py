@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.worker import WorkerFailed
@@ -23,6 +21,7 @@ from ml_intern.frontends.tui.app_parts import AppParts
 from ml_intern.frontends.tui.cards.dock import CardDock
 from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.key_names import keys_of, told_key
+from ml_intern.frontends.tui.keyed_app import TakesKeys
 from ml_intern.frontends.tui.outbox import Outbox
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -36,9 +35,6 @@ QUIT_WINDOW_S = 2.0
 """Within this time a second Ctrl-C, or Ctrl-D, leaves; as long it is said."""
 SLICE_S = 0.008
 """How long events are read at a stretch: between two stretches keys are handled."""
-
-MOST_EARLY = 4_096
-"""Keys before the first paint that are kept."""
 
 MODEL_NEWS = (e.Ready, e.LlmCall, e.ModelSwitched, e.ResumedFrom, e.Compacted, e.TurnComplete)
 """Events after which the size of the window may be known, or another one."""
@@ -76,7 +72,6 @@ class TuiApp(AppParts):
         self._armed = ("", float("-inf"))
         self._leaving = False
         self._started = False
-        self._early: deque[events.Event] = deque(maxlen=MOST_EARLY)
 
     # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,20 +103,17 @@ class TuiApp(AppParts):
         self.composer.focus()
         self.call_after_refresh(self._start)
 
-    async def on_event(self, event: events.Event) -> None:
-        """Textual reads the terminal before there is a composer: what is typed until then is kept for it."""
-        if isinstance(event, events.Key | events.Paste) and (not self._started or self._early):
-            self._early.append(event)  # also behind those that still wait: what was typed keeps its order
-        else:
-            await super().on_event(event)
+    @property
+    def takes_keys(self) -> bool:
+        """See ``KeyedApp``."""
+        return self._started and super().takes_keys
 
-    async def on_tui_app_started(self) -> None:
-        while self._early:
-            await super().on_event(self._early.popleft())
+    def on_tui_app_started(self) -> None:
         self.composer.call_after_refresh(self._open_session)  # it imports much: what was typed is on the screen before
 
     def _start(self) -> None:
         self._started = True
+        self.post_message(TakesKeys())
         self.post_message(self.Started())
 
     def _open_session(self) -> None:

@@ -1,28 +1,56 @@
-"""The app's keys reach something, whatever was just removed; it is known when the last one came; after ``fg`` all is drawn anew."""
+"""The app's keys reach something, whatever was just removed or is still being made; it is known when the last one came; after ``fg`` all
+is drawn anew.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from textual import events, on
 from textual.app import App
 from textual.driver import Driver
+from textual.message import Message
 
 from ml_intern.frontends.calm import CALM_S
 
+MOST_EARLY = 4_096
+"""Keys and pastes that wait."""
+
+
+class TakesKeys(Message):
+    """From now on there is somebody to have them: a screen posts it when it is mounted."""
+
 
 class KeyedApp(App[int]):
-    """Looks after the focus before each key."""
+    """Looks after the focus before each key. What is typed before there is anything that could have it waits, in its order."""
 
     calm_s: float = CALM_S
     """Before a key decides something on a card that came by itself."""
-    _key_at: float = float("-inf")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._key_at = float("-inf")
+        self._early: deque[events.Event] = deque(maxlen=MOST_EARLY)
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether what is on the screen can have them: one that is being opened has nothing with the focus yet."""
+        return self.screen.is_mounted
 
     async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        self._early.append(event)  # also behind those that still wait
+        await self._give_keys()
+
+    @on(TakesKeys)
+    async def _give_keys(self) -> None:
+        while self._early and self.takes_keys:
             self._key_at = asyncio.get_running_loop().time()
             self._hold_focus()
-        await super().on_event(event)
+            await super().on_event(self._early.popleft())
 
     @on(Driver.SignalResume)
     def _draw_anew(self) -> None:

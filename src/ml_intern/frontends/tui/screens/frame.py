@@ -9,6 +9,8 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.screen import ModalScreen
 
+from ml_intern.frontends.tui.keyed_app import TakesKeys
+
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
 
@@ -54,6 +56,7 @@ class FramedScreen(ModalScreen[Result]):
         self.set_class(wide, "-wide")
         self.set_class(not wide, "-narrow")
         self._show_keys()
+        self.post_message(TakesKeys())
 
     def on_resize(self) -> None:
         """As with ``on_mount``."""
