@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings
 from ml_intern.config.settings import Prices, ProviderProfile, Settings
+from ml_intern.frontends.first_run.steps import look
 from ml_intern.frontends.tui.commands.model_list import ROUTER, ListedModel, ModelShelf, probe_words
 from ml_intern.models.routes import SUGGESTED
 from ml_intern.protocol import events as e
@@ -54,6 +56,11 @@ def shelf(server: ModelServer, home: Path, **environ: str) -> ModelShelf:
     return ModelShelf(LoadedSettings(settings=settings, environ=Environ({"HOME": str(home), **nobody, **environ}), cwd=home))
 
 
+async def served(of: ModelShelf) -> dict[str, ListedModel]:
+    """What the servers answer with, by id."""
+    return by_id([model for source in of.servers() for model in await source()])
+
+
 def by_id(models: Any) -> dict[str, ListedModel]:
     return {model.model_id: model for model in models}
 
@@ -86,7 +93,7 @@ async def test_a_router_that_does_not_answer_leaves_the_suggested_ones(server: M
 
 async def test_local_servers_and_own_providers_tell_themselves_what_they_have(server: ModelServer, tmp_path: Path) -> None:
     of = shelf(server, tmp_path, OLLAMA_BASE_URL=server.v1)
-    found = by_id(await of.local())
+    found = await served(of)
     assert found["ollama/old/model"].price == "free"
     assert (found["mine/old/model"].window, found["mine/old/model"].price) == (32_000, "$1 → $2")
     assert not any(name.startswith("keyed/") for name in found)  # its key is not set: nobody can be asked
@@ -95,8 +102,40 @@ async def test_local_servers_and_own_providers_tell_themselves_what_they_have(se
 
 async def test_the_window_that_a_local_server_states_is_told(tmp_path: Path) -> None:
     async with ModelServer(models=[{"id": "m", "max_model_len": 32_000}]) as server:
-        found = by_id(await shelf(server, tmp_path, VLLM_BASE_URL=server.v1).local())
+        found = await served(shelf(server, tmp_path, VLLM_BASE_URL=server.v1))
     assert found["vllm/m"].window == 32_000
+
+
+async def test_a_local_server_that_wants_its_key_is_asked_with_it(tmp_path: Path) -> None:
+    async with ModelServer(models=CATALOGUE, api_key="sk-mine") as server:
+        assert "vllm/old/model" in await served(shelf(server, tmp_path, VLLM_BASE_URL=server.v1, VLLM_API_KEY="sk-mine"))
+        assert "vllm/old/model" not in await served(shelf(server, tmp_path, VLLM_BASE_URL=server.v1, VLLM_API_KEY="sk-other"))
+        environ = Environ(
+            {
+                "HOME": str(tmp_path),
+                **NOBODY,
+                "OLLAMA_BASE_URL": "http://127.0.0.1:9",
+                "VLLM_BASE_URL": server.v1,
+                "VLLM_API_KEY": "sk-mine",
+            }
+        )
+        loaded = LoadedSettings(settings=Settings(), environ=environ, cwd=tmp_path)
+        assert (await look(loaded)).local_models == ("vllm/moonshotai/Kimi-K2.6",)
+
+
+async def test_a_slow_server_is_listed_and_a_silent_one_holds_nothing_back(server: ModelServer, tmp_path: Path) -> None:
+    deaf = await asyncio.start_server(lambda _, __: asyncio.sleep(60), "127.0.0.1", 0)
+    silent = f"http://127.0.0.1:{deaf.sockets[0].getsockname()[1]}"
+    server.models_delay_s = 0.8
+    of = shelf(server, tmp_path, OLLAMA_BASE_URL=silent, VLLM_BASE_URL=server.v1)
+    async with deaf:
+        reads = [asyncio.ensure_future(source()) for source in of.servers()]
+        while not any("vllm/old/model" in by_id(read.result()) for read in reads if read.done()):
+            await asyncio.sleep(0.01)
+        assert not reads[0].done()  # ollama's, which is asked still
+        for read in reads:
+            read.cancel()
+        await asyncio.wait(reads)
 
 
 async def test_makers_without_a_key_stand_at_the_end_and_say_which_they_need(server: ModelServer, tmp_path: Path) -> None:

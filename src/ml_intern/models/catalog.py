@@ -194,7 +194,8 @@ class ModelCatalog:
             self._looked_up[model.model_id] = await asyncio.to_thread(known_window, model)
 
     async def _first_served(self, prefix: str) -> str | None:
-        names = [entry.get("id") for entry in await served_models(self._routes.local_url(prefix), None)]
+        served = await served_models(self._routes.local_url(prefix), self._routes.local_key(prefix))
+        names = [entry.get("id") for entry in served]
         first = next((name for name in names if isinstance(name, str) and name), None)
         return f"{prefix}/{first}" if first else None
 

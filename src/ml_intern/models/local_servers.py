@@ -12,7 +12,10 @@ from ml_intern.errors import ModelError
 from ml_intern.models.http import HttpOptions, ModelHttp
 from ml_intern.models.resolved import ResolvedModel
 
-PROBE_TIMEOUT_S = 0.5
+PROBE_TIMEOUT_S = 2.0
+"""Where nothing listens, a machine says so at once: this is how long one may take that does answer. Half a second was too little for a busy
+one, and for our own event loop while tables are read beside it.
+"""
 _WINDOW_FIELDS = ("max_model_len", "loaded_context_length", "n_ctx", "context_length", "max_context_length")
 
 

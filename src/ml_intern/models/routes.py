@@ -115,6 +115,11 @@ class Routes:
         url = url.strip().rstrip("/")
         return url if url.endswith("/v1") else f"{url}/v1"
 
+    def local_key(self, prefix: str) -> SecretStr:
+        """The key for the local server of that kind; a word that none is needed where the environment has none."""
+        own = self._environ.secret(LOCAL_SERVERS[prefix].key_env)
+        return own or self._environ.secret("LOCAL_LLM_API_KEY") or SecretStr(_NO_KEY)
+
     def has_key(self, variable: str) -> bool:
         """Whether a provider's key is set."""
         return provider_key(self._environ, variable) is not None
@@ -196,16 +201,14 @@ class Routes:
         )
 
     def _local(self, wanted: str, prefix: str, rest: str) -> ResolvedModel:
-        server = LOCAL_SERVERS[prefix]
-        key = self._environ.secret(server.key_env) or self._environ.secret("LOCAL_LLM_API_KEY") or SecretStr(_NO_KEY)
         return ResolvedModel(
             model_id=wanted,
             wire="openai",
             provider=prefix,
             base_url=self.local_url(prefix),
             wire_model=rest,
-            api_key_env=server.key_env,
-            api_key=key,
+            api_key_env=LOCAL_SERVERS[prefix].key_env,
+            api_key=self.local_key(prefix),
             sees_images=sees(rest),
             local=True,
         )

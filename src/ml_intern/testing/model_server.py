@@ -58,6 +58,7 @@ class ModelServer(HttpServer):
         self._numbers = itertools.count(1)
         self.models = list(models)
         self.models_status = 200
+        self.models_delay_s = 0.0
         self.requests: list[HttpRequest] = []
         """The model requests, in order; those for the catalogue are in ``model_list_requests``."""
         self.model_list_requests: list[HttpRequest] = []
@@ -108,11 +109,9 @@ class ModelServer(HttpServer):
     async def answer(self, request: HttpRequest, connection: Connection) -> None:
         match request.method, request.path.partition("?")[0]:
             case "GET", "/v1/models":
-                self.model_list_requests.append(request)
-                await connection.send(self.models_status, msgspec.json.encode({"object": "list", "data": self.models}), _JSON)
+                await self._list({"object": "list", "data": self.models}, request, connection)
             case "GET", "/api/ps":  # Ollama's list of loaded models
-                self.model_list_requests.append(request)
-                await connection.send(self.models_status, msgspec.json.encode({"models": self.models}), _JSON)
+                await self._list({"models": self.models}, request, connection)
             case "POST", "/v1/chat/completions":
                 self._note(request)
                 await self._talk(_OpenAI(), request, connection)
@@ -122,9 +121,18 @@ class ModelServer(HttpServer):
             case _:
                 await connection.send(404, b'{"detail":"Not Found"}', _JSON)
 
-    async def _talk(self, wire: _Wire, request: HttpRequest, connection: Connection) -> None:
+    def _may(self, request: HttpRequest) -> bool:
         given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._api_key and given != self._api_key:
+        return not self._api_key or given == self._api_key
+
+    async def _list(self, catalogue: dict[str, Any], request: HttpRequest, connection: Connection) -> None:
+        self.model_list_requests.append(request)
+        await asyncio.sleep(self.models_delay_s)
+        status = self.models_status if self._may(request) else 401
+        await connection.send(status, msgspec.json.encode(catalogue) if status == 200 else b'{"error":"Unauthorized"}', _JSON)
+
+    async def _talk(self, wire: _Wire, request: HttpRequest, connection: Connection) -> None:
+        if not self._may(request):
             await self._fail(wire, Fault(kind=FaultKind.UNAUTHORIZED), connection)
             return
         try:

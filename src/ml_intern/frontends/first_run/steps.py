@@ -55,7 +55,7 @@ class TokenCheck(Struct, frozen=True, kw_only=True):
 
 
 async def look(loaded: LoadedSettings) -> Found:
-    """Variables, the token of ``hf auth login``, and local servers: asked all at once, for half a second."""
+    """Variables, the token of ``hf auth login``, and local servers: asked all at once; where nobody listens, that is known at once."""
     routes = Routes(loaded.settings, loaded.environ)
     served = await asyncio.gather(*(_first_model(routes, prefix) for prefix in LOCAL_SERVERS))
     local = tuple(model_id for model_id in served if model_id)
@@ -70,7 +70,7 @@ async def look(loaded: LoadedSettings) -> Found:
 
 async def _first_model(routes: Routes, prefix: str) -> str:
     try:
-        names = [entry.get("id") for entry in await served_models(routes.local_url(prefix), None)]
+        names = [entry.get("id") for entry in await served_models(routes.local_url(prefix), routes.local_key(prefix))]
     except ConfigError:
         return ""  # its address is wrong, and the start says so when it is used
     return next((f"{prefix}/{name}" for name in names if isinstance(name, str) and name), "")

@@ -51,7 +51,7 @@ async def _picked(app: TuiApp, catalog: ModelCatalog) -> str | None:
         return await _probe(catalog, model_id, app.status.figures.effort)
 
     try:
-        sources = (shelf.suggested, shelf.local, shelf.router, shelf.makers)
+        sources = (shelf.suggested, *shelf.servers(), shelf.router, shelf.makers)
         return await app.push_screen_wait(ModelPicker(app.status.figures.model, sources, probe, app.recall.probed))
     finally:
         await shelf.aclose()

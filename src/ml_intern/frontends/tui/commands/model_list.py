@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +21,8 @@ from ml_intern.models.routes import ANTHROPIC_KEY, HF_TOKEN, LOCAL_SERVERS, OPEN
 LOCAL, OWN, SUGGESTION, MAKER, ROUTER, KEYLESS = range(6)
 """What stands first in the list."""
 _NO_CHAT = re.compile(r"image|audio|tts|transcribe|realtime|search|embedding|moderation|^ft:|ada|babbage|curie|davinci|[:]")
-PROFILE_TIMEOUT_S = 3.0
+SERVER_TIMEOUT_S = 3.0
+"""Nobody waits for it: what other servers have is listed meanwhile."""
 ROUTER_NAME = "Hugging Face router"
 
 
@@ -52,6 +55,9 @@ class ListedModel(Struct, frozen=True, kw_only=True):
     def short(self) -> str:
         """The provider in a word."""
         return "router" if self.provider == ROUTER_NAME else self.provider.partition(" ")[0].rstrip(",")
+
+
+Source: TypeAlias = Callable[[], Awaitable[Sequence[ListedModel]]]
 
 
 class ModelShelf:
@@ -108,36 +114,34 @@ class ModelShelf:
 
     # ── servers that say themselves what they have ───────────────────────────────────────────────────────────────────
 
-    async def local(self) -> Sequence[ListedModel]:
-        """What servers on this machine and the user's own providers answer with."""
-        found = await asyncio.gather(*map(self._of_local, LOCAL_SERVERS), *map(self._of_profile, self._loaded.settings.providers))
-        return [self.able(model) for models in found for model in models]
+    def servers(self) -> list[Source]:
+        """What each server on this machine, and each of the user's own providers, answers with: a silent one holds no other back."""
+        return [
+            *(partial(self._of_local, prefix) for prefix in LOCAL_SERVERS),
+            *(partial(self._of_profile, name) for name in self._loaded.settings.providers),
+        ]
 
-    async def _of_local(self, prefix: str) -> list[ListedModel]:
+    async def _of_local(self, prefix: str) -> Sequence[ListedModel]:
         try:
             url = self._routes.local_url(prefix)
         except ConfigError as error:
             return [ListedModel(model_id=f"{prefix}/?", provider=prefix, rank=LOCAL, note=error.message)]
-        served = await served_models(url, None)
+        served = await served_models(url, self._routes.local_key(prefix), SERVER_TIMEOUT_S)
         where = f"{prefix} at {url}"
         return [
-            ListedModel(model_id=f"{prefix}/{name}", provider=where, rank=LOCAL, window=window, price="free")
+            self.able(ListedModel(model_id=f"{prefix}/{name}", provider=where, rank=LOCAL, window=window, price="free"))
             for name, window in _served(served)
         ]
 
-    async def _of_profile(self, name: str) -> list[ListedModel]:
+    async def _of_profile(self, name: str) -> Sequence[ListedModel]:
         profile = self._loaded.settings.providers[name]
         key = self._loaded.environ.secret(profile.api_key_env) if profile.api_key_env else None
         missing = profile.api_key_env if profile.api_key_env and key is None else ""
-        served = [] if missing or profile.wire != "openai" else await served_models(profile.base_url.rstrip("/"), key, PROFILE_TIMEOUT_S)
+        served = [] if missing or profile.wire != "openai" else await served_models(profile.base_url.rstrip("/"), key, SERVER_TIMEOUT_S)
         price = _price(profile.prices.input_usd_per_mtok, profile.prices.output_usd_per_mtok) if profile.prices else ""
         where = f"{name} at {profile.base_url}"
-        return [
-            ListedModel(
-                model_id=f"{name}/{model}", provider=where, rank=OWN, window=profile.context_window or window, price=price, missing=missing
-            )
-            for model, window in _served(served)
-        ]
+        has = partial(ListedModel, provider=where, rank=OWN, price=price, missing=missing)
+        return [self.able(has(model_id=f"{name}/{model}", window=profile.context_window or window)) for model, window in _served(served)]
 
     # ── the makers ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.headless.text import Line, Span, line, lines, width
-from ml_intern.frontends.tui.commands.model_list import ListedModel, ListedOffer
+from ml_intern.frontends.tui.commands.model_list import ListedModel, ListedOffer, Source
 from ml_intern.frontends.tui.screens.columns import Cells, Column
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
@@ -36,7 +36,7 @@ class ModelPicker(Picker[str]):
     """Id, window, price, tools, provider."""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+t", "probe", "Ask the model", show=False, priority=True)]
 
-    def __init__(self, current: str, read: Sequence[Callable[[], Awaitable[Sequence[ListedModel]]]], probe: Probe, probed: Probed) -> None:
+    def __init__(self, current: str, read: Sequence[Source], probe: Probe, probed: Probed) -> None:
         super().__init__("Model", head=f"In use: {current or 'none'}", at=current, empty="Reading …")
         self._current = current
         self._read = read
@@ -52,7 +52,7 @@ class ModelPicker(Picker[str]):
         for place, source in enumerate(self._read):
             self.run_worker(partial(self._take, source), group=f"models-{place}")
 
-    async def _take(self, source: Callable[[], Awaitable[Sequence[ListedModel]]]) -> None:
+    async def _take(self, source: Source) -> None:
         for model in await source():
             self._models.setdefault(model.model_id, model)
         ordered = sorted(self._models.values(), key=lambda model: (model.rank, model.model_id.lower()))
