@@ -6,7 +6,7 @@ import msgspec
 
 from ml_intern.frontends.headless.describe import describe
 from ml_intern.frontends.headless.show import answer_lines, call_line
-from ml_intern.frontends.headless.text import Line, clip_text, line, lines
+from ml_intern.frontends.headless.text import Line, line, lines
 from ml_intern.frontends.sanitize import one_line
 from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.codec import Envelope
@@ -20,8 +20,7 @@ from ml_intern.protocol.events import (
     UndoComplete,
     UserMessageAdded,
 )
-
-TURN_CELLS = 60
+from ml_intern.session.taken_back import TurnsSaid
 
 
 class Transcript:
@@ -31,16 +30,14 @@ class Transcript:
         self._live = live
         self._verbose = verbose
         self._calls: dict[str, ToolCalled] = {}
-        self._turns: list[tuple[int, str]] = []
-        """What began each turn, by its number: a reader is told in these words what was taken back."""
+        self._turns = TurnsSaid()
 
     def tell(self, envelope: Envelope) -> list[Line]:
         """The lines of an event; none for bookkeeping."""
         event = envelope.event
+        self._turns.read(envelope)
         match event:
             case UserMessageAdded():
-                if not event.steering:
-                    self._turns.append((envelope.seq or 0, event.content))
                 pictures = [line(("dim", f"  ({counted(len(event.images), 'picture')})"))] if event.images else []
                 first, *more = lines(event.content, "bold")
                 by = [line(("dim", f"  from {event.sent_by}"))] if event.sent_by else []
@@ -58,7 +55,7 @@ class Transcript:
                 call = self._calls.pop(event.tool_call_id, None)
                 return answer_lines(event, arguments=call.arguments if call else None, verbose=self._verbose)
             case UndoComplete() if event.cut_seq:
-                return [line(("warn", f"↶ {self._taken_back(event.cut_seq)}"))]
+                return [line(("warn", f"↶ {one_line(self._turns.cut(event.cut_seq))}"))]
             case Interrupted():
                 unread = [row for one in event.unread for row in lines(one.content, "dim", "    ")]
                 told = [line(("warn", "  not read, and not kept; send it again if it still holds:")), *unread] if unread else []
@@ -67,15 +64,6 @@ class Transcript:
                 return [line(("warn", f"· stopped: {event.reason.replace('_', ' ')}{': ' + event.detail if event.detail else ''}"))]
             case _:
                 return describe(event, verbose=self._verbose)
-
-    def _taken_back(self, cut_seq: int) -> str:
-        gone = [text for seq, text in self._turns if seq >= cut_seq]
-        self._turns = [turn for turn in self._turns if turn[0] < cut_seq]
-        if not gone:  # it was not seen: a follower came later
-            return "what was said last was taken back"
-        first = f"the turn “{clip_text(one_line(gone[0]), TURN_CELLS)}”"
-        behind = f" and {counted(len(gone) - 1, 'turn')} behind it were" if len(gone) > 1 else " was"
-        return f"{first}{behind} taken back"
 
     def unanswered(self) -> list[Line]:
         """Calls that have no answer: they run now, or were cut off."""

@@ -13,6 +13,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol.amounts import counted, usd
 from ml_intern.protocol.codec import Envelope, decode_data, encode
 from ml_intern.protocol.session_ids import short_id
+from ml_intern.session.taken_back import TurnsSaid
 from ml_intern.stores.base import EventStore, SessionRecord, StoredEvent
 
 _BACKTICKS = re.compile(r"`{3,}")
@@ -38,12 +39,17 @@ def to_markdown(record: SessionRecord, envelopes: Iterable[Envelope]) -> Iterato
     """The conversation: what users, models and tools said. Bookkeeping is left out."""
     yield _head(record)
     calls: dict[str, e.ToolCalled] = {}
+    turns = TurnsSaid()
     for envelope in envelopes:
         event = envelope.event
+        turns.read(envelope)
         if isinstance(event, e.ToolCalled):
             calls[event.tool_call_id] = event
         elif isinstance(event, e.ToolFinished):
             yield _call(calls.pop(event.tool_call_id, None), event)
+        elif isinstance(event, e.UndoComplete):
+            if event.cut_seq:
+                yield f"\n> ↶ {turns.cut(event.cut_seq)}\n"
         elif section := _section(event):
             yield f"\n{section}\n"
     for call in calls.values():
@@ -96,8 +102,6 @@ def _remark(event: e.AnyEvent) -> str:
             return f"{event.guard}: {event.message}"
         case e.Compacted():
             return f"Older history was summarised for the model: {event.summary}" if event.summary else ""
-        case e.UndoComplete():
-            return f"Undone: everything from event {event.cut_seq} on" if event.cut_seq else ""
         case e.Interrupted():
             return "Interrupted"
         case e.ErrorRaised():

@@ -79,12 +79,25 @@ def test_failures_unanswered_calls_and_what_was_undone_are_told() -> None:
     for part in (
         "### bash: failed",
         "> Interrupted",
-        "everything from event 3 on",
+        "> ↶ what was said last was taken back",
         "Stopped: spend_cap $5",
         "no credits Top up.",
         "no answer",
     ):
         assert part in text
+
+
+def test_a_turn_that_was_taken_back_is_named_by_its_words_and_not_by_a_number() -> None:
+    text = markdown(
+        e.UserMessageAdded(content="Try A."),
+        e.UserMessageAdded(content="Try B,\nthen wait."),
+        e.UserMessageAdded(content="faster", steering=True),
+        e.UndoComplete(cut_seq=2),
+        e.UndoComplete(cut_seq=1),
+    )
+    assert "> ↶ the turn “Try B, then wait.” was taken back\n" in text
+    assert "> ↶ the turn “Try A.” was taken back\n" in text
+    assert "event" not in text
 
 
 def test_diffs_tables_and_links_are_drawn() -> None:
