@@ -14,10 +14,11 @@ from ml_intern.errors import RateLimited
 from ml_intern.models.base import Delta, ModelRequest, Reply, Usage
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.messages import ToolMessage
 from ml_intern.session.clock import SystemClock
 from ml_intern.session.hooks.hooks import Hooks
-from ml_intern.session.permissions import Permissions
+from ml_intern.session.permissions import HARMLESS, Permissions
 from ml_intern.session.subagent import SubagentParts, Subagents, nobody_watches
 from ml_intern.tools.base import Effect, Risk, Tool
 from ml_intern.tools.research.tool import ResearchTool
@@ -115,6 +116,24 @@ async def test_nothing_that_changes_anything_runs_whatever_it_read(world: MakeWo
     refused = own.requests[1][-1]
     assert isinstance(refused, ToolMessage) and "read-only" in refused.text
     assert w.of(e.ApprovalRequired) == []
+
+
+@pytest.mark.parametrize("effect", Effect)
+async def test_nobody_is_ever_asked_for_a_call_of_a_sub_agent_so_none_is_edited_and_none_costs(
+    effect: Effect, world: MakeWorld, tmp_path: Path
+) -> None:
+    seen: list[e.AnyEvent] = []
+
+    async def watch(envelope: Envelope) -> None:
+        seen.append(envelope.event)
+
+    tool = Echo(risk=Risk(effects=frozenset({effect}), cost_usd=1.0))
+    desk = Desk(tmp_path, [tool], FakePort([call("echo", '{"text": "x"}')], "Found."), watch=watch)
+    w = desk.attach(await world([call("research", TASK)], "Done.", tools=[desk.tool]))
+    await w.session.submit(op.SetAutoApproval(enabled=True, cost_cap_usd=5.0))
+    await w.say("go")
+    assert tool.ran == (["x"] if effect in HARMLESS else [])
+    assert [x for x in (*seen, *w.seen) if isinstance(x, e.ApprovalRequired | e.BudgetReserved)] == []
 
 
 async def test_what_it_found_is_kept_when_its_model_fails(world: MakeWorld, tmp_path: Path) -> None:

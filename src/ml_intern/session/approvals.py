@@ -28,9 +28,10 @@ Decision: TypeAlias = ApprovalAnswer | Abandoned
 
 
 class Gate(Generic[A]):
-    """Open questions by key. Each is answered at most once."""
+    """Open questions by key. Each is answered at most once. ``attended`` False: nobody sees them, so none may be opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, attended: bool = True) -> None:
+        self.attended = attended
         self._open: dict[str, asyncio.Future[A]] = {}
         self._claimed: set[str] = set()
         self._ahead: dict[str, A] = {}

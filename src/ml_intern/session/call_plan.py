@@ -12,8 +12,11 @@ from msgspec import Struct, field
 from ml_intern.protocol.events import ApprovalRequired, PendingTool, ToolStateChange
 from ml_intern.protocol.messages import JsonObject, ToolCall
 from ml_intern.session.approvals import Decision
+from ml_intern.session.budget import CostJudgement
+from ml_intern.session.call_failures import failure
 from ml_intern.session.hooks.verdict import SILENCE, Verdict
-from ml_intern.tools.base import Risk, Tool, ToolArgs, ToolOutput
+from ml_intern.session.permissions import Judgement, Mode, rule_for
+from ml_intern.tools.base import Effect, Risk, Tool, ToolArgs, ToolOutput
 
 REPORTS_KEPT = 20
 """Live output that an interrupted call is answered with: the last so many pieces."""
@@ -58,6 +61,32 @@ class CallPlan(Struct, kw_only=True):
 def state_change(plan: CallPlan, state: str, note: str = "", arguments: JsonObject | None = None) -> ToolStateChange:
     """It is in that state now."""
     return ToolStateChange(tool_call_id=plan.call.id, tool=plan.call.name, state=state, note=note, arguments=arguments)
+
+
+def pending_of(plan: CallPlan, judgement: Judgement, cost: CostJudgement, mode: Mode) -> PendingTool:
+    """What a person is asked of it."""
+    assert plan.tool is not None and plan.args is not None
+    blocked = cost.blocked or judgement.blocked
+    return PendingTool(
+        tool=plan.call.name,
+        arguments=plan.arguments,
+        tool_call_id=plan.call.id,
+        reason=cost.blocked or judgement.reason,
+        risk=tuple(sorted(effect.value for effect in plan.risk.effects)),
+        display=plan.tool.preview(plan.args),
+        recurring=Effect.RECURRING in plan.risk.effects,
+        remember_rule=rule_for(plan.call.name, plan.tool.subject(plan.args)),
+        auto_approval_blocked=bool(blocked) and mode is not Mode.ASK,
+        block_reason=blocked or None,
+        estimated_cost_usd=plan.risk.cost_usd,
+        remaining_cap_usd=cost.remaining_usd,
+    )
+
+
+def nobody_to_ask(pending: PendingTool) -> ToolOutput:
+    """The answer of a call that a person would have to decide, where there is none."""
+    why = f"{pending.reason} " if pending.reason else ""
+    return failure("denied", f"Not permitted: {why}A person would have to decide that, and nobody is asked here. The call was not run.")
 
 
 def question_of(tools: Sequence[PendingTool]) -> ApprovalRequired:

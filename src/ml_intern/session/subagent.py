@@ -296,7 +296,7 @@ class _Agent:
 
 
 def _turn_parts(parts: SubagentParts, log: EventLog, tools: Toolbox) -> TurnParts:
-    gate, caller = Gate[Decision](), ModelCaller(log, parts.clock)
+    gate, caller = Gate[Decision](attended=False), ModelCaller(log, parts.clock)
     runner = ToolRunner(
         tools=tools,
         permissions=parts.permissions(),

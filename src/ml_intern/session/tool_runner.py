@@ -25,12 +25,12 @@ from ml_intern.session.approvals import Abandoned, Decision, Gate, as_object, ed
 from ml_intern.session.around_calls import AroundCalls, as_asked, changed, weighed
 from ml_intern.session.budget import Budget
 from ml_intern.session.call_failures import checked, crash, failure, interrupted
-from ml_intern.session.call_plan import CallPlan, Fitted, question_of, state_change
+from ml_intern.session.call_plan import CallPlan, Fitted, nobody_to_ask, pending_of, question_of, state_change
 from ml_intern.session.clock import Clock
 from ml_intern.session.hooks.verdict import Verdict
 from ml_intern.session.log import EventLog
 from ml_intern.session.overlap import overlaps
-from ml_intern.session.permissions import Judgement, Mode, Outcome, Permissions, rule_for
+from ml_intern.session.permissions import Judgement, Mode, Outcome, Permissions
 from ml_intern.session.questions import Questions
 from ml_intern.session.toolbox import Toolbox
 from ml_intern.tools.base import Answer, Effect, Tool, ToolArgs, ToolContext, ToolOutput
@@ -172,7 +172,7 @@ class ToolRunner:
             return
         cost = self._budget.judge(call.id, plan.risk, self.mode())
         if judgement.outcome is Outcome.ASK or cost.blocked:
-            plan.pending = self._pending(plan, judgement, cost.blocked, cost.remaining_usd)
+            plan.pending = pending_of(plan, judgement, cost, self.mode())
         elif call.id in self._log.state.pending:
             plan.pending = self._log.state.pending[call.id]  # asked before a restart: the answer still counts
 
@@ -218,7 +218,7 @@ class ToolRunner:
         plan.take(fitted)
         cost = self._budget.judge(plan.call.id, plan.risk, self.mode())
         self._budget.withdraw(plan.call.id)  # judged again once it is approved
-        return self._pending(plan, self._judgement(plan, plan.tool), cost.blocked, cost.remaining_usd)
+        return pending_of(plan, self._judgement(plan, plan.tool), cost, self.mode())
 
     async def _go_on(self, plan: CallPlan, earlier: PendingTool) -> None:
         """It was asked before a restart: as it was edited by then."""
@@ -228,29 +228,13 @@ class ToolRunner:
             if isinstance(fitted, Fitted):
                 plan.pending = self._edited(plan, fitted)
 
-    def _pending(self, plan: CallPlan, judgement: Judgement, over_budget: str, remaining: float | None) -> PendingTool:
-        assert plan.tool is not None and plan.args is not None
-        blocked = over_budget or judgement.blocked
-        return PendingTool(
-            tool=plan.call.name,
-            arguments=plan.arguments,
-            tool_call_id=plan.call.id,
-            reason=over_budget or judgement.reason,
-            risk=tuple(sorted(effect.value for effect in plan.risk.effects)),
-            display=plan.tool.preview(plan.args),
-            recurring=Effect.RECURRING in plan.risk.effects,
-            remember_rule=rule_for(plan.call.name, plan.tool.subject(plan.args)),
-            auto_approval_blocked=bool(blocked) and self.mode() is not Mode.ASK,
-            block_reason=blocked or None,
-            estimated_cost_usd=plan.risk.cost_usd,
-            remaining_cap_usd=remaining,
-        )
-
     async def _ask(self, plans: Sequence[CallPlan], questions: ExitStack) -> None:
         """Open every question, then announce them together. What was decided in the meantime is asked no more."""
         for plan in plans:
             if (decided := self._gate.ahead(plan.call.id)) is not None:
                 plan.pending, plan.failure = None, failure(*why_refused(decided))
+            elif plan.pending is not None and not self._gate.attended:
+                plan.pending, plan.failure = None, nobody_to_ask(plan.pending)
         waiting = [plan for plan in plans if plan.pending is not None]
         for plan in waiting:
             plan.decision = questions.enter_context(self._gate.ask(plan.call.id))
