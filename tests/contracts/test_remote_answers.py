@@ -268,7 +268,7 @@ async def test_a_form_that_comes_after_the_decision_is_late(slack: FakeSlackSock
     await slack.until(1, slack.opened)
     waiting.emit(e.ToolStateChange(tool_call_id="c1", tool="bash", state="approved", sent_by="process 7"))
     await slack.until(1, slack.updated)
-    assert "approved in process 7" in slack.updated[0]["text"]
+    assert "approved in another terminal" in slack.updated[0]["text"]
     slack.write(slack.opened[0], "no", user="UBOSS")
     await slack.until(1, slack.ephemeral)
     assert waiting.submitted == [] and waiting.outcomes == ["late"]

@@ -97,17 +97,16 @@ async def test_a_second_app_joins_answers_leaves_for_its_own_session_and_the_fir
 
     desk.server.enqueue(touch("made"), ServerReply(text="It is made."))
     await desk.say(desk.second, "make it")
-    joined = desk.pid(desk.second)
-    await desk.first.shows("make it", f"from process {joined}", "touch made")
+    await desk.first.shows("make it", "from another terminal", "touch made")
     await desk.second.shows("touch made", "y approve")
-    assert "from process" not in desk.second.screen()
+    assert "from another terminal" not in desk.second.screen()
     desk.second.keys("F2", "y")
     await desk.first.shows("approved in another terminal", "It is made.")
     await desk.second.shows("It is made.")
     assert (desk.folder / "made").exists()
 
     await desk.say(desk.second, "/fork")
-    await desk.second.shows(f"from process {joined}")  # in the copy it is one terminal's among others
+    await desk.second.shows("from another terminal")  # in the copy it is one terminal's among others
     desk.server.enqueue(ServerReply(text="In the copy."))
     await desk.say(desk.second, "another way")
     await desk.second.shows("In the copy.")
@@ -186,7 +185,7 @@ async def test_attach_shows_text_and_cards_live_takes_keys_and_tells_the_end_of_
     desk.first.keys("F2", "n")  # drawn is not yet in front: F2 is
     await desk.first.shows("Why not?")
     desk.first.keys("Enter")
-    await desk.second.shows("bash rejected elsewhere", "Second not made.", "no turn runs")
+    await desk.second.shows("bash rejected in the other terminal", "Second not made.", "no turn runs")
     assert not (desk.folder / "two").exists()
     desk.second.keys("C-d")
     await desk.second.shows("Second not made.", "ENDED 0")

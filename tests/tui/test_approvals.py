@@ -154,7 +154,7 @@ async def test_a_card_that_a_rule_decided_goes_and_says_which() -> None:
     assert "approved too: hf_jobs(run cpu-*) is always allowed now" in text and "elsewhere" not in text
 
 
-async def test_an_answer_that_another_terminal_was_faster_than_is_told_with_its_name() -> None:
+async def test_an_answer_that_another_terminal_was_faster_than_is_told() -> None:
     host = scripted(past=(STARTED, *started()))
     host.sender = "process 77"
     async with running(host, size=(120, 24)) as (app, pilot):
@@ -166,6 +166,18 @@ async def test_an_answer_that_another_terminal_was_faster_than_is_told_with_its_
         text = " ".join(" ".join(screen_text(app)).split())
     assert [type(each) for each in host.operations][:1] == [op.ExecApproval]
     assert "rejected in another terminal" in text and "Your answer came after that" in text
+
+
+async def test_a_joined_terminal_says_who_decided_in_words_and_never_by_the_number_of_a_process() -> None:
+    told = {"": "in the other terminal", "process 99": "in another terminal", "bea (U1) on Slack": "by bea (U1) on Slack"}
+    for sent_by, words in told.items():
+        host = scripted(past=(STARTED, *started(), asked(pending())))
+        host.sender, host.owner = "process 77", "process 4242 (app) since 03:12"
+        async with running(host, size=(120, 24)) as (app, pilot):
+            host.emit(e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state="approved", sent_by=sent_by))
+            await settled(app, pilot, host)
+            text = " ".join(" ".join(screen_text(app)).split())
+        assert f"was approved {words}." in text and "approved in process" not in text
 
 
 async def test_what_is_said_of_an_operation_is_said_in_the_terminal_that_sent_it_and_in_no_other() -> None:

@@ -20,6 +20,7 @@ from ml_intern.protocol.events import (
     UndoComplete,
     UserMessageAdded,
 )
+from ml_intern.protocol.senders import sender_words
 from ml_intern.session.taken_back import TurnsSaid
 
 
@@ -40,7 +41,7 @@ class Transcript:
             case UserMessageAdded():
                 pictures = [line(("dim", f"  ({counted(len(event.images), 'picture')})"))] if event.images else []
                 first, *more = lines(event.content, "bold")
-                by = [line(("dim", f"  from {event.sent_by}"))] if event.sent_by else []
+                by = [line(("dim", f"  from {sender_words(event.sent_by)}"))] if event.sent_by else []
                 return [line(), line(("accent", "❯ "), *first), *more, *pictures, *by, line()]
             case AssistantMessageAdded():
                 return [*lines(event.content.strip()), line()] if event.content.strip() else []

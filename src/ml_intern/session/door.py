@@ -20,6 +20,7 @@ from ml_intern.errors import ConfigError, MlInternError, ProtocolError
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope, decode_operation, encode, operation_name
+from ml_intern.protocol.senders import ANOTHER_TERMINAL
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.control import (
     OPERATION_LIMIT_BYTES,
@@ -51,7 +52,6 @@ LAST_WORDS_S = 2.0
 MOST_CONNECTIONS = 32
 BUFFER_BYTES = 256 * 1024
 LONGEST_SENDER = 80
-ELSEWHERE = "another terminal"
 
 
 class Log(Protocol):
@@ -204,7 +204,8 @@ class _Door:
 
     def _signed(self, request: Tell) -> op.AnyOperation:
         """With its sender: only the door says that an operation came from elsewhere."""
-        return replace(decode_operation(bytes(request.operation)), sent_by=" ".join(request.sender.split())[:LONGEST_SENDER] or ELSEWHERE)
+        sender = " ".join(request.sender.split())[:LONGEST_SENDER]
+        return replace(decode_operation(bytes(request.operation)), sent_by=sender or ANOTHER_TERMINAL)
 
     async def _tell(self, operation: op.AnyOperation) -> Taken | Refused:
         match operation:

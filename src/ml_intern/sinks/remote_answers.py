@@ -22,6 +22,7 @@ from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.display import Text
 from ml_intern.protocol.invisible import marked
+from ml_intern.protocol.senders import decided_words
 from ml_intern.protocol.shown_call import shown_call, warning
 
 logger = logging.getLogger(__name__)
@@ -172,8 +173,7 @@ class AnswerDesk:
 
     def _decided(self, how: str, sent_by: str, words: str) -> str:
         """Who, where, when, and with which words."""
-        here = sent_by.endswith(f" on {self._service.service}")
-        where = f"by {sent_by}" if here else f"in {sent_by}" if sent_by else "in its terminal"
+        where = decided_words(sent_by) if sent_by else "in its terminal"
         said = f": {_bounded(self._scrub(words), 500)}" if words else ""
         return f"{how} {where}, {self._when()}{said}"
 

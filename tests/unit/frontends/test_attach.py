@@ -141,13 +141,28 @@ async def test_several_calls_are_asked_one_after_the_other() -> None:
     await terminal.left()
 
 
+@pytest.mark.parametrize(
+    ("sent_by", "told"),
+    [("", "in the other terminal"), ("process 99", "in another terminal"), ("bea (U1) on Slack", "by bea (U1) on Slack")],
+)
+async def test_who_else_decided_is_said_in_words_and_never_by_the_number_of_a_process(sent_by: str, told: str) -> None:
+    terminal = Terminal(Joined())
+    question = e.QuestionAsked(question_id="q1", question="Which one?")
+    terminal.host.emit(asks(BASH), question, decided(BASH, sent_by=sent_by))
+    terminal.host.emit(e.QuestionAnswered(question_id="q1", answer="red", reason="answered", sent_by=sent_by))
+    await terminal.settled()
+    assert f"bash approved {told}\n" in terminal.text and f"answered {told}: red\n" in terminal.text
+    assert "process 99" not in terminal.text
+    await terminal.left()
+
+
 async def test_an_answer_that_was_meant_for_a_call_that_was_decided_elsewhere_is_not_taken_for_the_next() -> None:
     terminal = Terminal(Joined())
     terminal.host.emit(asks(BASH, EDIT))
     await terminal.settled()
     terminal.host.emit(decided(BASH, sent_by="process 99"))
     await terminal.settled()
-    assert "bash approved by process 99" in terminal.text
+    assert "bash approved in another terminal" in terminal.text
     terminal.follower.typed("y")
     await terminal.settled()
     assert terminal.host.operations == [] and "Once more, please" in terminal.text
@@ -273,7 +288,7 @@ async def test_an_answer_that_came_too_late_is_told_with_the_name_of_who_was_fas
     terminal.follower.typed("y")
     terminal.host.emit(decided(BASH, "rejected", sent_by="process 99"))
     await terminal.settled()
-    assert "bash rejected by process 99 Your answer came after that" in terminal.text
+    assert "bash rejected in another terminal Your answer came after that" in terminal.text
     await terminal.left()
 
 

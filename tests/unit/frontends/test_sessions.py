@@ -208,6 +208,13 @@ def test_showing_tells_how_a_question_ended(run: Run, path: Path, ending: dict[s
     assert "headless" not in out
 
 
+@pytest.mark.parametrize(("sent_by", "told"), [("process 7", "in another terminal"), ("bea (U1) on Slack", "by bea (U1) on Slack")])
+def test_showing_says_who_decided_in_words_and_never_by_the_number_of_a_process(run: Run, path: Path, sent_by: str, told: str) -> None:
+    kept(path, e.ToolStateChange(tool_call_id="c", tool="bash", state="approved", sent_by=sent_by))
+    _, out, _ = run("show", "last")
+    assert f"bash approved {told}\n" in out and "process" not in out
+
+
 @pytest.mark.parametrize(
     ("cut_seq", "told"),
     [(3, "↶ the turn “Try B.” was taken back\n"), (2, "↶ the turn “Try A.” and 1 turn behind it were taken back\n")],

@@ -27,6 +27,7 @@ from ml_intern.protocol.events import (
     ToolStateChange,
     UserMessageAdded,
 )
+from ml_intern.protocol.senders import OWNER_DECIDED, decided_words
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.state import SessionState
 
@@ -228,7 +229,7 @@ class Follower:
 
     def _tell_decision(self, key: str, what: str, sent_by: str, note: str) -> None:
         own = sent_by == self._host.sender
-        where = "" if own or not self._answers else f" by {sent_by}" if sent_by else " elsewhere"
+        where = "" if own or not self._answers else f" {decided_words(sent_by) if sent_by else OWNER_DECIDED}"
         late = " Your answer came after that, and was not taken." if key in self._own and not own else ""
         self._view.say([line(("dim", f"  {what}{where}{note}{late}"))])
 

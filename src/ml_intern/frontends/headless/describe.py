@@ -14,6 +14,7 @@ from ml_intern.protocol import events as e
 from ml_intern.protocol import resource_events as r
 from ml_intern.protocol.amounts import count_text, counted, duration, usd
 from ml_intern.protocol.question_events import words_of_refusal
+from ml_intern.protocol.senders import decided_words
 from ml_intern.protocol.session_ids import short_id
 
 SILENT = (
@@ -96,7 +97,7 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
 
 def _decision(event: e.ToolStateChange) -> list[Line]:
     """What came of a call that was asked about, by whom, and what will run where that was edited."""
-    by = f" by {event.sent_by}" if event.sent_by else ""
+    by = f" {decided_words(event.sent_by)}" if event.sent_by else ""
     if event.state == "rejected":
         # Where nobody answered, the note is for the model.
         said = f": {event.note}" if event.note and event.reason == "declined" else ""
@@ -146,7 +147,7 @@ def _question(event: QUESTION) -> list[Line]:
         case e.QuestionAsked():
             return [line(("warn", f"? {event.question}")), *(line(("dim", f"  - {option}")) for option in event.options)]
         case e.QuestionAnswered():
-            by = f" by {event.sent_by}" if event.sent_by else ""
+            by = f" {decided_words(event.sent_by)}" if event.sent_by else ""
             return [line(("dim", f"  {event.outcome_words}{by}{f': {event.answer}' if event.answer else ''}"))]
         case _:
             assert_never(event)

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from ml_intern.frontends.headless.text import Line, Style, line
 from ml_intern.protocol.events import ConnectionChanged, OperationReceived, RemoteAnswered
+from ml_intern.protocol.senders import sender_words
 
 _OUTCOMES = {
     "taken": "",
@@ -23,7 +24,7 @@ def describe_remote(event: ConnectionChanged | OperationReceived | RemoteAnswere
             style: Style = "dim" if event.state in ("attached", "restored", "ended") else "warn"
             return [line((style, f"· {event.message}"))]
         case OperationReceived():
-            return [line(("dim", f"· {event.sent_by}: {event.operation.replace('_', ' ')}"))]
+            return [line(("dim", f"· {sender_words(event.sent_by)}: {event.operation.replace('_', ' ')}"))]
         case RemoteAnswered():
             outcome = _OUTCOMES.get(event.outcome, event.outcome)
             words = f"· {event.user} answered on {event.service} ({event.where}): {event.answer}"

@@ -17,6 +17,7 @@ from ml_intern.frontends.tui.selected_rows import MARK
 from ml_intern.protocol.amounts import counted
 from ml_intern.protocol.messages import Image
 from ml_intern.protocol.ran_words import without_ran_words
+from ml_intern.protocol.senders import sender_words
 
 USER_ROWS = 12
 """Of a long message, until it is unfolded."""
@@ -71,7 +72,7 @@ class UserBlock(Block):
         drawn += [Strip([Segment("  "), *pen.narrower(2).more(hidden, folded=True)])] if hidden else []
         notes = [self._beside(pen)] if self.folded and self._said != self._content else []
         notes += ["sent while the turn ran"] if self._steering else []
-        notes += [f"from {self._sent_by}"] if self._sent_by else []
+        notes += [f"from {sender_words(self._sent_by)}"] if self._sent_by else []
         return drawn + self._image_rows(pen) + pen.lines([(("dim", f"  {note}"),) for note in notes])
 
     def _image_rows(self, pen: Pen) -> Rows:

@@ -19,8 +19,8 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol.call_states import DECIDED
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.invisible import marked
-from ml_intern.protocol.operation_base import JOINED
 from ml_intern.protocol.question_events import words_of_refusal
+from ml_intern.protocol.senders import OWNER_DECIDED, decided_words
 
 if TYPE_CHECKING:
     from textual.signal import Signal
@@ -235,7 +235,7 @@ class CardDock(Vertical):
         overtaken = backend is not None and sent_by != "" and sent_by != backend.sender
         news = rule != "" or overtaken or not (answered_here or sent_by)
         if live and news and (how not in TOLD_BY_THE_TURN or overtaken):
-            where = f"too: {marked(rule)} is always allowed now" if rule else _decided_by(sent_by) if sent_by else self._elsewhere
+            where = f"too: {marked(rule)} is always allowed now" if rule else decided_words(sent_by) if sent_by else self._elsewhere
             late = " Your answer came after that, and was not taken." if answered_here else ""
             self.tui.say(f"{card.name_shown} was {how} {where}.{late}")
         self._drop((key,))
@@ -243,7 +243,7 @@ class CardDock(Vertical):
     @property
     def _elsewhere(self) -> str:
         backend = self.tui.backend
-        return f"in {backend.owner}" if backend is not None and backend.owner else "elsewhere"
+        return OWNER_DECIDED if backend is not None and backend.owner else "elsewhere"
 
     def _drop(self, keys: tuple[str, ...]) -> None:
         """All at once, and the focus goes only to what stays: a widget that is gone takes every key with it."""
@@ -310,8 +310,3 @@ class CardDock(Vertical):
         self._sent |= keys
         if new:
             self.tui.send(op.ExecApproval(approvals=new))
-
-
-def _decided_by(sent_by: str) -> str:
-    """A process has a number, which says nothing to people; a person on a service has a name."""
-    return "in another terminal" if sent_by.startswith(JOINED) else f"by {sent_by}"
