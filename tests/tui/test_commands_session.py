@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -175,6 +176,19 @@ async def test_cost_breaks_down_what_was_spent() -> None:
     assert "summaries" in text
 
 
+async def test_the_tables_of_costs_fit_a_narrow_window_and_their_amounts_stand_below_one_another() -> None:
+    spent = (BudgetReserved(reservation_id="r", amount_usd=2.0, kind="hf_jobs"), job("0123456789abcdef01234567", "r"), call(0.25))
+    host = scripted(past=(STARTED, *spent))
+    async with running(host, size=(80, 50)) as (app, pilot):
+        await command(app, pilot, host, "/cost")
+        shown = [row.strip("│ ") for row in screen_text(app)]
+    at = next(i for i, row in enumerate(shown) if row.startswith("what "))
+    head, row, note = shown[at : at + 3]
+    assert head.endswith("cost") and row.startswith("job 0123456789abcdef01234567") and row.endswith("$0.00")
+    assert head.index("set aside") + len("set aside") == row.index("≤$2.00") + len("≤$2.00")
+    assert note.startswith("a10g-small")
+
+
 def ledger_of(*events: tuple[float, e.AnyEvent]) -> Ledger:
     ledger = Ledger()
     for i, (minute, event) in enumerate(events, 1):
@@ -238,7 +252,7 @@ def test_research_is_told_with_its_outcome() -> None:
         agent_id="1", label="datasets", outcome="done", steps=4, tokens=10, tool_calls=3, cost_usd=0.02, duration_s=3
     )
     rows = [bare(row) for row in cost_rows(ledger_of((0, finished)))]
-    assert any("research datasets" in row and "done, 4 steps" in row for row in rows)
+    assert any("research datasets" in row and "done, 4 steps" in below for row, below in pairwise(rows))
 
 
 def step(cost_usd: float | None, prompt_tokens: int) -> e.LlmCall:
@@ -296,5 +310,5 @@ def test_what_runs_says_for_how_long_and_what_caches_spared_is_told() -> None:
     cached = msgspec.structs.replace(call(0.1), prompt_tokens=1_000, cache_read_tokens=750)
     ledger = ledger_of((0, job("j1", "r")), (1, cached))
     rows = [bare(row) for row in cost_rows(ledger, START + timedelta(minutes=12))]
-    assert any("job j1" in row and "running for 12 min" in row for row in rows)
+    assert any("job j1" in row and "running for 12 min" in below for row, below in pairwise(rows))
     assert any("750 of 1k tokens that were sent (75%)" in row for row in rows)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from textual.color import Color
 from textual.widgets import OptionList
 
 from ml_intern.frontends.tui import theme
+from ml_intern.protocol.resource_events import BudgetReserved
 from tests.tui.picker_world import Desk, over, shown, submitted
 from tests.tui.pilots import command
 from tests.tui.scripted import STARTED, running, scripted, settled
@@ -15,13 +17,15 @@ from tests.tui.scripted import STARTED, running, scripted, settled
 
 
 async def test_jobs_lists_running_ones_first_and_those_of_other_sessions_last() -> None:
-    host = scripted(past=(STARTED, submitted("done1"), over("done1"), submitted("run1")))
+    aside = BudgetReserved(reservation_id="r", amount_usd=0.4, kind="hf_jobs")
+    host = scripted(past=(STARTED, submitted("done1"), over("done1"), aside, replace(submitted("run1"), reservation_id="r")))
     host.jobs = Desk()
     async with running(host, size=(120, 40)) as (app, pilot):
         await command(app, pilot, host, "/jobs")
         text = await shown(app, pilot, "far")
         assert text.index("run1") < text.index("done1") < text.index("far")
         assert "$0.0350" in text
+        assert any("running" in row and "≤$0.40" in row and "run1" in row for row in text.splitlines())
         assert "another session's" in text
         host.emit(over("run1", "error"))
         await settled(app, pilot, host)

@@ -98,6 +98,11 @@ class Ledger(Struct):
         """Set aside for what runs."""
         return sum(reservation.amount_usd for reservation in self._reservations.values())
 
+    def aside_of(self, job_id: str) -> float:
+        """The most that a job may still cost; 0.0 where nothing is set aside for it."""
+        account = self.by_holder.get(f"job {job_id}")
+        return 0.0 if account is None else account.reserved_usd
+
     @property
     def usd_per_minute(self) -> float:
         """Of all that runs and has a known price."""

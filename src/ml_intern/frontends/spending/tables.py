@@ -10,7 +10,7 @@ from ml_intern.frontends.spending.ledger import Account, Ledger
 from ml_intern.frontends.spending.tool_shares import MAIN
 from ml_intern.protocol.amounts import at_most, cost, count_text, counted, usd
 
-_NUMBERS = ("calls", "in", "cached", "out", "cost", "reserved")
+_NUMBERS = ("calls", "in", "cached", "out", "cost", "set aside")
 _TOOL_HEADS = (
     "tokens sent: what the tool's outputs added to the requests to the model, counted again with each request.",
     "model: what that share of the requests cost. started: jobs, sandboxes and research that the tool started, which come on top.",
@@ -141,16 +141,18 @@ def _note(account: Account, now: datetime) -> str:
 
 
 def _holders(ledger: Ledger, now: datetime) -> list[Line]:
+    """What each is stands below it: beside it there is no room in a narrow window."""
+    accounts = list(ledger.by_holder.items())
     rows = [
         (
             name,
             account.tool,
-            _note(account, now),
             usd(account.usd_per_minute) if account.usd_per_minute else "",
             at_most(account.reserved_usd) if account.reserved_usd > 0 else "",
             usd(account.usd),
         )
-        for name, account in ledger.by_holder.items()
+        for name, account in accounts
     ]
-    heads = ("what", "started by", "", "a minute", "set aside", "cost")
-    return table(heads, rows, right=(*_NUMBERS, "a minute"), widest={"what": 40, "": 44})
+    head, *told = table(("what", "started by", "a minute", "set aside", "cost"), rows, right=(*_NUMBERS, "a minute"), widest={"what": 32})
+    notes = [_note(account, now) for _, account in accounts]
+    return [head, *(each for row, note in zip(told, notes, strict=True) for each in (row, *([line(("dim", f"  {note}"))] if note else [])))]

@@ -13,4 +13,7 @@ if TYPE_CHECKING:
 async def show_jobs(app: TuiApp, _: str) -> None:
     """``/jobs``"""
     desk = app.backend.jobs if app.backend is not None else None
-    await app.push_screen_wait(JobsScreen(lambda: list(app.recall.jobs.values()), desk))
+    recall = app.recall
+    await app.push_screen_wait(
+        JobsScreen(lambda: [row._replace(aside_usd=recall.ledger.aside_of(job_id)) for job_id, row in recall.jobs.items()], desk)
+    )

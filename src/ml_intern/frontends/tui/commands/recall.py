@@ -46,11 +46,12 @@ class HookRun(NamedTuple):
 
 
 class JobRow(NamedTuple):
-    """A job of this session; ``over`` is None while it runs."""
+    """A job of this session; ``over`` is None while it runs. ``aside_usd`` is the most that it may still cost."""
 
     job: HfJobSubmit
     submitted_at: datetime
     over: HfJobComplete | None = None
+    aside_usd: float = 0.0
 
 
 class _Awaited(NamedTuple):

@@ -25,7 +25,7 @@ from ml_intern.frontends.tui.screens.frame import WIDE, FramedScreen
 from ml_intern.frontends.tui.screens.lines_view import LinesView
 from ml_intern.frontends.tui.screens.questions import Confirm
 from ml_intern.frontends.tui.screens.styled import content, table
-from ml_intern.protocol.amounts import duration, usd
+from ml_intern.protocol.amounts import at_most, duration, usd
 
 if TYPE_CHECKING:
     from ml_intern.compute.jobs import JobInfo
@@ -58,6 +58,7 @@ class ShownJob:
     began_at: datetime | None
     took_s: float | None = None
     cost_usd: float | None = None
+    aside_usd: float = 0.0
     url: str = ""
     message: str = ""
     info: JobInfo | None = None
@@ -72,7 +73,7 @@ class ShownJob:
         took = self.took_s if self.took_s is not None else (now - self.began_at).total_seconds() if self.began_at else None
         return (
             self.status,
-            "" if self.cost_usd is None else usd(self.cost_usd),
+            usd(self.cost_usd) if self.cost_usd is not None else at_most(self.aside_usd) if self.aside_usd > 0 else "",
             "" if took is None else duration(took),
             self.id,
             self.hardware,
@@ -91,6 +92,7 @@ def of_session(row: JobRow) -> ShownJob:
         began_at=row.submitted_at,
         took_s=None if over is None else over.wall_time_s,
         cost_usd=None if over is None else over.estimated_cost_usd,
+        aside_usd=row.aside_usd,
         url=job.job_url,
         message="" if over is None else over.message,
     )
