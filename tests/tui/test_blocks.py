@@ -220,6 +220,11 @@ def test_a_diff_is_numbered_as_the_file_is() -> None:
     assert shown(d.Diff("x.py", unified, 1, 1)) == ["x.py  +1 −1", "@@ -10,3 +10,3 @@", "   10  same", "   11 -old", "   11 +new"]
 
 
+@pytest.mark.parametrize("language", ["", "text", "python"])
+def test_the_end_of_a_last_line_is_no_row(language: str) -> None:
+    assert [row.strip() for row in shown(d.Text("one\ntwo\n", language=language))] == ["one", "two"]
+
+
 def test_a_long_diff_says_how_much_more_there_is() -> None:
     unified = "@@ -0,0 +1,50 @@\n" + "".join(f"+line {i}\n" for i in range(50))
     assert shown(d.Diff("x.py", unified, 50, 0))[-1] == "… 40 more rows: Ctrl-O or a click"

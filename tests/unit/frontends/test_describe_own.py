@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ml_intern.frontends.headless.describe import describe
+from ml_intern.frontends.headless.describe_own import files_told
 from ml_intern.frontends.headless.show import tail
 from ml_intern.frontends.headless.text import bare
 from ml_intern.protocol import events as e
@@ -34,10 +35,16 @@ def test_a_rewind_tells_what_it_would_do_and_did() -> None:
     planned = e.RewindPlanned(
         before_message=0, conversation=True, files=True, confirm="t", restored=("a",), deleted=("b", "c"), own_changes=(diff,), kept=("m",)
     )
+    assert [files_told(*numbers) for numbers in ((2, 1), (1, 0), (0, 1), (0, 0))] == [
+        "2 files restored and 1 deleted",
+        "1 file restored",
+        "1 file deleted",
+        "no file changed",
+    ]
     assert "1 file would be restored and 2 deleted, 1 of them made, changed or deleted by you" in words(planned)
     assert "left alone" in words(planned)
     done = e.RewindComplete(before_message=0, conversation=True, files=True, restored=3, deleted=1)
-    assert "the conversation and files went back: 3 files restored, 1 deleted" in words(done) and "/rewind back" in words(done)
+    assert "the conversation and files went back: 3 files restored and 1 deleted" in words(done) and "/rewind back" in words(done)
     assert (
         words(e.RewindComplete(before_message=0, conversation=True, files=False)) == "· the conversation went back, files stay as they are"
     )

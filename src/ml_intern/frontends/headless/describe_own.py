@@ -29,8 +29,8 @@ def describe_own(event: Own) -> list[Line]:
         case RewindPlanned():
             own = f", {len(event.own_changes)} of them made, changed or deleted by you" if event.own_changes else ""
             own += f", {len(event.perhaps_own)} by you or by a tool that ran" if event.perhaps_own else ""
-            files = f"{counted(len(event.restored), 'file')} would be restored and {len(event.deleted)} deleted{own}"
-            return [line(("warn", f"? rewind: {files}")), *_notes(event.note, event.kept)]
+            files = files_told(len(event.restored), len(event.deleted), would=True)
+            return [line(("warn", f"? rewind: {files}{own}")), *_notes(event.note, event.kept)]
         case RewindComplete() if event.cut_short:
             return lines(f"! {event.note}", "warn")
         case RewindComplete():
@@ -48,7 +48,17 @@ def _done(event: RewindComplete) -> str:
     if not event.files:
         return "· the conversation went back, files stay as they are"
     what = "the conversation and files" if event.conversation else "files"
-    return f"· {what} went back: {counted(event.restored, 'file')} restored, {event.deleted} deleted"
+    return f"· {what} went back: {files_told(event.restored, event.deleted)}"
+
+
+def files_told(restored: int, deleted: int, *, would: bool = False) -> str:
+    """What a rewind does to files, or ``would`` do: "2 files restored and 1 deleted"."""
+    changed = [(number, verb) for number, verb in ((restored, "restored"), (deleted, "deleted")) if number]
+    if not changed:
+        return f"no file {'would change' if would else 'changed'}"
+    (number, verb), *more = changed
+    be = "would be " if would else ""
+    return " and ".join([f"{counted(number, 'file')} {be}{verb}", *(f"{number} {verb}" for number, verb in more)])
 
 
 def _hook(event: HookRan) -> list[Line]:

@@ -42,7 +42,8 @@ def links_of(items: Iterable[d.Display]) -> list[str]:
 def _item(item: d.Display, pen: Pen, limit: int) -> Rows:
     match item:
         case d.Text():
-            return shortened(pen.code(cut_text(item.text, limit), item.language) if item.language else pen.wrapped(item.text), pen, limit)
+            text = item.text.removesuffix("\n")  # the end of the last line is no line more
+            return shortened(pen.code(cut_text(text, limit), item.language) if item.language else pen.wrapped(text), pen, limit)
         case d.Diff():
             return _diff(item, pen, limit)
         case d.Table():

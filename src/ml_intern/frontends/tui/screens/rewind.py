@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
+from ml_intern.frontends.headless.describe_own import files_told
 from ml_intern.frontends.headless.text import Line, Style, clip_text, line, lines
 from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.commands.recall import Said
@@ -120,9 +121,8 @@ def _conversation_goes(said: str) -> str:
 
 
 def _files_go(plan: RewindPlanned) -> str:
-    if not plan.restored and not plan.deleted:
-        return "No file would change."
-    return f"{counted(len(plan.restored), 'file')} would be restored and {len(plan.deleted)} deleted."
+    words = files_told(len(plan.restored), len(plan.deleted), would=True)
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _diff_rows(title: str, diffs: Sequence[Diff], plan: RewindPlanned) -> list[Line]:
