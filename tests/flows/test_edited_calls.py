@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ml_intern.protocol import events as e
@@ -41,6 +42,31 @@ async def test_an_edit_that_costs_something_else_is_shown_with_its_new_price_bef
     assert [x.state for x in w.of(e.ToolStateChange)] == ["changed", "approved", "running"]
     (finished,) = w.of(e.ToolFinished)
     assert finished.output.count("[The user changed the arguments") == 1
+
+
+async def test_an_answer_to_the_new_price_counts_however_soon_it_comes(world: MakeWorld) -> None:
+    """Whoever edited it held it for a moment longer than it was shown: "No pending approval" was not true."""
+    echo = Echo(risk=_priced)
+    w = await world([call("echo", '{"n":1,"text":"cheap"}')], "done", tools=[echo])
+    pending = await _asked(w)
+
+    async def someone_else() -> None:
+        await _yes(w, (await w.until(e.ApprovalRequired, count=2)).tools[0])
+
+    await asyncio.gather(someone_else(), _yes(w, pending, arguments={"n": 3, "text": "dear"}))
+    await w.turn_end()
+    assert echo.ran == ["dear"] and w.of(e.ErrorRaised) == []
+
+
+async def test_a_yes_to_the_old_price_is_none_to_the_new_one(world: MakeWorld) -> None:
+    echo = Echo(risk=_priced)
+    w = await world([call("echo", '{"n":1,"text":"cheap"}')], "done", tools=[echo])
+    pending = await _asked(w)
+    await asyncio.gather(_yes(w, pending, arguments={"n": 3, "text": "dear"}), _yes(w, pending))
+    assert "is not what was shown" in (await w.until(e.ErrorRaised)).error and echo.ran == []
+    await _yes(w, (await w.until(e.ApprovalRequired, count=2)).tools[0])
+    await w.turn_end()
+    assert echo.ran == ["dear"]
 
 
 async def test_an_edit_that_costs_the_same_runs_at_once(world: MakeWorld) -> None:

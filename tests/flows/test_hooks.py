@@ -200,21 +200,6 @@ async def test_calls_of_a_sub_agent_pass_the_same_hooks(world: MakeWorld, hooks:
     assert ran(w) == [("PreToolUse", "blocked")]
 
 
-async def test_a_hook_that_wants_a_call_of_a_sub_agent_asked_for_denies_it_since_nobody_can_be_asked(
-    world: MakeWorld, hooks: Configure, tmp_path: Path
-) -> None:
-    """Its question was put where nobody looks: the sub-agent waited for ever."""
-    decision = {"hookEventName": "PreToolUse", "permissionDecision": "ask", "permissionDecisionReason": "Is that page safe?"}
-    configured = hooks(PreToolUse=[{"matcher": "echo", "command": says(hookSpecificOutput=decision)}])
-    own = FakePort([call("echo", '{"text":"x"}')], "I could not.")
-    tool = Echo()
-    desk = Desk(tmp_path, [tool], own, hooks=configured)
-    w = desk.attach(await world([call("research", TASK)], "Done.", tools=[desk.tool], hooks=configured))
-    assert (await w.say("go")).final_response == "Done."
-    assert tool.ran == [] and w.of(e.ApprovalRequired) == []
-    assert "nobody is asked" in own.requests[1][-1].text and "Is that page safe?" in own.requests[1][-1].text
-
-
 # ── jobs and the Hub ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

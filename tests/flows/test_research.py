@@ -24,6 +24,7 @@ from ml_intern.tools.base import Effect, Risk, Tool
 from ml_intern.tools.research.tool import ResearchTool
 
 from .conftest import MakeWorld
+from .hook_support import Configure, says
 from .support import Echo, FakePort, World, call, calls_reply, text_reply
 
 TASK = '{"task": "find the best recipe", "context": "SFT of a 1B model"}'
@@ -134,6 +135,21 @@ async def test_nobody_is_ever_asked_for_a_call_of_a_sub_agent_so_none_is_edited_
     await w.say("go")
     assert tool.ran == (["x"] if effect in HARMLESS else [])
     assert [x for x in (*seen, *w.seen) if isinstance(x, e.ApprovalRequired | e.BudgetReserved)] == []
+
+
+async def test_a_hook_that_wants_a_call_of_a_sub_agent_asked_for_denies_it_since_nobody_can_be_asked(
+    world: MakeWorld, hooks: Configure, tmp_path: Path
+) -> None:
+    """Its question was put where nobody looks: the sub-agent waited for ever."""
+    decision = {"hookEventName": "PreToolUse", "permissionDecision": "ask", "permissionDecisionReason": "Is that page safe?"}
+    configured = hooks(PreToolUse=[{"matcher": "echo", "command": says(hookSpecificOutput=decision)}])
+    own = FakePort([call("echo", '{"text":"x"}')], "I could not.")
+    tool = Echo()
+    desk = Desk(tmp_path, [tool], own, hooks=configured)
+    w = desk.attach(await world([call("research", TASK)], "Done.", tools=[desk.tool], hooks=configured))
+    assert (await w.say("go")).final_response == "Done."
+    assert tool.ran == [] and w.of(e.ApprovalRequired) == []
+    assert "nobody is asked" in own.requests[1][-1].text and "Is that page safe?" in own.requests[1][-1].text
 
 
 async def test_what_it_found_is_kept_when_its_model_fails(world: MakeWorld, tmp_path: Path) -> None:

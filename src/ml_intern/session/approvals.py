@@ -6,7 +6,7 @@ Open the question first, announce it second: an answer that comes at once must n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -34,13 +34,16 @@ class Gate(Generic[A]):
         self.attended = attended
         self._open: dict[str, asyncio.Future[A]] = {}
         self._claimed: set[str] = set()
+        self._expected: set[str] = set()
         self._ahead: dict[str, A] = {}
+        self._once_asked: list[Callable[[], Awaitable[None]]] = []
 
     @contextmanager
     def ask(self, key: str) -> Generator[asyncio.Future[A]]:
         """An open question; awaiting it waits for the answer. Closed when the block ends."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._open[key] = future
+        self._expected.discard(key)
         try:
             yield future
         finally:
@@ -67,20 +70,44 @@ class Gate(Generic[A]):
         future.set_result(value)
         return True
 
-    def answer_ahead(self, key: str, value: A) -> bool:
-        """Answer what an earlier process asked and this one has not opened again yet. False when it is open: ``answer`` is for that."""
-        if key in self._open:
-            return False
+    # ── before they are open ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """An earlier process asked these, and this one is about to open them again."""
+        self._expected.update(keys)
+
+    def expected(self) -> tuple[str, ...]:
+        """Those of them that are not open yet, and that nobody has answered."""
+        return tuple(self._expected)
+
+    def answer_ahead(self, key: str, value: A) -> None:
+        """Answer one that is expected: it is opened no more."""
+        self._expected.remove(key)
         self._ahead[key] = value
-        return True
 
     def ahead(self, key: str) -> A | None:
         """Its answer, if that came before the question."""
         return self._ahead.get(key)
 
+    def answer_once_asked(self, keys: Collection[str], answer: Callable[[], Awaitable[None]]) -> None:
+        """``answer`` is called when the expected ones are open and announced; nobody else answers these ahead any more."""
+        self._expected.difference_update(keys)
+        self._once_asked.append(answer)
+
+    async def asked(self) -> None:
+        """They are, and nothing more is expected: see ``answer_once_asked``."""
+        self._expected.clear()
+        answers, self._once_asked = self._once_asked, []
+        for answer in answers:
+            await answer()
+
     def forget_ahead(self) -> None:
         """What was answered ahead has been read, or is asked no more: the same key may be another question's."""
+        self._expected.clear()
         self._ahead.clear()
+        self._once_asked.clear()
+
+    # ── while they are open ──────────────────────────────────────────────────────────────────────────────────────────
 
     def is_open(self, key: str) -> bool:
         """Whether somebody waits for this answer and nobody has claimed it."""

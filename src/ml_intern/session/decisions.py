@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+from msgspec.structs import replace
 
 from ml_intern.compute.to_the_end import to_the_end
 from ml_intern.errors import ToolError
@@ -13,6 +16,11 @@ from ml_intern.session.approvals import Abandoned, Decision, Gate
 from ml_intern.session.log import EventLog
 from ml_intern.session.questions import Questions
 from ml_intern.session.rules import Rules
+
+Complain: TypeAlias = Callable[[op.ExecApproval, str], Awaitable[None]]
+"""Tells whoever sent it."""
+Shown: TypeAlias = Mapping[str, e.PendingTool]
+"""What waited when an answer was given: a yes is to that, and to no other price."""
 
 
 class WaitingCalls(Protocol):
@@ -43,32 +51,61 @@ class Decisions:
         self._questions = questions
         self._rules = rules
         self._calls = calls
+        self._taking = asyncio.Lock()
 
-    async def take(self, operation: op.ExecApproval, complain: Callable[[op.ExecApproval, str], Awaitable[None]]) -> bool:
+    async def take(self, operation: op.ExecApproval, complain: Complain) -> bool:
         """One by one, in the order given. Whether each of them decided.
 
         What is allowed "always" holds for what waits too, but for that which this answer decides itself. An edit that cannot run decides
-        nothing, and one that costs or does something else than what was shown is asked anew.
+        nothing, and one that costs or does something else than what was shown is asked anew. What a resumed turn is about to ask again
+        is decided once it has, and counts as decided.
         """
+        shown = dict(self._log.state.pending)
+        open_now = self._kept_until_asked(operation, shown, complain)
+        return await self._take(replace(operation, approvals=open_now), shown, complain)
+
+    def _kept_until_asked(self, operation: op.ExecApproval, shown: Shown, complain: Complain) -> tuple[op.ApprovalAnswer, ...]:
+        """The answers to what is open, the others being kept until it is."""
+        expected = [key for key in self._gate.expected() if key in shown]
+        early = {answer.tool_call_id: answer for answer in reversed(operation.approvals) if answer.tool_call_id in expected}
+        if early:
+            kept = replace(operation, approvals=tuple(reversed(early.values())))
+
+            async def decide() -> None:
+                await self._take(kept, shown, complain)
+
+            self._gate.answer_once_asked(early, decide)
+        return tuple(answer for answer in operation.approvals if answer is not early.get(answer.tool_call_id))
+
+    async def _take(self, operation: op.ExecApproval, shown: Shown, complain: Complain) -> bool:
+        """After what is being taken: of an edit that is asked anew, say, its answers come before that is over."""
         taken, granted = True, list[str]()
-        for answer in operation.approvals:
-            pending = self._log.state.pending.get(answer.tool_call_id)
-            if pending is None or not self._gate.claim(answer.tool_call_id):
-                await complain(operation, f"No pending approval to process for '{answer.tool_call_id}'.")
-                taken = False
-                continue
-            try:
-                asked_anew = answer.approved and await self._revised(answer)
-            except ToolError as error:
-                await complain(operation, str(error))
-                taken = False
-                continue
-            if not asked_anew:
-                granted += await to_the_end(self._decide(pending, answer, operation.sent_by))
-            taken = taken and not asked_anew
-        for rule in granted:
-            await self._approve_covered(rule, operation.sent_by)
+        async with self._taking:
+            for answer in operation.approvals:
+                try:
+                    if rule := await self._take_one(answer, shown, operation.sent_by):
+                        granted.append(rule)
+                    elif rule is None:
+                        taken = False
+                except ToolError as error:
+                    await complain(operation, str(error))
+                    taken = False
+            for rule in granted:
+                await self._approve_covered(rule, operation.sent_by)
         return taken
+
+    async def _take_one(self, answer: op.ApprovalAnswer, shown: Shown, sent_by: str) -> str | None:
+        """The rule that it granted, or ""; None when it is asked anew instead. Raises ``ToolError`` for what decides nothing."""
+        key = answer.tool_call_id
+        pending = self._log.state.pending.get(key)
+        if pending is None or not self._gate.is_open(key):
+            raise ToolError(f"No pending approval to process for '{key}'.")
+        if answer.approved and key in shown and _as_shown(pending) != _as_shown(shown[key]):
+            raise ToolError(f"The call '{key}' is not what was shown when it was approved: decide again.")
+        self._gate.claim(key)
+        if answer.approved and await self._revised(answer):
+            return None
+        return await to_the_end(self._decide(pending, answer, sent_by))
 
     async def _revised(self, answer: op.ApprovalAnswer) -> bool:
         """Whether the edit is asked anew."""
@@ -80,7 +117,7 @@ class Decisions:
             if anew:
                 self._gate.release(answer.tool_call_id)
 
-    async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> list[str]:
+    async def _decide(self, pending: e.PendingTool, answer: op.ApprovalAnswer, sent_by: str) -> str:
         """The rule that it granted, if it did."""
         changed = e.ToolStateChange(
             tool_call_id=pending.tool_call_id,
@@ -93,7 +130,7 @@ class Decisions:
         )
         always = answer.remember if answer.approved and pending.remember_rule else ""
         await self._settle(changed, answer, pending.remember_rule, always)
-        return [pending.remember_rule] if always else []
+        return pending.remember_rule if always else ""
 
     async def _approve_covered(self, rule: str, sent_by: str) -> None:
         for pending in self._calls.allowed_by(rule):
@@ -120,12 +157,13 @@ class Decisions:
         self._gate.answer(changed.tool_call_id, answer)
 
     async def abandon_all(self, sent_by: str) -> None:
-        """The user typed instead of deciding. What a resumed turn is about to ask again is set aside too: it would wait, and the message
-        with it.
+        """The user typed instead of deciding. What a resumed turn is about to ask again is set aside too, unless it is decided: it would
+        wait, and the message with it.
         """
-        asked = [call.id for call in self._log.state.history.open_calls if call.id in self._log.state.pending]
-        for key in [key for key in asked if self._gate.answer_ahead(key, Abandoned())]:
-            tool = self._log.state.pending[key].tool
+        asked = {key: pending.tool for key, pending in self._log.state.pending.items() if key in self._gate.expected()}
+        for key in asked:
+            self._gate.answer_ahead(key, Abandoned())
+        for key, tool in asked.items():
             await to_the_end(self._log.append(e.ToolStateChange(tool_call_id=key, tool=tool, state="abandoned", sent_by=sent_by)))
         for key in self._gate.waiting():
             if not self._gate.claim(key):
@@ -138,3 +176,8 @@ class Decisions:
     async def _abandon(self, changed: e.ToolStateChange) -> None:
         await self._log.append(changed)
         self._gate.answer(changed.tool_call_id, Abandoned())
+
+
+def _as_shown(pending: e.PendingTool) -> tuple[object, ...]:
+    """What a person decides by."""
+    return pending.arguments, pending.risk, pending.estimated_cost_usd, pending.display

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import Interrupted, QuestionAnswered, ToolFinished, ToolStateChange
+from ml_intern.session.approvals import Decision, Gate
 from ml_intern.session.call_failures import interrupted
 from ml_intern.session.log import EventLog
 from ml_intern.session.state import SessionState
@@ -14,17 +15,16 @@ from ml_intern.tools.jobs.words import PERHAPS_STARTED, goes_on
 SECRET_LOST = "The arguments held a secret, which is not stored. The call was not run: make it again if it is still needed."
 
 
-async def recover(log: EventLog, has_redaction: Callable[[str], bool]) -> bool:
-    """Answer what is open. True when approvals still wait and the turn must go on for them."""
-    state, closing = log.state, list[Event]()
-    waiting = False
+async def recover(log: EventLog, gate: Gate[Decision], has_redaction: Callable[[str], bool]) -> bool:
+    """Answer what is open. True when approvals still wait and the turn must go on for them: ``gate`` expects those."""
+    state, closing, waiting = log.state, list[Event](), list[str]()
     for key, pending in state.pending.items():
         if key not in {call.id for call in state.history.open_calls}:
             closing.append(ToolStateChange(tool_call_id=key, tool=pending.tool, state="abandoned"))  # a question of money: asked anew
     closing += [QuestionAnswered(question_id=key, answer=None, reason="interrupted") for key in state.questions]
     for call in state.history.open_calls:
         if call.id in state.pending and not has_redaction(call.arguments):
-            waiting = True
+            waiting.append(call.id)
         else:
             text = SECRET_LOST if call.id in state.pending else _outcome(state, call.id)
             closing.append(ToolFinished(tool=call.name, tool_call_id=call.id, output=text, success=False, error_kind="interrupted"))
@@ -32,7 +32,8 @@ async def recover(log: EventLog, has_redaction: Callable[[str], bool]) -> bool:
         closing.append(Interrupted())
     if closing:
         await log.append(*closing)
-    return waiting
+    gate.expect(waiting)
+    return bool(waiting)
 
 
 def _outcome(state: SessionState, call_id: str) -> str:

@@ -68,7 +68,7 @@ class Session:
     async def start(self) -> None:
         """After a resume: tell of a rewind cut short, answer what a crash left open, and go on waiting for approvals asked for."""
         await self._p.rewinder.tell_cut_short()
-        if await recover(self.log, self._p.known_redaction):
+        if await recover(self.log, self._p.gate, self._p.known_redaction):
             self._work.go_on()
 
     @property

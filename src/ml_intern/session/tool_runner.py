@@ -73,6 +73,7 @@ class ToolRunner:
     async def answer(self, calls: Sequence[ToolCall]) -> None:
         """Run a batch. Cancelled, it still answers every call before it raises."""
         if not calls:
+            self._gate.forget_ahead()
             return
         self._plans = plans = [CallPlan(call=call, arguments=as_object(call.arguments)) for call in calls]
         new = [plan for plan in plans if plan.call.id not in self._log.state.pending and not self._gate.ahead(plan.call.id)]
@@ -242,6 +243,7 @@ class ToolRunner:
         new = [plan.pending for plan in waiting if plan.pending is not None]
         if new:
             await self._log.append(question_of(new))
+        await self._gate.asked()
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
