@@ -73,3 +73,40 @@ async def test_an_edit_that_costs_more_shows_its_new_price_and_waits_for_another
         await pilot.press("f2", "y")
         await settled(app, pilot, host)
     assert [answer.arguments is None for answer in decided(host)] == [False, True]
+
+
+async def test_ctrl_g_on_a_card_that_waits_opens_the_editor_for_what_e_would_edit() -> None:
+    """Where the terminal cannot be handed over, that is said in the card, which is as it is after ``e``."""
+    host = scripted(past=(STARTED, *started(), asked(pending(arguments=ARGUMENTS))))
+    async with running(host, size=(120, 40), calm_s=0.0) as (app, pilot):
+        await pilot.press("f2")
+        assert "e edit, Ctrl-G in your editor" in text_of(app)
+        await pilot.press("ctrl+g")
+        await settled(app, pilot, host)
+        assert "cannot be handed to an editor" in text_of(app)
+        area = app.query_one(ApprovalCard).field
+        assert area is not None and area.has_focus and area.text == SCRIPT  # type: ignore[attr-defined]
+        await pilot.press(*"#1", "ctrl+s")
+        await settled(app, pilot, host)
+    assert [(answer.approved, answer.arguments and answer.arguments["script"]) for answer in decided(host)] == [(True, "#1" + SCRIPT)]
+
+
+async def test_ctrl_g_while_a_card_asks_once_more_takes_that_back_and_opens_nothing() -> None:
+    host = scripted(past=(STARTED, *started(), asked(pending(arguments=ARGUMENTS))))
+    async with running(host, size=(120, 40), calm_s=0.0) as (app, pilot):
+        await pilot.press("f2", "A")
+        await settled(app, pilot, host)
+        assert "without asking" in text_of(app)
+        await pilot.press("ctrl+g")
+        await settled(app, pilot, host)
+        card = app.query_one(ApprovalCard)
+        assert "without asking" not in text_of(app) and card.field is None and card.has_focus
+    assert decided(host) == []
+
+
+async def test_ctrl_g_while_the_reason_for_a_no_is_written_leaves_those_words_alone() -> None:
+    host = scripted(past=(STARTED, *started(), asked(pending(arguments=ARGUMENTS))))
+    async with running(host, size=(120, 40), calm_s=0.0) as (app, pilot):
+        await pilot.press("f2", "n", *"late", "ctrl+g", *"r", "enter")
+        await settled(app, pilot, host)
+    assert [(answer.approved, answer.feedback) for answer in decided(host)] == [(False, "later")]

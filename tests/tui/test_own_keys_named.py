@@ -47,7 +47,7 @@ def waiting(count: int) -> ScriptedHost:
 @pytest.mark.parametrize(
     ("width", "named"),
     [
-        (120, "1 approve · 2 reject · 3 edit · 6 all 2 · 7 the rest of this turn · Esc back"),
+        (120, "1 approve · 2 reject · 3 edit, Ctrl-E in your editor · 6 all 2 · 7 the rest of this turn · Esc back"),
         (60, "1 yes · 2 no · 3 edit · 4 5 always · 6 all · 7 rest"),
     ],
 )

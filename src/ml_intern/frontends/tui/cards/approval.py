@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar, Literal
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -12,7 +13,7 @@ from textual.widgets import Input
 
 from ml_intern.config.keys import DEFAULT_KEYS
 from ml_intern.frontends.tui.cards.body import CallBody
-from ml_intern.frontends.tui.cards.card import Card
+from ml_intern.frontends.tui.cards.card import SHORT_COLUMNS, Card
 from ml_intern.frontends.tui.cards.draft import Draft
 from ml_intern.frontends.tui.cards.edited_card import EditedCard
 from ml_intern.frontends.tui.cards.facts import MONEY, price, title
@@ -50,7 +51,7 @@ class ApprovalCard(EditedCard):
         Binding("enter", "confirm", "Yes, to what it asks once more", show=False),
         Binding("ctrl+s", "approve_edit", "Approve it as you edited it", show=False),
         Binding(DEFAULT_KEYS["edit_others"], "edit_others", "Edit the other arguments, or the text again", id="edit_others"),
-        Binding(DEFAULT_KEYS["editor"], "edit_outside", "Go on editing in your editor", id="editor", show=False),
+        Binding(DEFAULT_KEYS["editor"], "edit_outside", "Edit in your own editor, then approve", id="editor", show=False),
     ]
 
     class Decided(Message):
@@ -105,7 +106,8 @@ class ApprovalCard(EditedCard):
             return self._area
         return self.words if self.has_class("-words") else None
 
-    def key_words(self, *, short: bool) -> str:
+    def key_words(self, columns: int) -> str:
+        short = columns < SHORT_COLUMNS
         if self._sweeping is not None:
             return f"{self._question(self._sweeping)} Enter yes · Esc no"
         if self.has_class("-words"):
@@ -123,7 +125,9 @@ class ApprovalCard(EditedCard):
             return f"{yes} yes · {no} no · {edit} edit{always}{f' · {every} all' if self._of > 1 else ''} · {rest} rest · Esc"
         always = f"\n{session} always in this session, {project} in this project: {rule}" if rule else ""
         more = f" · {every} all {self._of}" if self._of > 1 else ""
-        return f"{yes} approve · {no} reject · {edit} edit{more} · {rest} the rest of this turn · Esc back{always}"
+        first, last = f"{yes} approve · {no} reject · {edit} edit", f"{more} · {rest} the rest of this turn · Esc back"
+        outside = f", {self._key('editor')} in your editor"
+        return f"{first}{outside if cell_len(first + outside + last) <= columns else ''}{last}{always}"
 
     def _edit_keys(self, draft: Draft, *, short: bool) -> str:
         editor, switch = self._key("editor"), self._key("edit_others")
@@ -159,8 +163,10 @@ class ApprovalCard(EditedCard):
                 return self.tool.tool not in MONEY and self._of > 1
             case "edit_others", _:
                 return self._draft is not None and bool(self._draft.main)
-            case "approve_edit" | "edit_outside", _:
+            case "approve_edit", _:
                 return self.has_class("-editing")
+            case "edit_outside", _:
+                return self.tool.tool not in MONEY and not self.has_class("-words")
             case "sweep" | "edit", _:
                 return self.tool.tool not in MONEY
             case _:
@@ -272,6 +278,13 @@ class ApprovalCard(EditedCard):
         self.screen.set_focus(self._area)
         self.show_title()
         self.say("")
+
+    async def action_edit_outside(self) -> None:
+        """What is edited, or what would be: the card is as it would be after an edit in place."""
+        if self._draft is None:
+            self.action_edit()
+        if self._draft is not None:  # the key may have taken back what the card asked
+            await super().action_edit_outside()
 
     async def on_key(self, event: events.Key) -> None:
         if self._sweeping is not None and not event.is_printable and event.key != "escape" and not self._decides(event.key):

@@ -115,8 +115,8 @@ class Card(Vertical, can_focus=True):
         """What it is about."""
 
     @abstractmethod
-    def key_words(self, *, short: bool) -> str:
-        """The keys that the card has now, and what they do."""
+    def key_words(self, columns: int) -> str:
+        """The keys that the card has now, and what they do, in words that are made for so many columns."""
 
     def asks_same(self, other: Card) -> bool:
         """Whether the other one, which takes its place, asks for the same."""
@@ -144,10 +144,8 @@ class Card(Vertical, can_focus=True):
         return frame + 1 + self.body_rows(inner - 1) + self.has_class("-words") + len(self._key_rows(inner))
 
     def _key_rows(self, columns: int) -> list[str]:
-        words = self._said or self.key_words(short=columns < SHORT_COLUMNS)
-        if not self._said and not self.has_focus_within:
-            words = f"{told_key(own_app(self).loaded.settings, 'cards')} decides it · {words}"
-        return wrapped(words, columns)
+        before = "" if self._said or self.has_focus_within else f"{told_key(own_app(self).loaded.settings, 'cards')} decides it · "
+        return wrapped(before + (self._said or self.key_words(columns)), columns)
 
     def show_keys(self) -> None:
         """Draw the row of keys as it is now."""

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from ml_intern.frontends.tui.cards.card import Card
+from ml_intern.frontends.tui.cards.card import SHORT_COLUMNS, Card
 from ml_intern.frontends.tui.cells import wrapped
 from ml_intern.protocol.events import QuestionAsked
 from ml_intern.protocol.invisible import marked
@@ -55,12 +55,12 @@ class QuestionCard(Card):
     def name_shown(self) -> str:
         return "The question"
 
-    def key_words(self, *, short: bool) -> str:
+    def key_words(self, columns: int) -> str:
         if self.has_class("-words"):
             return "Enter sends it · Esc back"
         last = min(len(self.question.options), MOST_BY_NUMBER)
         choose = f"1-{last} choose · " if last > 1 else "1 choose · " if last else ""
-        return f"{choose}w words · d decline · Esc back" if short else f"{choose}w answer in words · d decline · Esc back"
+        return f"{choose}w words · d decline · Esc back" if columns < SHORT_COLUMNS else f"{choose}w answer in words · d decline · Esc back"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The number of no option is none of its keys."""
