@@ -171,7 +171,7 @@ async def test_the_model_picker_begins_at_the_model_in_use_and_shows_its_provide
     assert "262,144 tokens" in text
     assert "novita" in text
     assert "not now" in text
-    assert "needs HF_TOKEN · /setup" in text
+    assert "no key · /setup" in text
 
 
 async def test_ctrl_t_asks_the_model_and_shows_what_came_of_it() -> None:

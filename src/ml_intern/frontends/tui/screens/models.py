@@ -65,7 +65,7 @@ class ModelPicker(Picker[str]):
     def _cells(self, model: ListedModel) -> Cells:
         current = model.model_id == self._current
         if model.missing and not current:
-            return line("  ", ("dim", model.model_id)), line(("dim", f"needs {model.missing} · /setup"))
+            return line("  ", ("dim", model.model_id)), line(("dim", "no key · /setup"))
         price: Span = ("warn", f"no {model.missing}") if model.missing else ("dim", model.price)
         return (
             line(("good", "● ") if current else "  ", model.model_id),
