@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from textual.pilot import Pilot
 
 from ml_intern.config.environ import Environ
 from ml_intern.frontends.tui import theme
+from ml_intern.frontends.tui.blocks.tool import ToolBlock
 from ml_intern.frontends.tui.conversation import Conversation
 from ml_intern.frontends.tui.transcript import Transcript
 from ml_intern.protocol import display as d
@@ -78,6 +80,9 @@ def shows(*events: e.AnyEvent, unfolded: bool = False) -> Callable[[Pilot[None]]
         transcript = Transcript(conversation)
         for envelope in envelopes(*events):
             transcript.read(envelope, live=False)
+        for block in conversation.blocks:
+            if isinstance(block, ToolBlock) and block.animated:
+                block.start(math.inf)  # its clock stands still in the picture
         if unfolded:
             conversation.fold_all(False)
         conversation.show_changes()

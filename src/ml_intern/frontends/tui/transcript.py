@@ -86,7 +86,7 @@ class Transcript:
             case HfJobSubmit() | HfJobComplete():
                 self._job(event, at)
             case _:
-                self._tool(event, at if live else None)
+                self._tool(event, at)
 
     def _begun(self, event: e.NewComplete | e.SessionStarted | e.ResumedFrom | e.ResumeComplete, session: str) -> None:
         match event:
@@ -169,7 +169,7 @@ class Transcript:
 
     # ── calls and jobs ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tool(self, event: e.AnyEvent, at: float | None) -> None:
+    def _tool(self, event: e.AnyEvent, at: float) -> None:
         match event:
             case e.ToolCalled():
                 self._call(event, at)
@@ -192,14 +192,14 @@ class Transcript:
             case _:
                 self._tell(event)
 
-    def _call(self, event: e.ToolCalled, at: float | None) -> None:
+    def _call(self, event: e.ToolCalled, at: float) -> None:
         block = self._calls[event.tool_call_id] = ToolBlock(event.tool, event.arguments, started_at=at)
         self._conversation.add(block)
 
-    def _change(self, event: e.ToolStateChange, at: float | None) -> None:
+    def _change(self, event: e.ToolStateChange, at: float) -> None:
         if (call := self._calls.get(event.tool_call_id)) is not None:
             call.change_state(event.state, event.note, arguments=event.arguments, job_url=event.job_url)
-            if event.state == "running" and at is not None:
+            if event.state == "running":
                 call.start(at)
 
     def _wait(self, event: e.ApprovalRequired) -> None:

@@ -44,7 +44,7 @@ WAITING = ("waiting", ASKED, "approved")
 
 
 class ToolBlock(Block):
-    """One call, from ``tool_call`` to ``tool_output``. ``started_at`` is the loop's time, None for a call of the past."""
+    """One call, from ``tool_call`` to ``tool_output``. ``started_at`` is the loop's time, None where nobody knows."""
 
     foldable = True
     close = True
