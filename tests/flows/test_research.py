@@ -241,3 +241,31 @@ async def test_an_interrupt_stops_it_and_says_what_it_cost(world: MakeWorld, tmp
     (end,) = w.of(e.SubagentFinished)
     assert (end.outcome, end.cost_usd) == ("interrupted", 0.25)
     assert own.closed
+
+
+async def test_after_a_crash_the_log_tells_how_far_each_sub_agent_had_come(world: MakeWorld, tmp_path: Path) -> None:
+    """W5: "outcome unknown" was all that was said, though two steps were paid for and on disk."""
+    reads, usage = asyncio.Event(), Usage(prompt_tokens=900, completion_tokens=100)
+
+    async def hang(args: Any, ctx: Any) -> None:
+        if args.text == "slow":
+            reads.set()
+            await asyncio.sleep(3600)
+
+    steps = [calls_reply(call("echo", f'{{"text": "{text}"}}', id=text), usage=usage) for text in ("quick", "slow")]
+    desk = Desk(tmp_path, [Echo(hang)], FakePort(*steps, price_usd=0.25))
+    w = desk.attach(await world([call("research", TASK, id="c1")], tools=[desk.tool]))
+    await w.session.submit(op.UserInput(text="go"))
+    await asyncio.wait_for(reads.wait(), 5)
+    count = 1
+    while (await w.until(e.SubagentProgress, count=count)).tool_calls < 2:
+        count += 1
+    await w.store.release("s1")  # as kill -9 leaves things: see test_resume
+    again = await world(port=FakePort("I see."), store=w.store, tools=[ResearchTool(Late())])
+    await again.until(e.Interrupted)
+    (end,) = again.of(e.SubagentFinished)
+    assert (end.agent_id, end.outcome, end.label) == ("c1", "interrupted", "find the best recipe")
+    assert (end.steps, end.tool_calls, end.tokens, end.cost_usd) == (2, 2, 2000, 0.5)
+    assert end.detail == "The process ended while it ran echo slow" and end.duration_s > 0
+    (answer,) = again.of(e.ToolFinished)
+    assert answer.output.startswith("Interrupted after 2 steps and 2 calls.") and answer.error_kind == "interrupted"

@@ -179,3 +179,14 @@ def test_a_report_unfolded(snap_compare: Callable[..., bool]) -> None:
     assert snap_compare(
         Stage(theme.DARK), run_before=shows(*ASKED[:-2], over(0, "done"), answered(0, REPORT), unfolded=True), terminal_size=(80, 40)
     )
+
+
+def test_an_agent_that_a_crash_cut_off_says_how_far_it_had_come_and_what_it_was_at() -> None:
+    block = card()
+    block.follow(progress(0, 3, "hf_papers read_paper 2501.01234"))
+    block.follow(over(0, "interrupted", "The process ended while it ran hf_papers read_paper 2501.01234"))
+    block.finish(answered(0, "Interrupted after 4 steps and 8 calls.", success=False, error_kind="interrupted"))
+    head, *below = rows(block, 120)
+    assert "interrupted · 4 steps · 13k tokens · 8 calls · $0.0300 · 1:15" in head
+    assert below == ["  The process ended while it ran hf_papers read_paper 2501.01234"]
+    assert "unknown" not in "\n".join([head, *below])

@@ -13,6 +13,7 @@ from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.events import (
     AssistantMessageAdded,
     Interrupted,
+    SubagentProgress,
     ToolCalled,
     ToolFinished,
     ToolStateChange,
@@ -55,6 +56,8 @@ class Transcript:
             case ToolFinished():
                 call = self._calls.pop(event.tool_call_id, None)
                 return answer_lines(event, arguments=call.arguments if call else None, verbose=self._verbose)
+            case SubagentProgress() if not self._live:
+                return []  # its end tells it
             case UndoComplete() if event.cut_seq:
                 return [line(("warn", f"↶ {one_line(self._turns.cut(event.cut_seq))}"))]
             case Interrupted():

@@ -9,10 +9,11 @@ WRITES = "writes"
 
 
 class SubagentProgress(Event, frozen=True):
-    """Where a sub-agent is: live, one card for each ``agent_id`` (the call that started it). ``activity``: what it does now."""
+    """Where a sub-agent is: one card for an ``agent_id`` (the call that started it). ``activity``: what it does now. Stored at each of its
+    model calls and tool calls, so that a crash leaves what it had done; what it does in between is shown live alone.
+    """
 
     wire = "subagent_progress"
-    transient = True
     agent_id: str
     label: str
     steps: int
@@ -20,6 +21,7 @@ class SubagentProgress(Event, frozen=True):
     tool_calls: int
     cost_usd: float
     activity: str = ""
+    duration_s: float = 0.0
 
 
 class SubagentFinished(Event, frozen=True):

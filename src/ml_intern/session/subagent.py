@@ -179,11 +179,11 @@ class _Agent:
                     self._activity = "" if self._activity == WRITES else self._activity
                     await self._p.parent.append(msgspec.structs.replace(call, kind=KIND))
                     self._spending.forwarded(call.cost_usd)
-                    self._show()
+                    await self._p.parent.append(self._progress())
                 case e.ToolCalled() as call:
                     self._activity = self._running[call.tool_call_id] = f"{call.tool} {_gist(call.arguments)}".strip()
                     self._calls.append(self._activity)
-                    self._show()
+                    await self._p.parent.append(self._progress())
                 case e.ToolFinished() as end:
                     self._running.pop(end.tool_call_id, None)
                     self._activity = next(reversed(self._running.values()), "")
@@ -198,18 +198,23 @@ class _Agent:
                     pass
 
     def _show(self) -> None:
-        state = self._log.state
-        self._p.parent.show(
-            e.SubagentProgress(
-                agent_id=self._id,
-                label=self._label,
-                steps=state.steps,
-                tokens=self._tokens,
-                tool_calls=len(self._calls),
-                cost_usd=self._spending.spent_usd,
-                activity=self._activity,
-            )
+        self._p.parent.show(self._progress())
+
+    def _progress(self) -> e.SubagentProgress:
+        return e.SubagentProgress(
+            agent_id=self._id,
+            label=self._label,
+            steps=self._log.state.steps,
+            tokens=self._tokens,
+            tool_calls=len(self._calls),
+            cost_usd=self._spending.spent_usd,
+            activity=self._activity,
+            duration_s=self._lived_s,
         )
+
+    @property
+    def _lived_s(self) -> float:
+        return round(self._p.clock.monotonic() - self._started, 3)
 
     async def _finish(self, watch: asyncio.Task[None], result: SubagentResult) -> None:
         """The watcher reads the log to its end first: what it has not booked yet was spent."""
@@ -225,7 +230,7 @@ class _Agent:
                 tokens=self._tokens,
                 tool_calls=len(self._calls),
                 cost_usd=self._spending.spent_usd,
-                duration_s=round(self._p.clock.monotonic() - self._started, 3),
+                duration_s=self._lived_s,
                 detail=result.detail,
             )
         )

@@ -215,6 +215,13 @@ def test_showing_says_who_decided_in_words_and_never_by_the_number_of_a_process(
     assert f"bash approved {told}\n" in out and "process" not in out
 
 
+def test_showing_tells_the_end_of_research_and_not_each_of_its_steps(run: Run, path: Path) -> None:
+    now = {"agent_id": "c", "label": "find it", "steps": 3, "tokens": 900, "tool_calls": 2, "cost_usd": 0.5}
+    kept(path, e.SubagentProgress(**now, activity="read a"), e.SubagentFinished(**now, outcome="interrupted", duration_s=9.0))
+    _, out, _ = run("show", "last")
+    assert out.count("find it") == 1 and "find it · interrupted · 3 steps, 2 calls" in out
+
+
 @pytest.mark.parametrize(
     ("cut_seq", "told"),
     [(3, "↶ the turn “Try B.” was taken back\n"), (2, "↶ the turn “Try A.” and 1 turn behind it were taken back\n")],

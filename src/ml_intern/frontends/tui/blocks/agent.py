@@ -19,7 +19,7 @@ DONE = "done"
 
 
 class Agent:
-    """Follows one sub-agent. What it did is known since somebody looks: progress is never stored."""
+    """Follows one sub-agent. What it did in earlier steps is in the log; what it thinks and writes is known since somebody looks."""
 
     def __init__(self, first: SubagentProgress | SubagentFinished) -> None:
         self._now = first
