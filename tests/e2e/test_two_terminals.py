@@ -40,6 +40,16 @@ class Desk:
         await terminal.shows(text)
         terminal.keys("Enter")
 
+    async def joined(self) -> None:
+        """The first terminal has had an answer, and the second one has joined it."""
+        self.start(self.first)
+        await self.first.shows("local/m high")
+        self.server.enqueue(ServerReply(text="Good morning."))
+        await self.say(self.first, "hello")
+        await self.first.shows("Good morning.")
+        self.start(self.second, "--continue")
+        await self.second.shows("Joined session")
+
     def listed(self) -> list[dict[str, object]]:
         done = subprocess.run(
             [sys.executable, "-m", "ml_intern", "sessions", "list", "--json"], cwd=self.folder, capture_output=True, check=True
@@ -118,13 +128,7 @@ async def test_a_second_app_joins_answers_leaves_for_its_own_session_and_the_fir
 
 
 async def test_the_second_terminal_has_the_session_when_the_first_one_is_killed(desk: Desk) -> None:
-    desk.start(desk.first)
-    await desk.first.shows("local/m high")
-    desk.server.enqueue(ServerReply(text="Good morning."))
-    await desk.say(desk.first, "hello")
-    await desk.first.shows("Good morning.")
-    desk.start(desk.second, "--continue")
-    await desk.second.shows("Joined session")
+    await desk.joined()
     desk.second.type("half a thought")
     await desk.second.shows("half a thought")
     os.kill(desk.pid(desk.first), signal.SIGKILL)
@@ -151,13 +155,7 @@ async def test_a_call_that_waited_when_the_first_terminal_was_killed_is_asked_ab
 
 
 async def test_when_the_first_terminal_leaves_the_second_one_is_told_once_and_has_the_session(desk: Desk) -> None:
-    desk.start(desk.first)
-    await desk.first.shows("local/m high")
-    desk.server.enqueue(ServerReply(text="Good morning."))
-    await desk.say(desk.first, "hello")
-    await desk.first.shows("Good morning.")
-    desk.start(desk.second, "--continue")
-    await desk.second.shows("Joined session")
+    await desk.joined()
     desk.first.keys("C-d")
     await desk.first.shows("ENDED 0")
     desk.server.enqueue(ServerReply(text="Here I am."))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -20,7 +21,7 @@ from ml_intern.session.session import Session
 from ml_intern.session.state import SessionState
 from tests.flows.conftest import MakeWorld
 from tests.flows.joining_support import QUICK, Live, Proxy
-from tests.flows.support import ASKS, Echo, call
+from tests.flows.support import ASKS, Echo, World, call
 
 
 async def test_a_watcher_that_fell_behind_misses_nothing_that_is_stored(world: MakeWorld, live: Live) -> None:
@@ -125,7 +126,9 @@ async def test_the_next_message_opens_a_vacated_session_here_and_its_reader_goes
         assert watcher.stored == list(range(1, watcher.stored[-1] + 1))
 
 
-async def test_an_answer_to_an_owner_that_has_just_died_is_told_to_be_lost(world: MakeWorld, live: Live) -> None:
+@asynccontextmanager
+async def cut_off(world: MakeWorld, live: Live) -> AsyncIterator[tuple[World, Proxy, SessionHost]]:
+    """An owner, what stands between it and this terminal, and this terminal, which opens the session when it can."""
     owner = await world("from the owner")
     await live.doors.open(owner.session)
     proxy = Proxy(live.folder, live.folder.parent / "front", "s1")
@@ -136,6 +139,11 @@ async def test_an_answer_to_an_owner_that_has_just_died_is_told_to_be_lost(world
         return (await world("from here", store=owner.store)).session
 
     async with SessionHost(LetsGoLate(opened), joined) as host:
+        yield owner, proxy, host
+
+
+async def test_an_answer_to_an_owner_that_has_just_died_is_told_to_be_lost(world: MakeWorld, live: Live) -> None:
+    async with cut_off(world, live) as (_, proxy, host):
         await proxy.stop()
         answer = op.ApprovalAnswer(tool_call_id="c1", approved=True)
         with pytest.raises(SessionClosed, match="was not taken"):
@@ -143,16 +151,7 @@ async def test_an_answer_to_an_owner_that_has_just_died_is_told_to_be_lost(world
 
 
 async def test_a_message_on_its_way_when_the_owner_dies_is_said_here(world: MakeWorld, live: Live) -> None:
-    owner = await world("from the owner")
-    await live.doors.open(owner.session)
-    proxy = Proxy(live.folder, live.folder.parent / "front", "s1")
-    await proxy.start()
-    joined = await RemoteHost.attach(proxy.front, "s1", QUICK)
-
-    async def opened() -> Session:
-        return (await world("from here", store=owner.store)).session
-
-    async with SessionHost(LetsGoLate(opened), joined) as host:
+    async with cut_off(world, live) as (owner, proxy, host):
         watcher = live.watch(host)
         await proxy.stop()
         await owner.store.release("s1")
