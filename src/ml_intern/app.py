@@ -138,6 +138,7 @@ class Factory:
             outside=(*tools, *entry_point_tools()),
             auto_approve=auto_approve,
             read_only=read_only,
+            refuses_too_long=kind == "library",  # our own frontends ask the user
             policies=default_policies,
             leave=self._leave,
             at_end=self.last_words.append,

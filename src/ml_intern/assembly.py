@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -55,10 +55,9 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         model = models.first(state.model)
         workplace = await asyncio.to_thread(open_workplace, place, log, spill_dir)
         given_up.push_async_callback(workplace.aclose)
-        loaded = place.loaded
         book = RuleBook(_kept_rules(place, state, shared), lambda: state.rules)
         ready = partial(_ready_to_judge, workplace, book)
-        surroundings = Surroundings(log, place.settings, loaded.environ, shared.paths.state_dir, spill_dir, ready, place.programs)
+        surroundings = _surroundings(place, log, shared, spill_dir, ready)
         given_up.push_async_callback(surroundings.aclose)
         traces = TraceSwitch(_traces(place.loaded, place, log, shared), partial(_traces_agreed, place, log, shared))
         given_up.push_async_callback(traces.aclose)
@@ -92,6 +91,19 @@ async def open_on(place: Place, log: EventLog, shared: Shared) -> Session:
         traces.start()
         given_up.pop_all()
         return session
+
+
+def _surroundings(place: Place, log: EventLog, shared: Shared, folder: Path, ready: Callable[[], Awaitable[None]]) -> Surroundings:
+    return Surroundings(
+        log,
+        place.settings,
+        place.loaded.environ,
+        shared.paths.state_dir,
+        folder,
+        ready,
+        place.programs,
+        refuses_too_long=shared.refuses_too_long,
+    )
 
 
 async def _close(

@@ -81,13 +81,17 @@ class Place:
 
 
 class Shared(Struct, frozen=True, kw_only=True):
-    """What all sessions of the process have in common. ``leave`` gives a log back; ``at_end`` takes what is to be said after that."""
+    """What all sessions of the process have in common. ``leave`` gives a log back; ``at_end`` takes what is to be said after that.
+
+    ``refuses_too_long``: see ``Entrance``.
+    """
 
     paths: Paths
     clock: Clock
     outside: tuple[Tool[Any] | ToolSpec, ...]
     auto_approve: bool
     read_only: bool
+    refuses_too_long: bool
     policies: Callable[[int], tuple[Policy, ...]]
     leave: Callable[[EventLog], Awaitable[None]]
     at_end: Callable[[str], None]

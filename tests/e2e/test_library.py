@@ -60,6 +60,18 @@ async def test_ten_lines_add_a_tool_and_answer_its_approval(home: Path, tmp_path
         assert any(tool["function"]["name"] == "double" for tool in server.documents[0]["tools"])
 
 
+async def test_a_message_that_no_window_holds_is_refused_and_not_cut_in_silence(home: Path, tmp_path: Path) -> None:
+    async with ModelServer([ServerReply(text="Hello.")]) as server:
+        Command(home, tmp_path / "w", server)
+        async with await open_session(cwd=tmp_path / "w") as session:
+            await session.submit(UserInput(text="word " * 2_000_000))
+            async for envelope in session.events():
+                if isinstance(error := envelope.event, ErrorRaised):
+                    break
+        assert (error.kind, error.ends_turn) == ("MessageTooLong", True) and "was not sent" in error.error
+        assert server.documents == []
+
+
 @pytest.mark.parametrize("arguments", ['{"n":"x"}', "{}", '{"n":1,"m":2}', "[1]"])
 async def test_arguments_of_an_outside_tool_are_checked_by_its_schema(home: Path, tmp_path: Path, arguments: str) -> None:
     async with ModelServer([ServerReply(calls=(Call("double", arguments),)), ServerReply(text="sorry")]) as server:

@@ -284,6 +284,7 @@ class Build:
     usage_warning_usd: float = 5.0
     other_ports: Sequence[FakePort] = ()
     stream: bool = True
+    refuses_too_long: bool = False
     ready: Callable[[], Awaitable[None]] | None = None
     clock: Clock = field(default_factory=SystemClock)
     kept: Kept = field(default_factory=KeptInMemory)
@@ -339,7 +340,7 @@ def _parts(how: Build, log: EventLog, store: EventStore, clock: Clock) -> Sessio
         runner=runner,
         caller=caller,
         compactor=Compactor(log, caller, hooks),
-        entrance=Entrance(log, hooks, snapshots),
+        entrance=Entrance(log, hooks, snapshots, refuses_too_long=how.refuses_too_long),
         money=MoneyQuestions(log, gate),
         policies=how.policies if how.policies is not None else default_policies(how.max_iterations),
         system="You are a test.",

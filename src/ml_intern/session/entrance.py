@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import ErrorRaised, GuardTriggered, ToolLog, UserMessageAdded
 from ml_intern.protocol.messages import AssistantMessage
@@ -12,8 +14,10 @@ from ml_intern.protocol.operations import UserInput
 from ml_intern.session.hooks.hooks import NO_HOOKS, Hooks
 from ml_intern.session.hooks.verdict import Verdict
 from ml_intern.session.log import EventLog
+from ml_intern.session.message_length import TooLong, too_long
 from ml_intern.session.snapshots import Snapshots
 
+TOO_LONG = "Save what is long to a file of the working folder and name that in the message, or use a model with a larger window."
 MAX_HELD_BACK = 8
 """How often in one turn hooks may make the model go on: one that never lets it end must not spend all money."""
 
@@ -21,7 +25,11 @@ MAX_HELD_BACK = 8
 class Entrance:
     """Of one session."""
 
-    def __init__(self, log: EventLog, hooks: Hooks = NO_HOOKS, snapshots: Snapshots | None = None) -> None:
+    def __init__(
+        self, log: EventLog, hooks: Hooks = NO_HOOKS, snapshots: Snapshots | None = None, *, refuses_too_long: bool = False
+    ) -> None:
+        """``refuses_too_long``: whoever sends messages has not asked what becomes of one that the model's window does not hold."""
+        self._refuses_too_long = refuses_too_long
         self._log = log
         self._hooks = hooks
         self._snapshots = snapshots or Snapshots()
@@ -35,34 +43,42 @@ class Entrance:
             source = "resume" if state.history.entries else "startup"
             self._starting = asyncio.create_task(self._hooks.tell("SessionStart", source, source=source, model=state.model))
 
-    async def let_in(self, messages: Sequence[UserInput], *then: Event, steering: bool = False) -> bool:
-        """Store the messages that no hook blocks, and ``then`` behind them. False when none is left.
+    async def let_in(self, messages: Sequence[UserInput], *then: Event, window: int | None, steering: bool = False) -> bool:
+        """Store the messages that no hook blocks, and ``then`` behind them. False when none is left. ``window``: the model's, in tokens.
 
         Interrupted before, nothing is stored.
         """
         if not messages:
             return False
-        added, context, blocked = list[Event](), list[str](), list[str]()
+        added, context, refused = list[Event](), list[str](), list[ErrorRaised]()
         if self._starting is not None:
             context.append((await asyncio.shield(self._starting)).context)
             self._starting = None
         context += self._hooks.late_words()
         for message in messages:
+            if problem := self._too_long(message, window):
+                refused.append(_refused(problem.words, "MessageTooLong", hint=TOO_LONG))
+                continue
             verdict = await self._hooks.tell("UserPromptSubmit", prompt=message.text)
             if verdict.blocked:
-                blocked.append(verdict.blocked)
+                refused.append(_refused(verdict.blocked, "HookBlocked", hint="Change it, or the hook."))
             else:
                 added.append(_added(message, steering=steering))
                 context.append(verdict.context)
-        refused = [_refused(why, ends_turn=not steering and not added) for why in blocked]
         if not added:
-            await self._log.append(*refused)
+            await self._log.append(*(replace(error, ends_turn=not steering) for error in refused))
             return False
         await self._log.append(*refused, *added, *_told(context), *then)
         if not steering:
             self._held_back = 0
         self._snapshots.begin_turn(self._log.state.history.user_seqs()[-len(added)])
         return True
+
+    def _too_long(self, message: UserInput, window: int | None) -> TooLong | None:
+        """What another terminal sent, its user was asked about there."""
+        if not self._refuses_too_long or message.sent_by:
+            return None
+        return too_long(message, window=window, used=self._log.state.context_tokens)
 
     async def hold_back(self) -> bool:
         """``Stop``: whether a hook wants the model to go on; it is told why."""
@@ -93,8 +109,8 @@ def _added(message: UserInput, *, steering: bool) -> UserMessageAdded:
     return UserMessageAdded(content=message.text, images=message.images, steering=steering, sent_by=message.sent_by)
 
 
-def _refused(why: str, *, ends_turn: bool) -> ErrorRaised:
-    return ErrorRaised(error=f"The message was not sent. {why}", kind="HookBlocked", hint="Change it, or the hook.", ends_turn=ends_turn)
+def _refused(why: str, kind: str, *, hint: str) -> ErrorRaised:
+    return ErrorRaised(error=f"The message was not sent. {why}", kind=kind, hint=hint, ends_turn=False)
 
 
 def _told(context: Sequence[str]) -> list[Event]:

@@ -31,6 +31,8 @@ class Surroundings:
         folder: Path,
         ready: Callable[[], Awaitable[None]],
         programs: ProjectPrograms,
+        *,
+        refuses_too_long: bool,
     ) -> None:
         """``state_dir`` is the program's, ``folder`` the session's own."""
         self.log = log
@@ -39,7 +41,7 @@ class Surroundings:
         self._snapshots = _snapshots(settings, env, state_dir, log)
         self._watch = HookWatch(log, self.hooks)
         self.around = AroundCalls(ready=ready, hooks=self.hooks, snapshots=self._snapshots)
-        self.entrance = Entrance(log, self.hooks, self._snapshots)
+        self.entrance = Entrance(log, self.hooks, self._snapshots, refuses_too_long=refuses_too_long)
         self.rewinder = Rewinder(log, self._snapshots)
 
     def start(self) -> None:

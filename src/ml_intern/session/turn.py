@@ -136,7 +136,7 @@ class Turn:
         messages, self._inbox.messages = self._inbox.messages, []
         stored = len(self._state.history.user_seqs())
         try:
-            await self._p.entrance.let_in(messages, steering=True)
+            await self._p.entrance.let_in(messages, window=self.model.window, steering=True)
         except asyncio.CancelledError:
             if len(self._state.history.user_seqs()) == stored:  # its hooks were interrupted
                 self._inbox.unread[:0] = messages

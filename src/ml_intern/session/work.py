@@ -124,7 +124,7 @@ class Work:
 
     async def _run_turns(self, messages: Sequence[UserInput]) -> None:
         try:
-            let_in = await self._parts.entrance.let_in(messages, Processing(message="Processing user input"))
+            let_in = await self._parts.entrance.let_in(messages, Processing(message="Processing user input"), window=self.model.window)
         except asyncio.CancelledError:
             if not self._log.state.turn_running:  # its hooks were interrupted, before anything was stored
                 self._inbox.unread[:0] = messages

@@ -11,8 +11,9 @@ from ml_intern.errors import ConfigError
 from ml_intern.frontends.headless.options import HeadlessOptions
 from ml_intern.frontends.headless.output import Console
 from ml_intern.frontends.headless.run import run_headless
-from ml_intern.frontends.too_long import as_file, too_long
+from ml_intern.frontends.too_long import as_file
 from ml_intern.protocol.operations import UserInput
+from ml_intern.session.message_length import too_long
 from tests.unit.frontends.fake_host import FakeHost, done, loaded_with, plays
 
 

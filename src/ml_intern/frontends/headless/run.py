@@ -19,7 +19,6 @@ from ml_intern.frontends.headless.waiting import Waiting
 from ml_intern.frontends.jobs_left import jobs_left
 from ml_intern.frontends.own_errors import is_anothers_error
 from ml_intern.frontends.sanitize import one_line, plain
-from ml_intern.frontends.too_long import too_long
 from ml_intern.protocol.events import (
     AnyEvent,
     ApprovalRequired,
@@ -33,6 +32,7 @@ from ml_intern.protocol.events import (
 )
 from ml_intern.protocol.operations import AnswerQuestion, AnyOperation, Interrupt, UserInput
 from ml_intern.protocol.session_ids import short_id
+from ml_intern.session.message_length import too_long
 
 if TYPE_CHECKING:
     from ml_intern.config.load import LoadedSettings

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_intern.frontends.headless.text import line
-from ml_intern.frontends.too_long import TooLong, as_file, too_long
+from ml_intern.frontends.too_long import as_file
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.protocol.operations import UserInput
+from ml_intern.session.message_length import TooLong, too_long
 
 if TYPE_CHECKING:
     from ml_intern.frontends.tui.app import TuiApp
