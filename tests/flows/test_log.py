@@ -231,6 +231,19 @@ async def test_the_list_of_sessions_counts_what_jobs_cost_also_where_the_model_h
     assert (record.cost_usd, record.unpriced_calls) == (0.75, 1) == (log.state.spending.spent_usd, log.state.spending.unpriced_calls)
 
 
+async def test_the_list_of_sessions_knows_what_is_set_aside_and_no_more_once_it_is_settled() -> None:
+    store = MemoryStore()
+    log = await _open(store)
+    await log.append(e.BudgetReserved(reservation_id="c1", amount_usd=2.0, kind="hf_jobs"))
+    await log.append(e.BudgetReserved(reservation_id="c2", amount_usd=0.25, kind="sandbox"))
+    record = await store.record("s1")
+    assert (record.cost_usd, record.reserved_usd) == (0.0, 2.25)
+    await log.append(e.BudgetSettled(reservation_id="c1", actual_usd=0.5))
+    await log.append(e.BudgetSettled(reservation_id="c2", actual_usd=None))
+    record = await store.record("s1")
+    assert (record.cost_usd, record.reserved_usd) == (0.75, 0.0)
+
+
 async def test_a_fork_shows_its_own_spending_only() -> None:
     store = MemoryStore()
     log = await _open(store)

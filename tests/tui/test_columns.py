@@ -79,3 +79,16 @@ async def test_a_sessions_row_tells_age_title_and_size_uncut(size: tuple[int, in
         await asked(app, SessionPicker(store, leave_out="", now=NOON))
         text = await shown(app, pilot, "short")
     assert re.search(r"5 h +short +0 B", text), text
+
+
+async def test_the_preview_of_a_session_tells_what_it_has_set_aside() -> None:
+    store = MemoryStore()
+    for name, title, aside in (("a", "trains", 0.13), ("b", "rests", 0.0)):
+        at = NOON - timedelta(hours=5 if aside else 6)
+        await store.create(SessionRecord(id=name * 16, created_at=at, updated_at=at, cwd="/w", model="m", title=title, reserved_usd=aside))
+    async with running(scripted(), size=(120, 40)) as (app, pilot):
+        await asked(app, SessionPicker(store, leave_out="", now=NOON))
+        await shown(app, pilot, "$0.00 + ≤$0.13 set aside ·")
+        await pilot.press("down")
+        text = await shown(app, pilot, "· $0.00 ·")
+    assert "set aside" not in text

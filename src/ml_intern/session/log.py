@@ -21,6 +21,7 @@ from ml_intern.protocol.event_base import Event
 from ml_intern.protocol.events import (
     AnyEvent,
     AssistantChunk,
+    BudgetReserved,
     BudgetSettled,
     ErrorRaised,
     LlmCall,
@@ -47,7 +48,7 @@ WAITING_CHARS = 4_000_000
 HANDED_OVER_BYTES = 16_000_000
 """How much of the log a reader that is behind is given when the log closes."""
 PREVIEW_CHARS = 72
-_LISTED = (UserMessageAdded, LlmCall, BudgetSettled, Processing, SessionUpdate, ModelSwitched, UndoComplete)
+_LISTED = (UserMessageAdded, LlmCall, BudgetReserved, BudgetSettled, Processing, SessionUpdate, ModelSwitched, UndoComplete)
 """Events that change what a list of sessions shows."""
 
 
@@ -242,6 +243,7 @@ class EventLog:
             turn_count=self._turns_after(listed),
             cost_usd=spending.own_usd,
             unpriced_calls=spending.own_unpriced,
+            reserved_usd=sum(amount for amount, _ in spending.reserved.values()),
         )
 
     def _turns_after(self, events: Sequence[AnyEvent]) -> int | None:

@@ -143,4 +143,5 @@ class Orphans:
         await append(SandboxDestroy(sandbox_id=job.id, hardware=orphan.hardware, lifetime_s=round(lived_s, 1), estimated_cost_usd=cost_usd))
         at = self._now()
         rows = [StoredEvent(first + place, at, event.wire, encode_data(event), SCHEMA_VERSION) for place, event in enumerate(new)]  # pyright: ignore[reportArgumentType]
-        await self._store.append(orphan.session, rows, SessionPatch(cost_usd=state.spending.own_usd))
+        aside = sum(amount for amount, _ in state.spending.reserved.values())
+        await self._store.append(orphan.session, rows, SessionPatch(cost_usd=state.spending.own_usd, reserved_usd=aside))

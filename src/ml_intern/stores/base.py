@@ -35,6 +35,8 @@ class SessionRecord(Struct, frozen=True, kw_only=True):
     cost_usd: float = 0.0
     unpriced_calls: int = 0
     """Model calls whose price nobody knows: the cost is at least ``cost_usd``."""
+    reserved_usd: float = 0.0
+    """The most that what runs may still cost; not part of ``cost_usd``."""
     parent_id: str = ""
     owner: str = ""
     """A sentence about the live process that owns it, or empty."""
@@ -49,6 +51,7 @@ class SessionPatch(Struct, frozen=True, kw_only=True, omit_defaults=True):
     turn_count: int | None = None
     cost_usd: float | None = None
     unpriced_calls: int | None = None
+    reserved_usd: float | None = None
 
 
 class SearchHit(Struct, frozen=True):

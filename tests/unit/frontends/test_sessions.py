@@ -215,6 +215,23 @@ def test_showing_says_who_decided_in_words_and_never_by_the_number_of_a_process(
     assert f"bash approved {told}\n" in out and "process" not in out
 
 
+def test_the_list_shows_what_is_set_aside_beside_what_is_spent(run: Run, path: Path) -> None:
+    async def work(store: SqliteStore) -> None:
+        for name, aside in (("aaaa", 0.13), ("bbbb", 0.0)):
+            await store.create(
+                SessionRecord(id=name, created_at=NOW, updated_at=NOW, cwd="/w", model="m", cost_usd=0.4, reserved_usd=aside)
+            )
+
+    with_store(path, work)
+    _, out, _ = run("list")
+    assert [" ".join(row.split()).count("$0.40 + ≤$0.13") for row in sorted(out.splitlines()[1:], key=lambda row: "aaaa" not in row)] == [
+        1,
+        0,
+    ]
+    rows = {row["id"]: (row["cost_usd"], row["reserved_usd"]) for row in json.loads(run("list", "--json")[1])}
+    assert rows == {"aaaa": (0.4, 0.13), "bbbb": (0.4, 0.0)}
+
+
 def test_showing_tells_the_end_of_research_and_not_each_of_its_steps(run: Run, path: Path) -> None:
     now = {"agent_id": "c", "label": "find it", "steps": 3, "tokens": 900, "tool_calls": 2, "cost_usd": 0.5}
     kept(path, e.SubagentProgress(**now, activity="read a"), e.SubagentFinished(**now, outcome="interrupted", duration_s=9.0))

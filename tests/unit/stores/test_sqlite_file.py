@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.errors import SessionBusy, StoreCorrupt, StoreError, StoreLocked
-from ml_intern.stores.base import SessionRecord, StoredEvent
+from ml_intern.stores.base import SessionPatch, SessionRecord, StoredEvent
 from ml_intern.stores.lease import EXPIRY, Owner
 from ml_intern.stores.sqlite import SqliteStore
 from ml_intern.stores.sqlite.connection import open_database
@@ -125,6 +125,22 @@ async def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path:
     assert caught.value.hint == "Upgrade ml-intern."
     await store.aclose()
     assert path.read_bytes() == before
+
+
+async def test_a_store_that_was_made_before_a_column_is_given_it_and_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    await filled(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE sessions DROP COLUMN reserved_usd")
+    connection.close()
+    first, second = SqliteStore(path), SqliteStore(path)
+    found = await asyncio.gather(first.sessions(), second.sessions())
+    assert [[(record.id, record.event_count, record.reserved_usd) for record in each] for each in found] == [[("s", 3, 0.0)]] * 2
+    await first.acquire("s")
+    await first.append("s", [], SessionPatch(reserved_usd=0.5))
+    assert (await second.record("s")).reserved_usd == 0.5
+    await first.aclose()
+    await second.aclose()
 
 
 @pytest.mark.parametrize("keep", [0.25, 0.5])

@@ -15,7 +15,7 @@ from ml_intern.config.paths import with_tilde
 from ml_intern.frontends.commands.open_sessions import open_words
 from ml_intern.frontends.headless.text import clip_text, width
 from ml_intern.frontends.sanitize import one_line, safe_json
-from ml_intern.protocol.amounts import cost, size_text
+from ml_intern.protocol.amounts import size_text, spent_and_aside
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import SessionRecord
 
@@ -81,12 +81,17 @@ def _cells(place: int, record: SessionRecord, live: Mapping[str, Welcome], now: 
         short_id(record.id),
         age((now - record.updated_at).total_seconds(), record.updated_at),
         str(record.turn_count),
-        cost(record.cost_usd, record.unpriced_calls),
+        money_words(record),
         size_text(record.size_bytes),
         one_line(record.model),
         folder_words(record.cwd),
         one_line(record.title or record.preview),
     )
+
+
+def money_words(record: SessionRecord) -> str:
+    """What a session has cost, and what runs may cost at most on top."""
+    return spent_and_aside(record.cost_usd, record.reserved_usd, record.unpriced_calls)
 
 
 def _padded(head: str, cell: str, cells: int) -> str:

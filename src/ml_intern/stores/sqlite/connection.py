@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ml_intern.config.paths import make_private
 from ml_intern.errors import MlInternError, StoreCorrupt, StoreError, StoreLocked
-from ml_intern.stores.sqlite.schema import APPLICATION_ID, CREATE, SCHEMA_VERSION
+from ml_intern.stores.sqlite.schema import ADDED_COLUMNS, APPLICATION_ID, CREATE, SCHEMA_VERSION
 
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -92,6 +92,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             hint="Upgrade ml-intern.",
         )
     connection.execute("SELECT last_seq, indexed_seq FROM sessions LIMIT 1").fetchone()
+    if _lacking(connection):
+        _add_columns(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA journal_size_limit = 16000000")
 
@@ -104,6 +106,23 @@ def _stamp(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+
+def _lacking(connection: sqlite3.Connection) -> list[str]:
+    """The statements that add what this store was made without."""
+    there = {row[1] for row in connection.execute("PRAGMA table_info(sessions)")}
+    return [statement for name, statement in ADDED_COLUMNS.items() if name not in there]
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _lacking(connection):  # another process may have done so by the time we hold the lock
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _create(connection: sqlite3.Connection) -> None:

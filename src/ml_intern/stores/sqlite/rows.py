@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 _RECORD = """SELECT s.id, s.created_at, s.updated_at, s.cwd, s.model, s.title, s.preview, s.turn_count, s.event_count,
-    s.size_bytes, s.cost_usd, s.unpriced_calls, s.parent_id, l.owner, l.since, l.beat_at
+    s.size_bytes, s.cost_usd, s.unpriced_calls, s.reserved_usd, s.parent_id, l.owner, l.since, l.beat_at
     FROM sessions s LEFT JOIN leases l ON l.session = s.key"""
 MAX_PAGES_FREED = 50_000
 """At one time (200 MB): other processes wait. The rest stays in the file and is used again."""
@@ -28,7 +28,7 @@ _APPENDED = """UPDATE sessions SET last_seq = ?, event_count = event_count + ?, 
     updated_at = max(updated_at, ?) WHERE key = ?"""
 _PATCHED = """UPDATE sessions SET title = coalesce(?, title), preview = coalesce(?, preview), model = coalesce(?, model),
     turn_count = coalesce(?, turn_count), cost_usd = coalesce(?, cost_usd),
-    unpriced_calls = coalesce(?, unpriced_calls) WHERE key = ?"""
+    unpriced_calls = coalesce(?, unpriced_calls), reserved_usd = coalesce(?, reserved_usd) WHERE key = ?"""
 
 
 def insert_session(connection: Connection, record: SessionRecord) -> None:
@@ -36,8 +36,8 @@ def insert_session(connection: Connection, record: SessionRecord) -> None:
     if connection.execute("SELECT 1 FROM sessions WHERE id = ?", (record.id,)).fetchone():
         raise StoreError(f"There already is a session {record.id}.")
     connection.execute(
-        """INSERT INTO sessions (id, created_at, updated_at, cwd, model, title, preview, turn_count, cost_usd, unpriced_calls, parent_id)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO sessions (id, created_at, updated_at, cwd, model, title, preview, turn_count, cost_usd, unpriced_calls, reserved_usd,
+           parent_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             record.id,
             to_us(record.created_at),
@@ -49,6 +49,7 @@ def insert_session(connection: Connection, record: SessionRecord) -> None:
             record.turn_count,
             record.cost_usd,
             record.unpriced_calls,
+            record.reserved_usd,
             record.parent_id,
         ),
     )
@@ -76,7 +77,7 @@ def append(connection: Connection, leases: Leases, session_id: str, events: Sequ
     if events:
         _insert_events(connection, key, session_id, last_seq, events)
     if patch is not None:
-        columns = (patch.title, patch.preview, patch.model, patch.turn_count, patch.cost_usd, patch.unpriced_calls)
+        columns = (patch.title, patch.preview, patch.model, patch.turn_count, patch.cost_usd, patch.unpriced_calls, patch.reserved_usd)
         connection.execute(_PATCHED, (*columns, key))
     return any(event.type in TEXT_FIELDS for event in events)
 
@@ -151,7 +152,7 @@ def _ambiguous(connection: Connection, leases: Leases, name: str, ids: list[str]
 
 
 def _record(row: tuple[Any, ...], leases: Leases) -> SessionRecord:
-    lease = None if row[13] is None else leases.read(*row[13:16])
+    lease = None if row[14] is None else leases.read(*row[14:17])
     return SessionRecord(
         id=row[0],
         created_at=from_us(row[1]),
@@ -165,7 +166,8 @@ def _record(row: tuple[Any, ...], leases: Leases) -> SessionRecord:
         size_bytes=row[9],
         cost_usd=row[10],
         unpriced_calls=row[11],
-        parent_id=row[12],
+        reserved_usd=row[12],
+        parent_id=row[13],
         owner=lease.describe() if lease is not None and leases.is_alive(lease) else "",
     )
 

@@ -35,7 +35,8 @@ CREATE = (
         unpriced_calls INTEGER NOT NULL DEFAULT 0,
         parent_id TEXT NOT NULL,
         last_seq INTEGER NOT NULL DEFAULT 0,
-        indexed_seq INTEGER NOT NULL DEFAULT 0
+        indexed_seq INTEGER NOT NULL DEFAULT 0,
+        reserved_usd REAL NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX sessions_by_age ON sessions (updated_at DESC, key DESC)",
     """CREATE TABLE events (
@@ -61,6 +62,9 @@ CREATE = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+
+ADDED_COLUMNS = {"reserved_usd": "ALTER TABLE sessions ADD COLUMN reserved_usd REAL NOT NULL DEFAULT 0"}
+"""Of ``sessions``: what a store that was made before them lacks. An ml-intern from then goes on with the others, so the version stays."""
 
 
 def first_id(session_key: int) -> int:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.commands.open_sessions import open_elsewhere, open_words
-from ml_intern.frontends.commands.session_table import age, folder_words
+from ml_intern.frontends.commands.session_table import age, folder_words, money_words
 from ml_intern.frontends.headless.text import Line, line, lines, width
 from ml_intern.frontends.sanitize import one_line
 from ml_intern.frontends.tui.screens.columns import Column
 from ml_intern.frontends.tui.screens.picker import Choice, Picker
 from ml_intern.frontends.tui.screens.search import best
-from ml_intern.protocol.amounts import cost, counted, size_text
+from ml_intern.protocol.amounts import counted, size_text
 from ml_intern.protocol.events import AssistantMessageAdded, UserMessageAdded
 from ml_intern.protocol.session_ids import short_id
 
@@ -140,7 +140,7 @@ class SessionPicker(Picker[str]):
 
 def _about(record: SessionRecord, title: str, folder: str, live: Welcome | None) -> list[Line]:
     forked = f" · forked from {short_id(record.parent_id)}" if record.parent_id else ""
-    spent = cost(record.cost_usd, record.unpriced_calls)
+    spent = f"{money_words(record)}{' set aside' if record.reserved_usd > 0 else ''}"
     rows = [
         *([line(("bold", title))] if width(title) > _TITLE else []),
         line(("dim", f"{short_id(record.id)} · {one_line(record.model)} · {folder}")),
