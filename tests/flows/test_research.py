@@ -243,22 +243,31 @@ async def test_an_interrupt_stops_it_and_says_what_it_cost(world: MakeWorld, tmp
     assert own.closed
 
 
-async def test_after_a_crash_the_log_tells_how_far_each_sub_agent_had_come(world: MakeWorld, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ended", "detail"), [(False, "The process ended while it ran echo slow"), (True, "The process ended after it had run echo slow")]
+)
+async def test_after_a_crash_the_log_tells_how_far_each_sub_agent_had_come(
+    world: MakeWorld, tmp_path: Path, ended: bool, detail: str
+) -> None:
     """W5: "outcome unknown" was all that was said, though two steps were paid for and on disk."""
     reads, usage = asyncio.Event(), Usage(prompt_tokens=900, completion_tokens=100)
 
     async def hang(args: Any, ctx: Any) -> None:
         if args.text == "slow":
             reads.set()
-            await asyncio.sleep(3600)
+            await asyncio.sleep(0 if ended else 3600)
+
+    async def never_answers(request: ModelRequest) -> AsyncIterator[Delta | Reply]:
+        await asyncio.sleep(3600)
+        yield text_reply("never")
 
     steps = [calls_reply(call("echo", f'{{"text": "{text}"}}', id=text), usage=usage) for text in ("quick", "slow")]
-    desk = Desk(tmp_path, [Echo(hang)], FakePort(*steps, price_usd=0.25))
+    desk = Desk(tmp_path, [Echo(hang)], FakePort(*steps, never_answers, price_usd=0.25))
     w = desk.attach(await world([call("research", TASK, id="c1")], tools=[desk.tool]))
     await w.session.submit(op.UserInput(text="go"))
     await asyncio.wait_for(reads.wait(), 5)
     count = 1
-    while (await w.until(e.SubagentProgress, count=count)).tool_calls < 2:
+    while (seen := await w.until(e.SubagentProgress, count=count)).tool_calls < 2 or (ended and seen.activity):
         count += 1
     await w.store.release("s1")  # as kill -9 leaves things: see test_resume
     again = await world(port=FakePort("I see."), store=w.store, tools=[ResearchTool(Late())])
@@ -266,6 +275,6 @@ async def test_after_a_crash_the_log_tells_how_far_each_sub_agent_had_come(world
     (end,) = again.of(e.SubagentFinished)
     assert (end.agent_id, end.outcome, end.label) == ("c1", "interrupted", "find the best recipe")
     assert (end.steps, end.tool_calls, end.tokens, end.cost_usd) == (2, 2, 2000, 0.5)
-    assert end.detail == "The process ended while it ran echo slow" and end.duration_s > 0
+    assert end.detail == detail and end.duration_s > 0
     (answer,) = again.of(e.ToolFinished)
     assert answer.output.startswith("Interrupted after 2 steps and 2 calls.") and answer.error_kind == "interrupted"

@@ -10,7 +10,7 @@ WRITES = "writes"
 
 class SubagentProgress(Event, frozen=True):
     """Where a sub-agent is: one card for an ``agent_id`` (the call that started it). ``activity``: what it does now. Stored at each of its
-    model calls and tool calls, so that a crash leaves what it had done; what it does in between is shown live alone.
+    model calls and where its tool calls begin and end, so that a crash leaves what it had done; the rest is shown live alone.
     """
 
     wire = "subagent_progress"

@@ -12,6 +12,7 @@ async def cut_off_agents(log: EventLog) -> dict[str, SubagentFinished]:
     if not log.state.history.open_calls:
         return {}
     last: dict[str, SubagentProgress] = {}
+    did: dict[str, str] = {}
     seq = log.state.turn_seqs[-1] - 1 if log.state.turn_seqs else 0
     while page := await log.page(seq):
         for envelope in page:
@@ -19,14 +20,15 @@ async def cut_off_agents(log: EventLog) -> dict[str, SubagentFinished]:
             match event := envelope.event:
                 case SubagentProgress():
                     last[event.agent_id] = event
+                    did[event.agent_id] = event.activity or did.get(event.agent_id, "")
                 case SubagentFinished():
                     last.pop(event.agent_id, None)
                 case _:
                     pass
-    return {key: _ended(at) for key, at in last.items()}
+    return {key: _ended(at, did[key]) for key, at in last.items()}
 
 
-def _ended(at: SubagentProgress) -> SubagentFinished:
+def _ended(at: SubagentProgress, did: str) -> SubagentFinished:
     return SubagentFinished(
         agent_id=at.agent_id,
         label=at.label,
@@ -36,7 +38,7 @@ def _ended(at: SubagentProgress) -> SubagentFinished:
         tool_calls=at.tool_calls,
         cost_usd=at.cost_usd,
         duration_s=at.duration_s,
-        detail=f"The process ended while it ran {at.activity}" if at.activity else "The process ended while it was thinking",
+        detail=f"The process ended {f'while it ran {at.activity}' if at.activity else f'after it had run {did}' if did else 'as it began'}",
     )
 
 

@@ -187,7 +187,7 @@ class _Agent:
                 case e.ToolFinished() as end:
                     self._running.pop(end.tool_call_id, None)
                     self._activity = next(reversed(self._running.values()), "")
-                    self._show()
+                    await self._p.parent.append(self._progress())
                 case e.AssistantChunk() if self._activity != WRITES:
                     self._activity = WRITES
                     self._show()
