@@ -131,6 +131,18 @@ async def test_this_and_the_rest_asks_no_more_until_the_turn_ends() -> None:
     ]
 
 
+async def test_an_answer_before_a_resumed_turn_has_asked_again_is_not_called_anothers() -> None:
+    host = scripted(past=(STARTED, *started(), asked(pending())))
+    async with running(host) as (app, pilot):
+        await pilot.press("f2", "y")
+        await settled(app, pilot, host)
+        host.emit(asked(pending()), e.ToolStateChange(tool_call_id="c1", tool="hf_jobs", state="approved"))
+        await settled(app, pilot, host)
+        text = "\n".join(screen_text(app))
+        assert "elsewhere" not in text and "It costs money." not in text
+    assert len(decided(host)) == 1
+
+
 async def test_a_card_that_is_decided_elsewhere_goes_and_says_so() -> None:
     host = scripted(past=(STARTED, *started()))
     async with running(host) as (app, pilot):

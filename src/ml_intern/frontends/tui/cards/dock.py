@@ -184,8 +184,9 @@ class CardDock(Vertical):
 
     def _add(self, key: str, card: ApprovalCard | QuestionCard) -> None:
         before = self._cards.get(key)
-        self._sent.discard(key)  # asked anew: what was sent has decided nothing
-        self._mine.discard(key)
+        if before is None or not before.asks_same(card):  # else a resumed turn asks again, and what was sent counts
+            self._sent.discard(key)  # asked anew: what was sent has decided nothing
+            self._mine.discard(key)
         had_focus = before is not None and before.has_focus_within
         if before is not None:
             self._same(before, card)
