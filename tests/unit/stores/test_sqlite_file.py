@@ -7,7 +7,9 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,25 @@ async def test_an_early_start_opens_the_file_and_changes_nothing_else(tmp_path: 
     await store.create(a_record())
     assert [record.id for record in await store.sessions()] == ["s"]
     await store.aclose()
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_two_that_make_the_same_store_at_once_both_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    """The other one is done just before this one's n-th statement, whichever that is."""
+    path, statements, connect = tmp_path / "sessions.db", count(), sqlite3.connect
+
+    def watched(*given: Any, **more: Any) -> sqlite3.Connection:
+        monkeypatch.undo()
+        connection = connect(*given, **more)
+        connection.set_trace_callback(lambda _: open_database(path, 1.0).close() if next(statements) == before else None)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
+    mine = open_database(path, 1.0)
+    mine.set_trace_callback(None)
+    assert next(statements) > before
+    assert mine.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
+    mine.close()
 
 
 def foreign_text(path: Path) -> None:

@@ -80,8 +80,9 @@ def _make_file(path: Path) -> None:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
+    empty = _is_empty(connection)  # looked at first: another process may be making it, and its tables come with their stamp
     application_id, version = _stamp(connection)
-    if (application_id, version) == (0, 0) and _is_empty(connection):
+    if empty and (application_id, version) == (0, 0):
         _create(connection)
         application_id, version = _stamp(connection)
     if application_id != APPLICATION_ID:
@@ -99,8 +100,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _stamp(connection: sqlite3.Connection) -> tuple[int, int]:
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()  # the last, for it says whose the file is
     return application_id, version
 
 
