@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from textual.events import Key, Paste
+from textual.widgets import Input
 
 from ml_intern.config.environ import Environ
 from ml_intern.config.load import LoadedSettings
@@ -51,6 +52,15 @@ async def test_what_is_typed_while_a_screen_opens_goes_to_it_in_order() -> None:
         await until(pilot, lambda: bool(taken))
         assert taken == ["three"]
         assert not app.composer.text
+
+
+async def test_one_key_that_comes_while_a_screen_opens_is_not_kept_for_the_next_one() -> None:
+    host = scripted()
+    async with running(host) as (app, pilot):
+        asked = AskLine("Which?")
+        app.push_screen(asked)
+        app.post_message(Key("t", "t"))
+        await until(pilot, lambda: bool(asked.query("Input")) and asked.query_one(Input).value == "t")
 
 
 class Watched(TuiApp):

@@ -56,7 +56,7 @@ async def _document(base_url: str, path: str, key: SecretStr | None, timeout_s: 
     headers = {"authorization": f"Bearer {key.reveal()}"} if key else {}
     http = ModelHttp(base_url, headers, HttpOptions(inactivity_s=timeout_s, connect_s=timeout_s))
     try:
-        async with asyncio.timeout(timeout_s * 2):
+        async with asyncio.timeout(timeout_s):
             status, body = await http.get(path, timeout_s)
         document: Any = msgspec.json.decode(body) if status == 200 else {}
     except (ModelError, TimeoutError, msgspec.MsgspecError):
