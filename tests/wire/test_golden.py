@@ -17,6 +17,7 @@ from ml_intern.errors import ProtocolError
 from ml_intern.protocol import codec
 from ml_intern.protocol.events import AnyEvent
 from ml_intern.protocol.operations import AnyOperation
+from ml_intern.protocol.subagent_events import SubagentProgress
 
 from .samples import EVENTS, OPERATIONS, envelopes, lines
 
@@ -31,6 +32,12 @@ def test_there_is_a_sample_of_every_event_and_operation() -> None:
 def test_the_wire_is_what_it_was() -> None:
     golden = (GOLDEN / f"v{codec.SCHEMA_VERSION}.jsonl").read_text().splitlines()
     assert lines() == golden
+
+
+def test_the_progress_of_a_sub_agent_has_no_field_that_versions_refuse_which_only_showed_it() -> None:
+    """One that has its default is not in a golden line, yet a single event that has it keeps an older version out of the session."""
+    line = next(msgspec.json.decode(row) for row in lines() if f'"type":"{SubagentProgress.wire}"' in row)
+    assert set(line["data"]) == set(SubagentProgress.__struct_fields__)
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("v*.jsonl")), ids=lambda path: path.stem)

@@ -21,11 +21,12 @@ class SubagentProgress(Event, frozen=True):
     tool_calls: int
     cost_usd: float
     activity: str = ""
-    duration_s: float = 0.0
 
 
 class SubagentFinished(Event, frozen=True):
-    """A sub-agent is over, whatever became of it. ``outcome``: ``done``, ``stopped`` (a limit), ``failed`` or ``interrupted``."""
+    """A sub-agent is over, whatever became of it. ``outcome``: ``done``, ``stopped`` (a limit), ``failed`` or ``interrupted``.
+    ``duration_s``: 0 where nobody knows it, for its process died.
+    """
 
     wire = "subagent_finished"
     agent_id: str

@@ -37,7 +37,7 @@ def _ended(at: SubagentProgress, did: str) -> SubagentFinished:
         tokens=at.tokens,
         tool_calls=at.tool_calls,
         cost_usd=at.cost_usd,
-        duration_s=at.duration_s,
+        duration_s=0.0,  # between its last event and the crash it may have run for hours
         detail=f"The process ended {f'while it ran {at.activity}' if at.activity else f'after it had run {did}' if did else 'as it began'}",
     )
 

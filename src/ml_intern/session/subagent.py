@@ -209,12 +209,7 @@ class _Agent:
             tool_calls=len(self._calls),
             cost_usd=self._spending.spent_usd,
             activity=self._activity,
-            duration_s=self._lived_s,
         )
-
-    @property
-    def _lived_s(self) -> float:
-        return round(self._p.clock.monotonic() - self._started, 3)
 
     async def _finish(self, watch: asyncio.Task[None], result: SubagentResult) -> None:
         """The watcher reads the log to its end first: what it has not booked yet was spent."""
@@ -230,7 +225,7 @@ class _Agent:
                 tokens=self._tokens,
                 tool_calls=len(self._calls),
                 cost_usd=self._spending.spent_usd,
-                duration_s=self._lived_s,
+                duration_s=round(self._p.clock.monotonic() - self._started, 3),
                 detail=result.detail,
             )
         )

@@ -236,7 +236,12 @@ def test_showing_tells_the_end_of_research_and_not_each_of_its_steps(run: Run, p
     now = {"agent_id": "c", "label": "find it", "steps": 3, "tokens": 900, "tool_calls": 2, "cost_usd": 0.5}
     kept(path, e.SubagentProgress(**now, activity="read a"), e.SubagentFinished(**now, outcome="interrupted", duration_s=9.0))
     _, out, _ = run("show", "last")
-    assert out.count("find it") == 1 and "find it · interrupted · 3 steps, 2 calls" in out
+    assert out.count("find it") == 1 and "find it · interrupted · 3 steps, 2 calls, 900 tokens, $0.50 · 9.0 s" in out
+
+
+def test_showing_tells_no_duration_of_research_that_a_crash_cut_off(run: Run, path: Path) -> None:
+    kept(path, e.SubagentFinished("c", "find it", "interrupted", steps=3, tokens=900, tool_calls=2, cost_usd=0.5, duration_s=0.0))
+    assert "find it · interrupted · 3 steps, 2 calls, 900 tokens, $0.50\n" in run("show", "last")[1]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ def _tool(event: TOOL, verbose: bool) -> list[Line]:
             return [line(("dim", f"  {event.label} · {_subagent(event)}{' · ' + event.activity if event.activity else ''}"))]
         case e.SubagentFinished():
             detail = f": {event.detail}" if event.detail else ""
-            words = f"  {event.label} · {event.outcome}{detail} · {_subagent(event)} · {duration(event.duration_s)}"
+            took = f" · {duration(event.duration_s)}" if event.duration_s else ""
+            words = f"  {event.label} · {event.outcome}{detail} · {_subagent(event)}{took}"
             return [line(("dim", words))]
         case e.ToolStateChange():
             if event.state == "changed" and event.arguments is not None:

@@ -48,8 +48,13 @@ class Agent:
 
     @property
     def took(self) -> str:
-        """Empty while it runs."""
-        return duration(self._now.duration_s) if isinstance(self._now, SubagentFinished) else ""
+        """Empty while it runs, and where nobody knows."""
+        return duration(self._now.duration_s) if isinstance(self._now, SubagentFinished) and self._now.duration_s else ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether its end is not told yet."""
+        return isinstance(self._now, SubagentProgress)
 
     def used(self, columns: int) -> str:
         """Steps, tokens, calls and money; what says least is left out first where that is too wide."""
@@ -78,10 +83,10 @@ class Agent:
         """What it did last, the newest at the end."""
         earlier = self._now.tool_calls - len(self._did)
         rows: list[Line] = [line(("dim", f"  … {earlier} earlier"))] if earlier > 0 and self._did else []
-        did, runs = list(self._did), isinstance(self._now, SubagentProgress)
-        doing = did.pop() if runs and did and did[-1] == self._activity else self._doing
+        did = list(self._did)
+        doing = did.pop() if self.runs and did and did[-1] == self._activity else self._doing
         rows += [line(("dim", "  "), text) for text in did]
-        rows += [line(("accent", "▸ "), doing)] if runs else [line(("warn", f"■ {self.ended_badly}"))] if self.ended_badly else []
+        rows += [line(("accent", "▸ "), doing)] if self.runs else [line(("warn", f"■ {self.ended_badly}"))] if self.ended_badly else []
         return pen.lines(rows)
 
     @property

@@ -178,7 +178,7 @@ class ToolBlock(Block):
         agent = self._agent
         if agent is None:
             return []
-        if self._answer is None and not agent.took and self._state not in (ENDED, LOST, NOT_RUN):
+        if self._answer is None and agent.runs and self._state not in (ENDED, LOST, NOT_RUN):
             return [agent.now_row(pen) if self.folded else agent.used_row(pen)]
         return agent.detail_rows(pen) if self.folded else [agent.used_row(pen), *agent.detail_rows(pen)]
 
