@@ -42,7 +42,7 @@ async def test_a_steering_message_that_is_too_long_is_refused_and_the_turn_goes_
     assert len(w.of(e.UserMessageAdded)) == 1
 
 
-async def test_what_another_terminal_sends_is_let_in_for_its_user_was_asked(world: MakeWorld) -> None:
+async def test_what_another_terminal_sends_is_let_in_for_it_was_measured_there(world: MakeWorld) -> None:
     w = await world("Hello.", window=20_000, refuses_too_long=True)
     await w.session.submit(op.UserInput(text=LONG, sent_by="another terminal"))
     await w.turn_end()

@@ -63,6 +63,19 @@ async def test_what_a_joined_terminal_sends_says_whose_it_is_and_no_operation_ca
     assert isinstance(decided, e.ToolStateChange) and decided.sent_by == joined.sender
 
 
+async def test_who_joined_measures_messages_by_the_window_that_the_owner_knows_now(world: MakeWorld, live: Live) -> None:
+    """What was known when it joined let a message through that the owner then cut."""
+    owner = await world("Hello.", "Again.")
+    await live.doors.open(owner.session)
+    joined = await live.join(owner)
+    watcher = live.watch(joined, after_seq=None)
+    assert joined.context_window is None
+    owner.port.window = 8_000
+    await owner.say("hi")
+    await watcher.until(lambda x: isinstance(x, e.LlmCall))
+    assert joined.context_window == 8_000
+
+
 async def test_of_two_terminals_that_answer_at_once_one_decides_and_both_hear_who(world: MakeWorld, live: Live) -> None:
     owner = await world([call("echo", '{"text":"x"}', id="c1")], "ok", tools=[Echo(risk=ASKS)])
     await live.doors.open(owner.session)

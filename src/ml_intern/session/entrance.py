@@ -75,7 +75,7 @@ class Entrance:
         return True
 
     def _too_long(self, message: UserInput, window: int | None) -> TooLong | None:
-        """What another terminal sent, its user was asked about there."""
+        """What another terminal sent was measured there: the app asks its user, ``attach`` leaves it on the line."""
         if not self._refuses_too_long or message.sent_by:
             return None
         return too_long(message, window=window, used=self._log.state.context_tokens)

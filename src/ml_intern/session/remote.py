@@ -21,12 +21,16 @@ from ml_intern.config.version import __version__
 from ml_intern.errors import ProtocolError, SessionClosed
 from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope, encode_operation
+from ml_intern.protocol.events import LlmCall, ModelSwitched
 from ml_intern.protocol.operation_base import JOINED
 from ml_intern.protocol.remote_events import ConnectionChanged
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.session.control import Answer, Closed, Refused, Request, Taken, Tell, Watch, Welcome, socket_path
-from ml_intern.session.remote_wire import RETRIES, NotOpen, Retries, Wire, connected_again, other_version
+from ml_intern.session.remote_wire import RETRIES, NotOpen, Retries, Wire, connected_again, look, other_version
 from ml_intern.session.state import SessionState
+
+WINDOW_NEWS = (LlmCall, ModelSwitched)
+"""After these the owner may know the size of the window, or another one."""
 
 
 class NotSent(SessionClosed):
@@ -98,7 +102,7 @@ class RemoteHost:
 
     @property
     def context_window(self) -> int | None:
-        """As the owner knew it when this terminal joined."""
+        """As the owner knows it since its last call of a model, or its last switch to another one."""
         return self._welcome.context_window
 
     @property
@@ -174,6 +178,8 @@ class RemoteHost:
         with suppress(ConnectionError):
             while not isinstance(answer := await wire.read(), Closed):
                 if isinstance(answer, Envelope):
+                    if isinstance(answer.event, WINDOW_NEWS):  # no event has it, and a message is measured against it here
+                        self._welcome = await look(self._path, self._retries) or self._welcome
                     self._fold(answer)
                     async with self._advanced:
                         self._advanced.notify_all()

@@ -114,7 +114,7 @@ class Wire:
 async def open_sessions(folder: Path, retries: Retries = RETRIES) -> list[Welcome]:
     """Every session that a living process has open, the newest first; sockets that nobody answers are passed over."""
     names = await asyncio.to_thread(_sockets, folder)
-    found = await asyncio.gather(*(_look(path, retries) for path in names))
+    found = await asyncio.gather(*(look(path, retries) for path in names))
     return sorted((one for one in found if one is not None), key=lambda one: one.since, reverse=True)
 
 
@@ -125,7 +125,8 @@ def _sockets(folder: Path) -> list[Path]:
         return []
 
 
-async def _look(path: Path, retries: Retries) -> Welcome | None:
+async def look(path: Path, retries: Retries) -> Welcome | None:
+    """What the owner says of the session now; None when it does not answer."""
     try:
         wire = await Wire.connected(path, Look(), retries)
     except NotOpen:

@@ -16,7 +16,7 @@ from ml_intern.config.paths import paths_from
 from ml_intern.errors import SessionClosed, SessionNotFound
 from ml_intern.frontends.attach.cards import approval_card, chosen
 from ml_intern.frontends.attach.follow import DONE, FAILED, Follower
-from ml_intern.frontends.attach.keyboard import LONGEST_LINE_BYTES, LineBuffer, lines_from
+from ml_intern.frontends.attach.keyboard import LONGEST_LINE, LineBuffer, lines_from
 from ml_intern.frontends.attach.views import LineView
 from ml_intern.frontends.commands.attach import which
 from ml_intern.frontends.headless.text import Line, bare
@@ -25,6 +25,7 @@ from ml_intern.protocol import operations as op
 from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.messages import UnreadMessage
 from ml_intern.session.control import Welcome
+from ml_intern.session.entrance import TOO_LONG
 from ml_intern.session.state import SessionState
 
 BASH = e.PendingTool(tool="bash", arguments={"command": "make\nmake install"}, tool_call_id="c1", reason="It writes outside.")
@@ -41,6 +42,7 @@ class Joined:
         self.state = SessionState()
         self.operations: list[op.AnyOperation] = []
         self.closed = False
+        self.context_window: int | None = None
         self._queue: asyncio.Queue[Envelope | None] = asyncio.Queue()
 
     @property
@@ -191,6 +193,37 @@ async def test_a_question_is_answered_by_number_by_words_or_not_at_all() -> None
     terminal.follower.typed("2")
     await terminal.settled()
     assert terminal.host.operations == [op.AnswerQuestion(question_id="q1", answer="large")]
+    await terminal.left()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_message_that_the_window_does_not_hold_stays_on_the_line_and_the_user_is_told_what_to_do(busy: bool) -> None:
+    terminal = Terminal(Joined())
+    terminal.host.context_window = 20_000
+    if busy:
+        terminal.host.emit(e.Processing(message="…"))
+    await terminal.settled()
+    assert not terminal.follower.typed("word " * 20_000, "")
+    await terminal.settled()
+    assert terminal.host.operations == [] and "Sent:" not in terminal.text
+    assert "The message was not sent. The message has about" in terminal.text and "the model takes 20k" in terminal.text
+    assert TOO_LONG in terminal.text and "Ctrl-U clears" in terminal.text
+    assert terminal.follower.typed("word", "")
+    await terminal.settled()
+    assert terminal.host.operations == [op.UserInput(text="word")]
+    await terminal.left()
+
+
+async def test_a_message_that_is_sent_at_the_second_enter_is_measured_too() -> None:
+    terminal = Terminal(Joined())
+    terminal.host.context_window = 20_000
+    terminal.host.emit(asks(BASH))
+    await terminal.settled()
+    text = "word " * 20_000
+    assert not terminal.follower.typed(text, "") and "Enter again sends it" in terminal.text
+    assert not terminal.follower.typed(text, "") and TOO_LONG in terminal.text
+    await terminal.settled()
+    assert terminal.host.operations == []
     await terminal.left()
 
 
@@ -369,7 +402,7 @@ async def test_lines_come_from_a_descriptor_whole_and_its_end_is_told() -> None:
 
 def test_a_line_without_an_end_does_not_fill_the_memory() -> None:
     buffer = LineBuffer()
-    assert buffer.feed(b"x" * (LONGEST_LINE_BYTES + 1)) == []
+    assert buffer.feed(b"x" * (LONGEST_LINE + 1)) == []
     assert buffer.feed(b"y\n") == ["y"]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ml_intern.frontends.attach.keyboard import Editor
+import pytest
+
+from ml_intern.frontends.attach.keyboard import LONGEST_LINE, Editor
 
 
 class Typist:
@@ -13,6 +15,10 @@ class Typist:
 
         self.about = ""
         self.takes = True
+        self.told_full = 0
+
+    def full(self) -> None:
+        self.told_full += 1
 
     def key(self) -> None:
         pass
@@ -62,3 +68,28 @@ def test_a_line_that_is_not_taken_stays() -> None:
     editor = Editor(typist)
     editor.feed(b"you should not\r")
     assert (typist.lines, editor.text, editor.place) == (["you should not"], "you should not", 14)
+
+
+@pytest.mark.parametrize("pasted", [True, False])
+def test_a_line_that_was_too_long_to_be_taken_whole_is_not_sent_until_it_is_made_shorter(pasted: bool) -> None:
+    typist = Typist()
+    editor = Editor(typist)
+    long = b"x" * (LONGEST_LINE + 10)
+    editor.feed(b"see ")
+    for place in range(0, len(data := b"\x1b[200~" + long + b"\x1b[201~" if pasted else long), 1_000):
+        editor.feed(data[place : place + 1_000])
+    assert typist.told_full == 1, "once, not for each character"
+    assert len(editor.text) == (4 if pasted else LONGEST_LINE)
+    editor.feed(b"\r")
+    assert (typist.lines, typist.told_full) == ([], 2)
+    editor.feed(b"\x15short\r")
+    assert (typist.lines, editor.text) == (["short"], "")
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_paste_that_is_too_long_ends_where_it_ends_however_its_bytes_come(cut: int) -> None:
+    editor = Editor(typist := Typist())
+    end = b"\x1b[201~"
+    for part in (b"\x1b[200~" + b"x" * LONGEST_LINE, b"x" * 100 + end[:cut], end[cut:] + b"\x15y\r"):
+        editor.feed(part)
+    assert typist.lines == ["y"]

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ml_intern.errors import MlInternError
 from ml_intern.frontends.attach.cards import approval_card, chosen, question_card
 from ml_intern.frontends.attach.front import Front
+from ml_intern.frontends.attach.keyboard import LONGEST_LINE
 from ml_intern.frontends.attach.views import View
 from ml_intern.frontends.calm import CALM_S
 from ml_intern.frontends.headless.text import line
@@ -29,6 +30,8 @@ from ml_intern.protocol.events import (
 )
 from ml_intern.protocol.senders import OWNER_DECIDED, decided_words
 from ml_intern.protocol.session_ids import short_id
+from ml_intern.session.entrance import TOO_LONG
+from ml_intern.session.message_length import too_long
 from ml_intern.session.state import SessionState
 
 DONE, FAILED = 0, 1
@@ -38,6 +41,8 @@ RUNNING = "Enter sends: it reaches the model at its next step · Esc interrupts 
 WAITING = "y approves · n rejects · words reject and tell the model why · Ctrl-C leaves, it goes on waiting"
 ASKED = "type the answer, or its number · - declines · Ctrl-C leaves, it goes on waiting"
 SOON = "one moment: what is typed now was meant for something else · Ctrl-C leaves"
+IN_A_FILE = "Save it to a file of the working folder and name that in the message."
+CLEARS = "Ctrl-U clears the line."
 WATCHING = "watching only · Ctrl-C leaves"
 HELP = """\
 A line is the session's next message; while a turn runs it reaches the model at its next step.
@@ -55,6 +60,9 @@ class Joined(Protocol):
 
     @property
     def busy(self) -> bool: ...
+
+    @property
+    def context_window(self) -> int | None: ...
 
     @property
     def sender(self) -> str: ...
@@ -134,8 +142,14 @@ class Follower:
         elif (self.about if about is None else about) != (self._asked if self._waits else ""):
             return self._not_for_this(text, about)
         else:
-            self._take(text)
+            return self._take(text)
         return True
+
+    def full(self) -> None:
+        """See ``Typist``."""
+        self._say(
+            f"More came than the {LONGEST_LINE:,} characters that the line holds: Enter sends no part of a message. {IN_A_FILE} {CLEARS}"
+        )
 
     @property
     def _waits(self) -> bool:
@@ -145,8 +159,7 @@ class Follower:
         """It was begun for something else: nobody approves with a word that they were in the middle of, or rejects with a message."""
         again, self._refused = text == self._refused and self._front.calm, ""
         if again:
-            self._submit(op.UserInput(text=text))
-            return True
+            return self._send(text)
         drop = about is None or text.lower() in (*YES, *NO)
         elsewhere = bool(self.about if about is None else about)
         why = "while the question before was answered elsewhere" if elsewhere else "before this had stood here for a moment"
@@ -159,7 +172,7 @@ class Follower:
         self._front.refused()
         return drop
 
-    def _take(self, text: str) -> None:
+    def _take(self, text: str) -> bool:
         if (pending := self._host.state.pending.get(self._asked)) is not None:
             approved = text.lower() in YES
             feedback = None if approved or text.lower() in NO else text
@@ -168,9 +181,19 @@ class Follower:
         elif question := self._host.state.questions.get(self._asked):
             self._answer(op.AnswerQuestion(question_id=question.question_id, answer=chosen(question, text)))
         else:
-            if self._host.busy:
-                self._say("Sent: it reaches the model at its next step.")
-            self._submit(op.UserInput(text=text))
+            return self._send(text)
+        return True
+
+    def _send(self, text: str) -> bool:
+        """False for a message that the model would not get whole: nothing of it is sent."""
+        message = op.UserInput(text=text)
+        if problem := too_long(message, window=self._host.context_window, used=self._host.state.context_tokens):
+            self._say(f"The message was not sent. {problem.words} {TOO_LONG} {CLEARS}")
+            return False
+        if self._host.busy:
+            self._say("Sent: it reaches the model at its next step.")
+        self._submit(message)
+        return True
 
     def escape(self) -> None:
         """See ``Typist``: interrupt what runs."""

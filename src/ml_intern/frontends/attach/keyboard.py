@@ -15,7 +15,8 @@ from typing import Protocol
 from ml_intern.frontends.calm import CALM_S
 
 READ_BYTES = 4096
-LONGEST_LINE_BYTES = 64 * 1024
+LONGEST_LINE = 64 * 1024
+"""Characters of one that is edited, bytes of one that comes whole."""
 STOP_KEY = b"\x1a"
 PASTES_ON, PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
 """Bracketed paste (xterm): what is pasted comes between two marks, so that its line breaks send nothing."""
@@ -32,7 +33,7 @@ class LineBuffer:
     def feed(self, data: bytes) -> list[str]:
         """The lines that are complete now."""
         *complete, rest = (self._rest + data).split(b"\n")
-        self._rest = rest if len(rest) <= LONGEST_LINE_BYTES else b""
+        self._rest = rest if len(rest) <= LONGEST_LINE else b""
         return [row.decode("utf-8", "replace") for row in complete]
 
 
@@ -54,6 +55,10 @@ class Typist(Protocol):
 
     def decides(self, text: str, about: str) -> bool:
         """Whether this character alone is a whole answer, if nothing follows it."""
+        ...
+
+    def full(self) -> None:
+        """More came than the line holds: it is not ended before the user has deleted some of it."""
         ...
 
     def escape(self) -> None:
@@ -78,6 +83,8 @@ class Editor:
         self._about = ""
         self._alone = False
         """Whether one key began the line and none has changed it since."""
+        self._full = False
+        """Whether something of the line was not taken, for there was no room."""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
         self._pasted: list[str] | None = None
@@ -115,7 +122,9 @@ class Editor:
                 return
 
     def _enter(self) -> None:
-        if self._typist.typed(self.text, self._about):
+        if self._full:
+            self._typist.full()
+        elif self._typist.typed(self.text, self._about):
             self.text, self.place, self._alone = "", 0, False
 
     def _paste(self, text: str) -> str:
@@ -124,7 +133,8 @@ class Editor:
         whole = "".join(self._pasted) + text
         inside, end, rest = whole.partition(_PASTE_END)
         if not end:
-            self._pasted = [whole[:LONGEST_LINE_BYTES]]
+            ends = len(_PASTE_END)  # of what is too long for the line anyway, the end may be the beginning of the mark
+            self._pasted = [whole if len(whole) <= LONGEST_LINE + ends else whole[: LONGEST_LINE + 1] + whole[-ends:]]
             return ""
         self._pasted = None
         self._insert(inside.replace("\r\n", "\n").replace("\r", "\n"))
@@ -170,7 +180,11 @@ class Editor:
                 pass
 
     def _insert(self, text: str) -> None:
-        if len(self.text) + len(text) <= LONGEST_LINE_BYTES:
+        if len(self.text) + len(text) > LONGEST_LINE:
+            if not self._full:
+                self._typist.full()
+            self._full = True
+        else:
             self._alone = not self.text
             if not self.text:
                 self._about = self._typist.about
@@ -178,7 +192,7 @@ class Editor:
             self.place += len(text)
 
     def _delete(self, start: int, end: int) -> None:
-        start, self._alone = max(0, start), False
+        start, self._alone, self._full = max(0, start), False, False
         self.text = self.text[:start] + self.text[end:]
         self.place = start
 
