@@ -41,7 +41,8 @@ class Left:
 
     async def session(self, name: str, *jobs: FakeJob) -> None:
         store = SqliteStore(self.store_path)
-        await store.create(SessionRecord(id=name, created_at=START, updated_at=START, cwd="/", model="m"))
+        record = SessionRecord(id=name, created_at=START, updated_at=START, cwd="/", model="m", reserved_usd=0.4 * len(jobs))
+        await store.create(record)
         await store.acquire(name)
         events = [
             event
@@ -56,6 +57,13 @@ class Left:
         rows = [StoredEvent(seq, START, event.wire, encode_data(event), SCHEMA_VERSION) for seq, event in enumerate(events, 1)]
         await store.append(name, rows)
         await store.aclose()
+
+    async def money(self, name: str) -> tuple[float, float]:
+        """What the list of sessions tells: spent, and set aside."""
+        store = SqliteStore(self.store_path)
+        record = await store.record(name)
+        await store.aclose()
+        return record.cost_usd, record.reserved_usd
 
     async def events(self, name: str) -> list[tuple[str, dict[str, object]]]:
         store = SqliteStore(self.store_path)
@@ -99,6 +107,7 @@ async def test_a_sandbox_left_by_a_crash_is_listed_and_deleted_only_on_demand(le
     assert settled[0] == "budget_settled"
     assert settled[1]["actual_usd"] == pytest.approx(0.8, abs=0.01)
     assert destroyed[0] == "sandbox_destroy"
+    assert await left.money("crashed") == (pytest.approx(0.8, abs=0.01), 0.0)
     assert "No session left" in (await left.run())[1]
 
 
@@ -123,6 +132,7 @@ async def test_one_that_cannot_be_deleted_fails_the_command_and_stays_in_the_log
     assert code == 1
     assert "failed" in out
     assert [name for name, _ in await left.events("crashed")] == ["budget_reserved", "sandbox_create"]
+    assert await left.money("crashed") == (0.0, 0.4)
 
 
 async def test_the_sandbox_of_an_open_session_is_nobodys_orphan(left: Left) -> None:

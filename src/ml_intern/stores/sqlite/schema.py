@@ -64,7 +64,9 @@ CREATE = (
 )
 
 ADDED_COLUMNS = {"reserved_usd": "ALTER TABLE sessions ADD COLUMN reserved_usd REAL NOT NULL DEFAULT 0"}
-"""Of ``sessions``: what a store that was made before them lacks. An ml-intern from then goes on with the others, so the version stays."""
+"""Of ``sessions``: what a store that was made before them lacks. An ml-intern from then goes on with the others, so the version stays.
+It writes nothing into these, though: of a session that it had last, ``reserved_usd`` is out of date until we store an event that is
+listed. Only the list of sessions shows it; budgets are counted from the log."""
 
 
 def first_id(session_key: int) -> int:
