@@ -232,6 +232,30 @@ def test_the_list_shows_what_is_set_aside_beside_what_is_spent(run: Run, path: P
     assert rows == {"aaaa": (0.4, 0.13), "bbbb": (0.4, 0.0)}
 
 
+@pytest.mark.parametrize(
+    ("spent", "aside", "unpriced", "kept"), [(0.0, 0.13, 0, "$0.00"), (103.25, 12.5, 1, "≥ $103.25"), (0.4, 0.0, 0, "$0.40")]
+)
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_in_a_narrow_terminal_everything_else_gives_way_before_the_title(
+    columns: int, spent: float, aside: float, unpriced: int, kept: str
+) -> None:
+    title = "Train a model on the letters of 1890"
+    one = SessionRecord(
+        id="a" * 32, created_at=NOW, updated_at=NOW, cwd="/home/ada/projects/letters", model="moonshotai/Kimi-K2.6-Instruct", title=title,
+        turn_count=12, size_bytes=3_400_000, cost_usd=spent, reserved_usd=aside, unpriced_calls=unpriced, owner="",
+    )  # fmt: skip
+    head, row = as_table([(1, one)], now=NOW + timedelta(hours=3), columns=columns).splitlines()
+    assert title[:20] in row and kept in row and "aaaaaaaa" in row and "3 h" in row
+    assert max(len(head), len(row)) <= columns
+    whole = as_table([(1, one)], now=NOW + timedelta(hours=3), columns=0).splitlines()[1]
+    assert title in whole and "moonshotai/Kimi-K2.6-Instruct" in whole and "3.4 MB" in whole and ("≤" in whole) == (aside > 0)
+
+
+def test_what_is_set_aside_is_told_where_it_takes_nothing_of_the_title() -> None:
+    one = SessionRecord(id="a" * 32, created_at=NOW, updated_at=NOW, cwd="/w", model="m", title="Train", reserved_usd=0.13)
+    assert "$0.00 + ≤$0.13" in as_table([(1, one)], now=NOW, columns=80)
+
+
 def test_showing_tells_the_end_of_research_and_not_each_of_its_steps(run: Run, path: Path) -> None:
     now = {"agent_id": "c", "label": "find it", "steps": 3, "tokens": 900, "tool_calls": 2, "cost_usd": 0.5}
     kept(path, e.SubagentProgress(**now, activity="read a"), e.SubagentFinished(**now, outcome="interrupted", duration_s=9.0))

@@ -15,7 +15,7 @@ from ml_intern.config.paths import with_tilde
 from ml_intern.frontends.commands.open_sessions import open_words
 from ml_intern.frontends.headless.text import clip_text, width
 from ml_intern.frontends.sanitize import one_line, safe_json
-from ml_intern.protocol.amounts import size_text, spent_and_aside
+from ml_intern.protocol.amounts import cost, size_text, spent_and_aside
 from ml_intern.protocol.session_ids import short_id
 from ml_intern.stores.base import SessionRecord
 
@@ -28,6 +28,9 @@ Numbered = Sequence[tuple[int, SessionRecord]]
 HEADS = ("#", "open", "id", "age", "turns", "cost", "size", "model", "folder", "title")
 _RIGHT = ("#", "turns", "cost", "size", "age")
 _WIDEST = {"model": 28, "folder": 28}
+_NARROWER = {"model": 16, "folder": 16}
+TITLE_ROOM = 24
+"""Cells by which people tell one session from another: the title has so many before anything else is told in full."""
 
 
 def as_json(records: Numbered, live: Mapping[str, Welcome] = {}) -> str:
@@ -53,15 +56,51 @@ def _open_in(one: Welcome | None) -> _OpenIn | None:
     return _OpenIn(pid=one.pid, host=one.host, kind=one.kind, busy=one.busy, since=one.since)
 
 
-def as_table(records: Numbered, live: Mapping[str, Welcome] = {}, *, now: datetime | None = None) -> str:
-    """Aligned columns; on a terminal no wider than it, the title giving way."""
+_Column = tuple[str, ...]
+
+
+def as_table(records: Numbered, live: Mapping[str, Welcome] = {}, *, now: datetime | None = None, columns: int | None = None) -> str:
+    """Aligned columns; on a terminal no wider than it. ``columns``: the terminal's; 0 for a reader that wants all."""
     now = now or datetime.now(UTC)
-    rows = [HEADS, *(_cells(place, record, live, now) for place, record in records)]
-    if columns := _terminal_columns():
-        rows = [tuple(clip_text(cell, _WIDEST.get(head, columns)) for head, cell in zip(HEADS, row, strict=True)) for row in rows]
-    widths = [max(width(row[i]) for row in rows) for i in range(len(HEADS))]
-    drawn = ["  ".join(_padded(head, cell, w) for head, cell, w in zip(HEADS, row, widths, strict=True)).rstrip() for row in rows]
+    columns = _terminal_columns() if columns is None else columns
+    rows = [_cells(place, record, live, now) for place, record in records]
+    table: dict[str, _Column] = {head: tuple(row[i] for row in rows) for i, head in enumerate(HEADS)}
+    if columns:
+        table = _fitted(table, columns, spent=tuple(cost(record.cost_usd, record.unpriced_calls) for _, record in records))
+    widths = {head: _width(head, cells) for head, cells in table.items()}
+    drawn = [
+        "  ".join(_padded(head, cell, widths[head]) for head, cell in zip(table, row, strict=True)).rstrip()
+        for row in (tuple(table), *zip(*table.values(), strict=True))
+    ]
     return "\n".join(clip_text(row, columns) if columns else row for row in drawn)
+
+
+def _fitted(table: dict[str, _Column], columns: int, spent: _Column) -> dict[str, _Column]:
+    """What says least gives way first, until there is room for the title. ``spent``: the cost without what is set aside."""
+    table = {head: _clipped(cells, _WIDEST.get(head, columns)) for head, cells in table.items()}
+    ways: tuple[dict[str, _Column], ...] = (
+        {"size": ()},
+        {head: _clipped(table[head], most) for head, most in _NARROWER.items()},
+        {"model": ()},
+        {"cost": spent},
+        {"turns": ()},
+        {"folder": ()},
+        {"open": _clipped(table["open"], 8)},
+    )
+    for less in ways:
+        others = sum(_width(head, cells) + 2 for head, cells in table.items() if head != "title")
+        if others + min(TITLE_ROOM, _width("title", table["title"])) <= columns:
+            break
+        table = {head: less.get(head, cells) for head, cells in table.items() if less.get(head) != ()}
+    return table
+
+
+def _width(head: str, cells: _Column) -> int:
+    return max(map(width, (head, *cells)))
+
+
+def _clipped(cells: _Column, most: int) -> _Column:
+    return tuple(clip_text(cell, most) for cell in cells)
 
 
 def _terminal_columns() -> int:
