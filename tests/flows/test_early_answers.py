@@ -128,6 +128,16 @@ async def test_an_early_yes_to_another_price_does_not_count_and_is_told(resumed:
     assert echo.ran == ["c1"]
 
 
+async def test_an_early_yes_to_a_call_that_asks_for_another_reason_now_does_not_count(resumed: Resumed) -> None:
+    echo = await resumed.open("c1", now=Risk(effects=ASKS.effects, reason="It deletes what others use."))
+    await resumed.answer(_yes("c1"))
+    resumed.let_it_ask()
+    assert "is not what was shown" in (await resumed.w.until(e.ErrorRaised)).error
+    assert echo.ran == [] and resumed.w.state.pending["c1"].reason == "It deletes what others use."
+    await resumed.answer(_no("c1"))
+    await resumed.end()
+
+
 async def test_an_early_edit_is_judged_and_priced_like_any_other(resumed: Resumed) -> None:
     echo = await resumed.open("c1", before=_priced(1), now=_priced(1))
     await resumed.answer(_yes("c1", arguments={"n": 3, "text": "dear"}))

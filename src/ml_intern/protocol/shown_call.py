@@ -15,6 +15,21 @@ def shown_call(tool: PendingTool) -> PendingTool:
     return msgspec.convert(_marked(msgspec.to_builtins(tool)), PendingTool)
 
 
+def asks_same(one: PendingTool, other: PendingTool) -> bool:
+    """Whether a yes to the one is a yes to the other: all that a person decides by is the same."""
+    return _decided_by(one) == _decided_by(other)
+
+
+def _decided_by(tool: PendingTool) -> tuple[object, ...]:
+    """What will run, what it may do and cost, why it asks (as cards say it), and what "always" would allow.
+
+    Left out: what is left of the cap, which changes all the time, and whether auto-approval was kept from it: the reason says why.
+    """
+    what = tool.tool, tool.arguments, tool.display
+    price = tool.risk, tool.recurring, tool.estimated_cost_usd
+    return what, price, tool.block_reason or tool.reason, tool.remember_rule
+
+
 def invisible_in(tool: PendingTool) -> int:
     """How many characters of what will run cannot be seen."""
     return _count(tool.arguments)

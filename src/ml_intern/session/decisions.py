@@ -12,6 +12,7 @@ from ml_intern.compute.to_the_end import to_the_end
 from ml_intern.errors import ToolError
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
+from ml_intern.protocol.shown_call import asks_same
 from ml_intern.session.approvals import Abandoned, Decision, Gate
 from ml_intern.session.log import EventLog
 from ml_intern.session.questions import Questions
@@ -100,7 +101,7 @@ class Decisions:
         pending = self._log.state.pending.get(key)
         if pending is None or not self._gate.is_open(key):
             raise ToolError(f"No pending approval to process for '{key}'.")
-        if answer.approved and key in shown and _as_shown(pending) != _as_shown(shown[key]):
+        if answer.approved and key in shown and not asks_same(pending, shown[key]):
             raise ToolError(f"The call '{key}' is not what was shown when it was approved: decide again.")
         self._gate.claim(key)
         if answer.approved and await self._revised(answer):
@@ -176,8 +177,3 @@ class Decisions:
     async def _abandon(self, changed: e.ToolStateChange) -> None:
         await self._log.append(changed)
         self._gate.answer(changed.tool_call_id, Abandoned())
-
-
-def _as_shown(pending: e.PendingTool) -> tuple[object, ...]:
-    """What a person decides by."""
-    return pending.arguments, pending.risk, pending.estimated_cost_usd, pending.display

@@ -23,6 +23,7 @@ from ml_intern.frontends.tui.own_keys import OrderedTextArea, obeyed
 from ml_intern.protocol.events import PendingTool
 from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.operations import ApprovalAnswer
+from ml_intern.protocol.shown_call import asks_same
 
 Remember = Literal["session", "project"]
 Sweeping = Literal["session", "project", "all", "rest"]
@@ -94,7 +95,7 @@ class ApprovalCard(EditedCard):
         self._together = words
 
     def asks_same(self, other: Card) -> bool:
-        return isinstance(other, ApprovalCard) and other.tool.arguments == self.tool.arguments
+        return isinstance(other, ApprovalCard) and asks_same(self.tool, other.tool)
 
     @property
     def name_shown(self) -> str:

@@ -86,6 +86,7 @@ class Card(Vertical, can_focus=True):
         super().__init__(classes="card")
         self.calm_from = float("-inf")
         """In the event loop's time: keys before it decide nothing, for the card came under the user's fingers by itself."""
+        self.why_calm = "This is the next card"
         self.price_words = ""
         """After its name, where others wait too."""
         self.by_key = ""
@@ -245,7 +246,7 @@ class Card(Vertical, can_focus=True):
         if event.time >= self.calm_from:
             return ""
         self.calm_from = max(self.calm_from, event.time + own_app(self).calm_s)
-        return "This is the next card: look at it, then press the key again."
+        return f"{self.why_calm}: look at it, then press the key again."
 
     def start_over(self) -> None:
         """The user comes to it anew: what it asks once more is taken back."""

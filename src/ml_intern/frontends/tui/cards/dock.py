@@ -56,8 +56,8 @@ class CardDock(Vertical):
         self._others = Static(classes="others")
         self._shown = ""
         """The key of the one that is seen whole."""
-        self._sent: set[str] = set()
-        """Decided here, and not confirmed yet: a second key for it has nothing to decide."""
+        self._sent: dict[str, bool] = {}
+        """Decided here (whether by a yes), and not confirmed yet: a second key for it has nothing to decide."""
         self._mine: set[str] = set()
         """What was decided here: its end needs no telling."""
 
@@ -115,10 +115,10 @@ class CardDock(Vertical):
         """What was sent may have been: the cards take keys again."""
         from ml_intern.frontends.tui.cards.edited_card import EditedCard
 
-        for card in (self._cards[key] for key in self._sent & self._cards.keys()):
+        for card in (self._cards[key] for key in self._sent.keys() & self._cards.keys()):
             if isinstance(card, EditedCard):
                 card.refused(why)
-        self._mine -= self._sent
+        self._mine -= self._sent.keys()
         self._sent.clear()
 
     # ── which card is seen, and who has the keys ─────────────────────────────────────────────────────────────────────
@@ -185,8 +185,9 @@ class CardDock(Vertical):
     def _add(self, key: str, card: ApprovalCard | QuestionCard) -> None:
         before = self._cards.get(key)
         if before is None or not before.asks_same(card):  # else a resumed turn asks again, and what was sent counts
-            self._sent.discard(key)  # asked anew: what was sent has decided nothing
-            self._mine.discard(key)
+            approved = self._sent.pop(key, True)  # asked anew: a yes that was sent has decided nothing, a no holds whatever it is now
+            if approved:
+                self._mine.discard(key)
         had_focus = before is not None and before.has_focus_within
         if before is not None:
             self._same(before, card)
@@ -204,7 +205,10 @@ class CardDock(Vertical):
 
     def _same(self, before: Card, card: Card) -> None:
         """Asked again: what was asked before keeps its keys, unless it is something else now."""
-        card.calm_from = before.calm_from if before.asks_same(card) else self.tui.calm_from(self._now())
+        if before.asks_same(card):
+            card.calm_from, card.why_calm = before.calm_from, before.why_calm
+        else:
+            card.calm_from, card.why_calm = self.tui.calm_from(self._now()), "It has changed"
 
     def _wait_for_calm(self, since: float) -> None:
         """The keys become the card's when nobody is typing: what is typed until then goes to the composer, and decides nothing."""
@@ -252,7 +256,8 @@ class CardDock(Vertical):
         if not gone:
             return
         self._mine.difference_update(keys)
-        self._sent.difference_update(keys)
+        for key in keys:
+            self._sent.pop(key, None)
         had_focus = any(card.has_focus_within for card in gone)
         if self._shown not in self._cards:
             self._shown = next(iter(self._cards), "")
@@ -306,8 +311,8 @@ class CardDock(Vertical):
 
     def _send(self, answers: tuple[op.ApprovalAnswer, ...]) -> None:
         new = tuple(answer for answer in answers if answer.tool_call_id not in self._sent)
-        keys = {answer.tool_call_id for answer in new}
-        self._mine |= keys
-        self._sent |= keys
+        sent = {answer.tool_call_id: answer.approved for answer in new}
+        self._mine |= sent.keys()
+        self._sent |= sent
         if new:
             self.tui.send(op.ExecApproval(approvals=new))
