@@ -38,8 +38,9 @@ class OperationReceived(Event, frozen=True):
 class RemoteAnswered(Event, frozen=True):
     """Somebody answered, or tried to, through a service such as Slack: the audit of every such answer, refused ones too.
 
-    ``keys`` are ids of pending calls, or of one question. ``outcome``: ``taken``, ``expired``, ``foreign`` (not on the list of who
-    may), ``late`` (already decided) or ``unreadable``.
+    ``keys`` are ids of pending calls, or of one question. ``outcome``: ``taken``, ``kept`` (it counts once a resumed session has asked
+    again, unless ``lapsed`` follows: the call is another one now, or was asked no more), ``changed`` (it was for another call than what is
+    asked now), ``expired``, ``foreign`` (not on the list of who may), ``late`` (already decided) or ``unreadable``.
     """
 
     wire = "remote_answered"

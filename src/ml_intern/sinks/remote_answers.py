@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -23,12 +23,13 @@ from ml_intern.protocol.codec import Envelope
 from ml_intern.protocol.display import Text
 from ml_intern.protocol.invisible import marked
 from ml_intern.protocol.senders import decided_words
-from ml_intern.protocol.shown_call import shown_call, warning
+from ml_intern.protocol.shown_call import asks_same, shown_call, warning
 
 logger = logging.getLogger(__name__)
 
 APPROVE, ALWAYS, REJECT, REJECT_WITH_WORDS = "approve", "approve_session", "reject", "reject_with_words"
 DECLINE, IN_WORDS = "decline", "in_words"
+_YES = (APPROVE, ALWAYS)
 _ASKS = {REJECT_WITH_WORDS: "Why not? The model reads it.", IN_WORDS: "Your answer"}
 """Choices that open a form, and its label."""
 TEXT_CHARS = 2_700
@@ -37,6 +38,9 @@ MOST_OPTIONS = 8
 CLOSING_S = 3.0
 LONGEST_NAME = 80
 _LATE = "late", "That was decided already, or belongs to a session that is not open here."
+_CHANGED = "changed", "What is asked has changed since that card was posted: decide on the new one."
+_KEPT = "kept", "The session is about to ask that again: your answer counts then, a yes only if nothing has changed."
+ASKED_ANEW = "it changed, and is asked anew"
 
 
 class Waiting(Protocol):
@@ -49,15 +53,23 @@ class Waiting(Protocol):
     def questions(self) -> Mapping[str, e.QuestionAsked]: ...
 
 
+_Asked: TypeAlias = e.PendingTool | e.QuestionAsked
+
+
 class _Posted(Struct, frozen=True, kw_only=True):
-    """A card that people see. ``item`` is the id of the call or question."""
+    """A card that people see. ``item`` is the id of the call or question, ``asked`` what the card shows of it.
+
+    One that is not ``open`` stays known, so that a click that was on its way is told. ``kept``: a click that counts once it is asked again.
+    """
 
     item: str
+    asked: _Asked
     message: str
     title: str
     expires_at: datetime
     choices: frozenset[str]
-    expired: bool = False
+    state: Literal["open", "expired", "replaced"] = "open"
+    kept: Click | None = None
 
 
 class AnswerDesk:
@@ -120,8 +132,9 @@ class AnswerDesk:
                 await self._read(envelope.event)
         finally:
             await events.aclose()
-        for card in tuple(self._posted.values()):
-            await self._close(card.item, "the session was closed")
+        for card in self._seen():
+            await self._say_closed(card, "the session was closed")
+        self._posted.clear()
 
     async def _read(self, event: e.AnyEvent) -> None:
         match event:
@@ -131,28 +144,33 @@ class AnswerDesk:
             case e.QuestionAsked():
                 await self._ask(event)
             case e.ToolStateChange() if event.state in DECIDED:
-                await self._close(event.tool_call_id, self._decided(event.state, event.sent_by, event.note))
+                await self._close(event.tool_call_id, self._decided(event.state, event.sent_by, event.note), event.sent_by)
             case e.ToolStateChange(state="changed"):  # by an edit elsewhere: it is asked anew, as it is now
-                await self._close(event.tool_call_id, event.note)
+                await self._replace(event.tool_call_id, event.note)
             case e.ToolFinished():
                 await self._close(event.tool_call_id, "over")
             case e.QuestionAnswered():
                 await self._close(event.question_id, self._decided(event.outcome_words, event.sent_by, event.answer or ""))
             case e.TurnComplete() | e.Interrupted():
-                for card in tuple(self._posted.values()):
-                    await self._close(card.item, "the turn is over")
+                for item in {card.item for card in self._posted.values()}:
+                    await self._close(item, "the turn is over")
             case _:
                 pass
 
-    async def _ask(self, item: e.PendingTool | e.QuestionAsked) -> None:
-        item_id = item.tool_call_id if isinstance(item, e.PendingTool) else item.question_id
-        if any(card.item == item_id for card in self._posted.values()):
-            return  # it waited already when the connection was made, and its event comes after
+    async def _ask(self, item: _Asked) -> None:
+        """Once; anew when it is not what is shown already. A no that was kept is to whatever it is now."""
+        item_id, kept = _id(item), None
+        if (before := next((card for card in self._seen() if card.item == item_id), None)) is not None:
+            if _same(before.asked, item) or not _same(item, self._waits(item_id)):
+                return  # it waited already when the connection was made, and its event comes after
+            kept = await self._replace(item_id, ASKED_ANEW)
         key = os.urandom(12).hex()  # of this card alone: a click on an older one is not taken for it
         expires_at = self._now() + timedelta(seconds=self._settings.expires_s)
         card = self._approval(key, item, expires_at) if isinstance(item, e.PendingTool) else self._question(key, item, expires_at)
         choices = frozenset(choice.value for choice in card.choices)
-        self._posted[key] = _Posted(item=item_id, message="", title=card.title, expires_at=expires_at, choices=choices)
+        self._posted[key] = _Posted(
+            item=item_id, asked=item, message="", title=card.title, expires_at=expires_at, choices=choices, kept=kept
+        )
         try:
             message = await self._service.ask(card)
         except MlInternError as error:
@@ -165,10 +183,10 @@ class AnswerDesk:
         expiring.add_done_callback(self._expiring.discard)
 
     async def _expire(self, key: str) -> None:
-        """Its buttons go; it stays known, so that a click that was on its way is told."""
+        """Its buttons go."""
         await asyncio.sleep(self._settings.expires_s)
-        if (card := self._posted.get(key)) is not None:
-            self._posted[key] = msgspec.structs.replace(card, expired=True)
+        if (card := self._posted.get(key)) is not None and card.state == "open":
+            self._posted[key] = msgspec.structs.replace(card, state="expired")
             await self._say_closed(card, f"expired here {self._when()}: it can still be answered in the terminal")
 
     def _decided(self, how: str, sent_by: str, words: str) -> str:
@@ -210,9 +228,41 @@ class AnswerDesk:
         choices += [Choice(label="In words …", value=IN_WORDS), Choice(label="No answer", value=DECLINE)]
         return Card(key=key, title="ml-intern asks", text=text, choices=tuple(choices))
 
-    async def _close(self, item: str, outcome: str) -> None:
+    def _seen(self) -> list[_Posted]:
+        """The cards that no other has replaced."""
+        return [card for card in self._posted.values() if card.state != "replaced"]
+
+    def _waits(self, item: str) -> _Asked | None:
+        """What is asked now, which may be ahead of the events that were read."""
+        return self._waiting.pending.get(item) or self._waiting.questions.get(item)
+
+    async def _replace(self, item: str, outcome: str) -> Click | None:
+        """What is asked is not what the card shows. A no that was kept for it goes on to the next card."""
+        kept: Click | None = None
+        for key in [key for key, card in self._posted.items() if card.item == item and card.state != "replaced"]:
+            card = self._posted[key]
+            self._posted[key] = msgspec.structs.replace(card, state="replaced", kept=None)
+            await self._say_closed(card, outcome)
+            if card.kept is not None and card.kept.value in _YES:
+                await self._lapse(card, card.kept)
+            else:
+                kept = card.kept
+        return kept
+
+    async def _close(self, item: str, outcome: str, sent_by: str = "") -> None:
+        """It is over; ``sent_by`` decided it, if anybody did."""
         for key in [key for key, card in self._posted.items() if card.item == item]:
-            await self._say_closed(self._posted.pop(key), outcome)
+            card = self._posted.pop(key)
+            if card.state != "replaced":
+                await self._say_closed(card, outcome)
+            if card.kept is not None and self._sender(card.kept) != sent_by:
+                await self._lapse(card, card.kept)
+
+    async def _lapse(self, card: _Posted, click: Click) -> None:
+        try:
+            await self._append(self._audit(click, card, "lapsed"))
+        except MlInternError as error:  # the session is being closed
+            logger.warning("An answer on %s does not count, and that could not be noted: %s", self._service.service, error)
 
     async def _say_closed(self, card: _Posted, outcome: str) -> None:
         try:
@@ -229,12 +279,22 @@ class AnswerDesk:
         if outcome == "taken" and click.words is None and click.value in _ASKS:
             return Reply(asks=_ASKS[click.value])
         try:
-            if outcome == "taken" and card is not None and not await self._answer(self._operation(card.item, click)):
-                outcome, told = _LATE  # somebody was faster: the audit must not say otherwise
+            if outcome == "taken" and card is not None:
+                outcome, told = await self._answered(click, card)
             await self._append(self._audit(click, card, outcome))
         except MlInternError as error:
             return Reply(text=f"That was not taken: {error.message}")
         return Reply(text=told)
+
+    async def _answered(self, click: Click, card: _Posted) -> tuple[str, str]:
+        """The audit must not say more than what became of it."""
+        if not await self._answer(self._operation(card.item, click)):
+            return _LATE  # somebody was faster
+        if card.item not in self._waiting.pending:
+            return "taken", ""
+        if (now := self._posted.get(click.key)) is not None and now.state != "replaced":
+            self._posted[click.key] = msgspec.structs.replace(now, kept=click)
+        return _KEPT
 
     def _audit(self, click: Click, card: _Posted | None, outcome: str) -> e.RemoteAnswered:
         return e.RemoteAnswered(
@@ -249,25 +309,41 @@ class AnswerDesk:
     def _judge(self, click: Click, card: _Posted | None) -> tuple[str, str]:
         if click.user not in self._settings.allowed_users:
             return "foreign", "You are not on the list of who may answer (messaging.answers.allowed_users)."
-        if card is None or (card.item not in self._waiting.pending and card.item not in self._waiting.questions):
+        if card is None or (asked := self._waits(card.item)) is None:
             return _LATE
-        if card.expired or self._now() >= card.expires_at:
+        if card.state == "replaced" or not _same(card.asked, asked):
+            return _CHANGED
+        if card.state == "expired" or self._now() >= card.expires_at:
             return "expired", "That question has expired here: answer it in the terminal."
         if click.value not in card.choices:
             return "unreadable", "That answer is none of those that were offered."
         return "taken", ""
 
     def _operation(self, item: str, click: Click) -> op.ExecApproval | op.AnswerQuestion:
-        name = " ".join(click.name.split())[:LONGEST_NAME]
-        sender = f"{name} ({click.user}) on {self._service.service}" if name else f"{click.user} on {self._service.service}"
+        sender = self._sender(click)
         if (question := self._waiting.questions.get(item)) is not None:
             return op.AnswerQuestion(question_id=item, answer=_answer(question, click), sent_by=sender)
-        approved = click.value in (APPROVE, ALWAYS)
+        approved = click.value in _YES
         by = f"Rejected by {click.user} on {self._service.service}"
         feedback = None if approved else f"{by}: {click.words.strip()}" if click.words and click.words.strip() else f"{by}."
         remember = "session" if click.value == ALWAYS else ""
         answer = op.ApprovalAnswer(tool_call_id=item, approved=approved, feedback=feedback, remember=remember)
         return op.ExecApproval(approvals=(answer,), sent_by=sender)
+
+    def _sender(self, click: Click) -> str:
+        name = " ".join(click.name.split())[:LONGEST_NAME]
+        return f"{name} ({click.user}) on {self._service.service}" if name else f"{click.user} on {self._service.service}"
+
+
+def _id(item: _Asked) -> str:
+    return item.tool_call_id if isinstance(item, e.PendingTool) else item.question_id
+
+
+def _same(one: _Asked, other: _Asked | None) -> bool:
+    """Whether an answer to the one is an answer to the other."""
+    if isinstance(one, e.PendingTool):
+        return isinstance(other, e.PendingTool) and asks_same(one, other)
+    return one == other
 
 
 def _answer(question: e.QuestionAsked, click: Click) -> str | None:

@@ -10,6 +10,9 @@ from ml_intern.protocol.senders import sender_words
 
 _OUTCOMES = {
     "taken": "",
+    "kept": "it counts once the question is asked again",
+    "lapsed": "it does not count after all: what it answered has changed, or is asked no more",
+    "changed": "refused: what is asked has changed since",
     "expired": "refused: the question had expired",
     "foreign": "refused: not on the list of who may answer",
     "late": "too late: it was decided already",
