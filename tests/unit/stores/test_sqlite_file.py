@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from ml_intern.errors import SessionBusy, StoreCorrupt, StoreError, StoreLocked
 from ml_intern.stores.base import SessionPatch, SessionRecord, StoredEvent
 from ml_intern.stores.lease import EXPIRY, Owner
 from ml_intern.stores.sqlite import SqliteStore
-from ml_intern.stores.sqlite.connection import open_database
+from ml_intern.stores.sqlite.connection import make_or_check, open_database
 from ml_intern.stores.sqlite.full_text import Indexer, is_behind
 from ml_intern.stores.sqlite.leases import Leases
 
@@ -76,18 +75,13 @@ async def test_an_early_start_opens_the_file_and_changes_nothing_else(tmp_path: 
 
 
 @pytest.mark.parametrize("before", range(8))
-def test_two_that_make_the_same_store_at_once_both_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+def test_two_that_make_the_same_store_at_once_both_have_it(tmp_path: Path, before: int) -> None:
     """The other one is done just before this one's n-th statement, whichever that is."""
-    path, statements, connect = tmp_path / "sessions.db", count(), sqlite3.connect
-
-    def watched(*given: Any, **more: Any) -> sqlite3.Connection:
-        monkeypatch.undo()
-        connection = connect(*given, **more)
-        connection.set_trace_callback(lambda _: open_database(path, 1.0).close() if next(statements) == before else None)
-        return connection
-
-    monkeypatch.setattr(sqlite3, "connect", watched)
-    mine = open_database(path, 1.0)
+    path, statements = tmp_path / "sessions.db", count()
+    path.touch()
+    mine = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+    mine.set_trace_callback(lambda _: open_database(path, 1.0).close() if next(statements) == before else None)
+    make_or_check(mine, path)
     mine.set_trace_callback(None)
     assert next(statements) > before
     assert mine.execute("SELECT count(*) FROM sessions").fetchone() == (0,)

@@ -30,7 +30,7 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise as_store_error(error, path) from error
     try:
-        _check(connection, path)
+        make_or_check(connection, path)
     except (sqlite3.Error, StoreError) as error:
         connection.close()
         raise as_store_error(error, path) from error
@@ -79,7 +79,8 @@ def _make_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def make_or_check(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables where there is nothing, and refuse what is not ours. Raises ``StoreError`` and ``sqlite3.Error``."""
     empty = _is_empty(connection)  # looked at first: another process may be making it, and its tables come with their stamp
     application_id, version = _stamp(connection)
     if empty and (application_id, version) == (0, 0):
