@@ -75,3 +75,18 @@ async def test_a_no_to_what_has_changed_since_holds_and_is_not_called_anothers()
         await settled(app, pilot, host)
         assert "elsewhere" not in "\n".join(screen_text(app))
     assert [answer.approved for answer in decided(host)] == [False]
+
+
+@pytest.mark.parametrize("other", [pending("c2", estimated_cost_usd=500.0), pending("c3")])
+async def test_a_yes_to_all_that_wait_is_asked_anew_when_one_of_them_changes_or_comes(other: e.PendingTool) -> None:
+    host = scripted(past=(STARTED, *started(), asked(pending("c1"), pending("c2"))))
+    async with running(host, size=(100, 40), calm_s=ALWAYS_CALM_S) as (app, pilot):
+        await pilot.press("f2", "a")
+        await settled(app, pilot, host)
+        assert "Approve all 2 that wait" in "\n".join(screen_text(app))
+        host.emit(asked(other))
+        await settled(app, pilot, host)
+        assert "Approve all" not in "\n".join(screen_text(app))
+        await pilot.press("enter")
+        await settled(app, pilot, host)
+    assert decided(host) == []

@@ -188,6 +188,9 @@ class CardDock(Vertical):
             approved = self._sent.pop(key, True)  # asked anew: a yes that was sent has decided nothing, a no holds whatever it is now
             if approved:
                 self._mine.discard(key)
+            for other in self._cards.values():
+                if other.has_class("-asks"):  # an Enter would be to more than what it asked about
+                    other.start_over()
         had_focus = before is not None and before.has_focus_within
         if before is not None:
             self._same(before, card)
