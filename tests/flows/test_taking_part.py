@@ -73,6 +73,8 @@ async def test_who_joined_measures_messages_by_the_window_that_the_owner_knows_n
     owner.port.window = 8_000
     await owner.say("hi")
     await watcher.until(lambda x: isinstance(x, e.LlmCall))
+    while joined.context_window is None:
+        await asyncio.sleep(0.01)
     assert joined.context_window == 8_000
 
 

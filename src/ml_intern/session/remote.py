@@ -50,6 +50,8 @@ class RemoteHost:
         self._over: ConnectionChanged | None = None
         self._leaving = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+        self._window_news = asyncio.Event()
+        self._asking_window: asyncio.Task[None] | None = None
 
     @classmethod
     async def attach(cls, folder: Path, session_id: str, retries: Retries = RETRIES) -> RemoteHost:
@@ -71,6 +73,7 @@ class RemoteHost:
             wire.close()
             raise
         host._following = asyncio.create_task(host._follow())
+        host._asking_window = asyncio.create_task(host._ask_window())
         return host
 
     # ── the face of a host ───────────────────────────────────────────────────────────────────────────────────────────
@@ -102,7 +105,7 @@ class RemoteHost:
 
     @property
     def context_window(self) -> int | None:
-        """As the owner knows it since its last call of a model, or its last switch to another one."""
+        """As the owner knows it: it is asked after each of its calls of a model, and after its switches to another one."""
         return self._welcome.context_window
 
     @property
@@ -135,9 +138,11 @@ class RemoteHost:
     async def aclose(self) -> None:
         """Leave: streams end. The session goes on."""
         self._leaving.set()
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
+        running = [task for task in (self._following, self._asking_window) if task is not None]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
         self._wire.close()  # here, for a task that is cancelled before its first step does nothing
         await self._end(ConnectionChanged(state="ended", message="You left the session; it goes on in the other process."))
 
@@ -178,13 +183,19 @@ class RemoteHost:
         with suppress(ConnectionError):
             while not isinstance(answer := await wire.read(), Closed):
                 if isinstance(answer, Envelope):
-                    if isinstance(answer.event, WINDOW_NEWS):  # no event has it, and a message is measured against it here
-                        self._welcome = await look(self._path, self._retries) or self._welcome
+                    if isinstance(answer.event, WINDOW_NEWS):
+                        self._window_news.set()
                     self._fold(answer)
                     async with self._advanced:
                         self._advanced.notify_all()
             return True
         return False
+
+    async def _ask_window(self) -> None:
+        """No event has it, and messages are measured against it here. Beside the reading, which waits for nobody."""
+        while await self._window_news.wait():
+            self._window_news.clear()
+            self._welcome = await look(self._path, self._retries) or self._welcome
 
     def _fold(self, envelope: Envelope) -> None:
         if envelope.seq is not None and envelope.seq > self.state.last_seq:
