@@ -259,8 +259,7 @@ async def test_where_there_is_little_room_the_activity_line_has_shorter_words_an
     news: tuple[e.AnyEvent, ...], columns: int
 ) -> None:
     host = scripted()
-    async with running(host, size=(columns, 24)) as (app, pilot):
-        app.calm_s = 60.0  # a card that has the keys says itself what Esc does
+    async with running(host, size=(columns, 24), calm_s=60.0) as (app, pilot):  # a card that has the keys says itself what Esc does
         host.emit(*started(), *news)
         await settled(app, pilot, host)
         line = app.query_one(ActivityLine)
