@@ -79,6 +79,7 @@ class WatchedApp(TuiApp):
     """The app itself; what a test makes it do is noted in ``driven``."""
 
     driven: ClassVar[set[str]] = set()
+    quit_window_s = 600.0  # a machine that tests may stand still for seconds
     _last_key: str = ""
 
     async def on_event(self, event: events.Event) -> None:
