@@ -136,7 +136,7 @@ async def rewound(desk: Desk) -> None:
     await terminal.shows("Written.")
     assert (desk.folder / "made.txt").exists()
     await desk.say("/rewind")
-    await terminal.shows("Go back to before", "write a file")
+    await terminal.shows("What you said, the last first", "write a file")  # the title stands in the list of commands too
     terminal.keys("Enter")
     await terminal.shows("conversation and files")
     terminal.keys("Enter")

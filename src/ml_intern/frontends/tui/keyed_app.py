@@ -35,8 +35,8 @@ class KeyedApp(App[int]):
 
     @property
     def takes_keys(self) -> bool:
-        """Whether what is on the screen can have them: one that is being opened has nothing with the focus yet."""
-        return self.screen.is_mounted
+        """Whether what is on the screen can have them: one that is being opened over the first has nothing with the focus yet."""
+        return len(self.screen_stack) == 1 or self.screen.is_mounted
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
