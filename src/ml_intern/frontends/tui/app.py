@@ -21,7 +21,6 @@ from ml_intern.frontends.tui.app_parts import AppParts
 from ml_intern.frontends.tui.cards.dock import CardDock
 from ml_intern.frontends.tui.composer.composer import Composer
 from ml_intern.frontends.tui.key_names import keys_of, told_key
-from ml_intern.frontends.tui.keyed_app import TakesKeys
 from ml_intern.frontends.tui.outbox import Outbox
 from ml_intern.protocol import events as e
 from ml_intern.protocol import operations as op
@@ -108,12 +107,13 @@ class TuiApp(AppParts):
         """See ``KeyedApp``."""
         return self._started and super().takes_keys
 
-    def on_tui_app_started(self) -> None:
-        self.composer.call_after_refresh(self._open_session)  # it imports much: what was typed is on the screen before
+    async def on_tui_app_started(self) -> None:
+        await self.give_keys()  # here, so that nothing is drawn between them and what waits for the drawing
+        # it imports much: what was typed is on the screen before; the first refresh may have begun without it
+        self.composer.call_after_refresh(self.composer.call_after_refresh, self._open_session)
 
     def _start(self) -> None:
         self._started = True
-        self.post_message(TakesKeys())
         self.post_message(self.Started())
 
     def _open_session(self) -> None:

@@ -43,10 +43,11 @@ class KeyedApp(App[int]):
             await super().on_event(event)
             return
         self._early.append(event)  # also behind those that still wait
-        await self._give_keys()
+        await self.give_keys()
 
     @on(TakesKeys)
-    async def _give_keys(self) -> None:
+    async def give_keys(self) -> None:
+        """To what can have them now, in their order."""
         while self._early and self.takes_keys:
             self._key_at = asyncio.get_running_loop().time()
             self._hold_focus()
